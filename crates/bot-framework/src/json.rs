@@ -1,8 +1,10 @@
-//! Takes typed fields out of a JSON object, with errors that name the path.
+//! Takes typed fields out of a JSON object. If a field is missing or has a wrong type, the error names the
+//! path of the field, e.g. `conversation.id`.
 //!
-//! Bodies come from many kinds of senders, so the module keeps unknown fields: [`Fields::rest`] returns every
-//! field that was not taken. The module uses plain functions on [`serde_json::Map`] instead of serde's
-//! `flatten`, because errors of `flatten` name neither the path nor the expected type.
+//! Many kinds of senders write the bodies of requests, so a body can have fields that the bot does not know.
+//! The module keeps these fields: [`Fields::rest`] returns every field that was not taken. The module uses
+//! plain functions on [`serde_json::Map`] instead of serde's `flatten`, because errors of `flatten` name
+//! neither the path nor the expected type.
 
 use platform::excerpt;
 pub use platform::value_of;
@@ -12,13 +14,13 @@ use thiserror::Error;
 use crate::lone_surrogates;
 use crate::path::is_segment;
 
-/// The maximum number of levels of objects and arrays in a caller's JSON. [`Fields::parse`] accepts more
-/// levels (127, the limit of the JSON parser), because it also reads envelopes. An envelope contains the
-/// caller's JSON, and adds a few levels around this JSON.
+/// The maximum number of levels of objects and arrays in the body of a request. [`Fields::parse`] accepts
+/// more levels (127, the limit of the JSON parser), because [`Fields::parse`] also reads envelopes. An
+/// envelope (the JSON in a queue message) contains a caller's JSON, and adds a few levels around this JSON.
 const MAX_LEVELS: usize = 32;
 
-/// A field is missing or has an unexpected value. The error text names the path, and never the value. A
-/// caller can choose the names in the path, so the text has only an excerpt of the path.
+/// The error for a field that is missing or has an unexpected value. The error text names the path, and never
+/// the value. A caller can choose the names in the path, so the text has only an excerpt of the path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: expected {expected}", excerpt(.path))]
 pub struct FieldError {
@@ -36,13 +38,13 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Wraps `object`, so that its fields can be taken. `path` is the path from the whole JSON to `object`.
-    /// If `object` is the whole JSON, `path` is empty.
+    /// Makes a `Fields` from `object`. `path` is the path from the whole JSON to `object`. If `object` is the
+    /// whole JSON, `path` is empty.
     pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
     }
 
-    /// Reads the body of a request, as [`Fields::parse`] does. JSON of more than 32 levels is refused.
+    /// Reads the body of a request, as [`Fields::parse`] does, but refuses JSON of more than 32 levels.
     pub fn of_request(body: &[u8]) -> Result<Self, FieldError> {
         if has_more_levels(body, MAX_LEVELS) {
             return Err(FieldError {
@@ -97,7 +99,7 @@ impl Fields {
     }
 
     /// Takes an id that becomes a segment of a URL's path. The id must be present. An id of only dots is
-    /// refused, because such a segment could lead to another path.
+    /// refused, because a server could read the segment `..` as the parent path.
     pub fn required_segment(&mut self, name: &str) -> Result<String, FieldError> {
         let id = self.required_string(name)?;
         if is_segment(&id) { Ok(id) } else { Err(self.error(name, NOT_ONLY_DOTS)) }
@@ -126,7 +128,7 @@ impl Fields {
         self.object(name)?.ok_or_else(|| self.error(name, "an object"))
     }
 
-    /// Takes an array of objects.
+    /// Takes an array of objects. If the array is absent, the result is empty.
     pub fn objects(&mut self, name: &str) -> Result<Vec<Fields>, FieldError> {
         let values = match self.take(name) {
             None => return Ok(Vec::new()),
@@ -154,7 +156,8 @@ impl Fields {
     }
 }
 
-/// The text in [`FieldError::expected`] if an id has only dots, and so cannot be a segment of a URL's path.
+/// The text in [`FieldError::expected`] for an id of only dots. Such an id cannot be a segment of a URL's
+/// path.
 pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 
 /// Whether `json` has more than `levels` levels of objects and arrays. The function counts brackets outside
@@ -255,7 +258,8 @@ mod tests {
             (format!(r#"{{"a":"{}"}}"#, "[".repeat(100)), true),
             (format!(r#"{{"a":"\"{}"}}"#, "[".repeat(100)), true),
             (format!(r#"{{"a\\":{}{}}}"#, "[".repeat(32), "]".repeat(32)), false),
-            // Only open levels count, not levels that have ended.
+            // Only levels that are open at the same time count. Here, each list ends before the next list
+            // begins.
             (format!(r#"{{"a":[{}0]}}"#, "[[]],".repeat(100)), true),
         ] {
             let read = Fields::of_request(body.as_bytes());

@@ -1,23 +1,23 @@
-//! The Bot Framework protocol, for a bot that receives activities, and sends messages to their conversations
-//! at any later time.
+//! The Bot Framework protocol, for a bot that receives activities. The bot can send messages to the
+//! conversation of an activity at any later time.
 //!
 //! The main types, in the order in which a bot uses them:
 //!
 //! - [`InboundAuth`] checks the token of an inbound request.
 //! - [`Activity`] reads the body of the request.
 //! - [`ConversationReference`] is the address of a conversation, for a message that is sent later.
-//! - [`TrustPolicy`] decides whether the bot is allowed to send its token to the host in that address. If the
-//!   host is trusted, the policy returns a [`ServiceUrl`].
-//! - [`Tokens`] gets the bot's token.
+//! - [`TrustPolicy`] checks the `serviceUrl` (the URL of the Connector) in this address, because the bot
+//!   sends its access token to this URL. If the bot trusts the URL, the policy returns a [`ServiceUrl`].
+//! - [`Tokens`] gets the bot's access token for the Connector from Entra (Microsoft's identity service).
 //! - [`Connector`] sends the message.
 //!
-//! [`Connector`] sends the bot's token only to addresses that a [`TrustPolicy`] has checked. In the key-value
-//! store of [`platform::Host`], the crate stores only caches: the signing keys of the channels, records of
-//! checked inbound tokens, and the bot's own tokens in encrypted form. The crate does not depend on queues,
+//! [`Connector`] sends the access token only to URLs that a [`TrustPolicy`] has checked. In the key-value
+//! store of [`platform::Host`], the crate stores only caches: the issuers' signing keys, records of checked
+//! inbound tokens, and the bot's own access tokens in encrypted form. The crate does not depend on queues,
 //! tables or Spin.
 //!
-//! Types and members have the names of the Bot Framework (`Activity`, `ConversationReference`, `serviceUrl`).
-//! Activities are specified in
+//! Types and members have the same names as in the Bot Framework (`Activity`, `ConversationReference`,
+//! `serviceUrl`). Activities are specified in
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>. The calls to the
 //! Connector are specified in `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.
 #![warn(missing_docs)]
@@ -78,5 +78,6 @@ pub use vouching::{UnboundUsers, vouches_for_identity};
 
 // `url` uses `idna_adapter`. This crate depends on `idna_adapter` only to select version 1.0. Version 1.0 has
 // no Unicode tables, so the WebAssembly components become smaller. With version 1.0, `url` cannot parse a
-// host name that is not ASCII. That does no harm, because the trust rules refuse such host names anyway.
+// host name that is not ASCII. This limit does no harm, because the trust rules refuse such host names
+// anyway.
 use idna_adapter as _;

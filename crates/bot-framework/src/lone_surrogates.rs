@@ -1,9 +1,10 @@
-//! Replaces lone surrogates in JSON. In UTF-16, some characters are pairs of surrogates, such as
-//! `\ud83c\udf55`. A surrogate is lone if the other half of its pair is missing. JavaScript and .NET cut
-//! strings inside such pairs, and write the lone half as an escape. A string of Rust cannot contain a lone
-//! surrogate.
+//! Replaces lone surrogates in JSON. UTF-16 writes some characters as a pair of *surrogates*, such as
+//! `\ud83c\udf55`. A surrogate is lone if the other half of the pair is missing. JavaScript and .NET can cut
+//! a string inside such a pair, and write the lone half as an escape. A string of Rust cannot contain a lone
+//! surrogate, so the JSON parser refuses the escape.
 
-/// The escape for U+FFFD. The escape of a surrogate has the same length, so it can be overwritten in place.
+/// The escape for the replacement character U+FFFD. This escape is as long as the escape of a surrogate, so
+/// the code can overwrite the surrogate in place.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
 /// Replaces each lone surrogate with the replacement character. Returns `None` if the JSON has no lone

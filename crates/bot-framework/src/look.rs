@@ -10,7 +10,7 @@ pub const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 /// The format of a message's text (`textFormat`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TextFormat {
-    /// The channel shows the text as it is. This is the default.
+    /// The channel (e.g. Teams) does not read the text as Markdown. This is the default.
     #[default]
     Plain,
     /// The channel reads the text as Markdown, if it supports Markdown.
@@ -35,8 +35,8 @@ impl TextFormat {
 /// A person whom a message mentions. Teams shows the name as a mention, and notifies the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The person's id on Teams (`29:...`), or their object id in Entra. Teams accepts object ids in cards
-    /// only.
+    /// The person's id on Teams (`29:...`), or the person's object id in Entra (Microsoft's identity
+    /// service). Teams accepts an object id in a card, but not in the text of a message.
     pub id: String,
     /// The name. In the text or in a card, the mention is written as `<at>name</at>`.
     pub name: String,
@@ -48,7 +48,7 @@ impl Mention {
         self.id.starts_with("29:")
     }
 
-    /// The element that stands for the mention in a text: `<at>name</at>`.
+    /// The element for the mention in a text: `<at>name</at>`.
     pub fn element(&self) -> String {
         format!("<at>{}</at>", self.name)
     }
@@ -58,7 +58,8 @@ impl Mention {
     }
 }
 
-/// The contents of the elements `<at>` in a text, in order. An element that is not closed does not count.
+/// The names in the elements `<at>name</at>` of a text, in order. An element that is not closed does not
+/// count.
 pub fn mentioned_names(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split("<at>").skip(1);
     parts.filter_map(|part| part.split_once("</at>").map(|(name, _)| name))
@@ -74,7 +75,8 @@ pub fn each_string<'v>(value: &'v Value, see: &mut dyn FnMut(&'v str)) {
     }
 }
 
-/// The contents of the Adaptive Cards in the member `attachments` of a message.
+/// The contents of the Adaptive Cards in the attachments of a message. `members` are the JSON members of the
+/// message.
 pub fn adaptive_cards(members: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let attachments = members.get("attachments").and_then(Value::as_array).into_iter().flatten();
     attachments.filter(|attachment| is_adaptive_card(attachment)).filter_map(|card| card.get("content"))
@@ -102,8 +104,9 @@ impl OutgoingMessage {
         self
     }
 
-    /// Turns the elements `<at>name</at>` in the text and in Adaptive Cards into mentions. Only Teams knows
-    /// mentions, so on other channels the names replace the elements.
+    /// Adds the mentions to a message for Teams. Teams then shows the elements `<at>name</at>` in the text
+    /// and in Adaptive Cards as mentions. Other channels do not support mentions. In a message for another
+    /// channel, the function replaces each of these elements with the plain name.
     #[must_use]
     pub fn mentioning(mut self, mentions: &[Mention]) -> Self {
         if mentions.is_empty() {
@@ -224,7 +227,7 @@ mod tests {
         let sent = message("msteams", "", &own, &[kim()]);
         let expected = json!({"width": "Full", "entities": [{"type": "mention"}, entity(&kim())]});
         assert_eq!(sent["attachments"][0]["content"]["msteams"], expected);
-        // If `msteams` is not an object, it stays as it is.
+        // A member `msteams` that is not an object stays unchanged.
         own["attachments"][0]["content"]["msteams"] = json!(7);
         let sent = message("msteams", "", &own, &[kim()]);
         assert_eq!(sent["attachments"][0]["content"]["msteams"], 7);

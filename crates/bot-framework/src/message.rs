@@ -1,4 +1,4 @@
-//! The chat messages that the bot sends to the Connector, as JSON.
+//! Makes the JSON of the chat messages that the bot sends to the Connector.
 
 use platform::Traceparent;
 use serde_json::{Map, Value, json};
@@ -7,30 +7,31 @@ use crate::account::ChannelAccount;
 use crate::json::put;
 use crate::reference::ConversationReference;
 
-/// The members that an alert is allowed to add to a chat message, in addition to the text. The writer of the
-/// alert's queue message chooses the values of these members. So the list has no member that names the
-/// sender, the recipient or the conversation.
+/// The members that an alert is allowed to add to a chat message, besides the text. The writer of the alert's
+/// queue message chooses the values of these members. This writer must not choose the sender, the recipient
+/// or the conversation, so the list has no member for them.
 pub const MORE_MEMBERS: [&str; 5] =
     ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];
 
-/// A message that the bot sends to one conversation:
-/// `{type, text, textFormat, from, recipient, conversation, channelId, serviceUrl, locale?, replyToId?}`.
+/// A message that the bot sends to one conversation. The usual members are
+/// `{type, text, textFormat, from, recipient, conversation, channelId, serviceUrl, locale?, replyToId?}`. A
+/// card or a mention adds further members.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     pub(crate) members: Map<String, Value>,
-    /// The trace to which the message belongs. The trace becomes a header of the call to the Connector, not a
-    /// member of the message.
+    /// The trace of the request that caused the message. The trace becomes a header of the call to the
+    /// Connector, not a member of the message.
     pub(crate) trace: Option<Traceparent>,
 }
 
 impl OutgoingMessage {
-    /// Makes a message with this text. The message replies to no activity.
+    /// Makes a message with this text. The message is not a reply to an activity.
     pub fn new(reference: &ConversationReference, text: &str) -> Self {
         let mut message = Map::new();
         put(&mut message, "type", Some("message"));
         put(&mut message, "text", Some(text));
-        // `plain` keeps the channel from reading parts of the text as Markdown. The people who write the text
-        // do not mean Markdown.
+        // With `plain`, the channel does not read parts of the text as Markdown. The people who write the
+        // text do not mean Markdown.
         put(&mut message, "textFormat", Some("plain"));
         put(&mut message, "from", reference.bot.as_ref().map(ChannelAccount::to_json));
         put(&mut message, "recipient", reference.user.as_ref().map(ChannelAccount::to_json));
@@ -41,9 +42,9 @@ impl OutgoingMessage {
         Self { members: message, trace: None }
     }
 
-    /// Adds the members of `activity` that are in [`MORE_MEMBERS`], and ignores all other members. Members
-    /// that are already set keep their values. On Teams, a message of high importance also raises a
-    /// notification.
+    /// Adds the members of `activity` that are in [`MORE_MEMBERS`], and ignores all other members. `activity`
+    /// is the member `activity` of an alert. A member that the message already has keeps its value. On Teams,
+    /// a message of high importance also raises a notification.
     #[must_use]
     pub fn with(mut self, activity: &Map<String, Value>) -> Self {
         for name in MORE_MEMBERS {
@@ -51,8 +52,8 @@ impl OutgoingMessage {
                 self.members.entry(name).or_insert_with(|| value.clone());
             }
         }
-        // A channel accepts a message with only a card. With an empty text, the channel would show an empty
-        // message in addition to the card.
+        // With an empty text, the channel would show an empty message in addition to the card. A channel
+        // accepts a message with a card and without a text, so the text is removed.
         if self.members.get("text").is_some_and(|text| text == "") && self.members.contains_key("attachments")
         {
             self.members.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
@@ -88,8 +89,8 @@ impl OutgoingMessage {
         self
     }
 
-    /// Returns the JSON of the content: the message without the members that name the conversation, the
-    /// sender and the recipient. The same content has the same JSON in every conversation.
+    /// Returns the JSON of the content: the message without the members that depend on the conversation, such
+    /// as the recipient or the locale. So the same content has the same JSON in every conversation.
     pub fn content(mut self) -> Vec<u8> {
         const OF_THE_ADDRESS: [&str; 7] =
             ["from", "recipient", "conversation", "channelId", "serviceUrl", "locale", "replyToId"];

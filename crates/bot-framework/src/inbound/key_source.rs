@@ -1,5 +1,6 @@
-//! Fetches the signing keys of an issuer from the URL `jwks_uri`, which the OpenID metadata of the issuer
-//! names.
+//! Fetches the signing keys of an issuer of tokens: Azure Bot Service, or Entra (Microsoft's identity
+//! service). The OpenID metadata of the issuer (a JSON document) contains the URL of the keys in its member
+//! `jwks_uri`.
 
 use std::time::Duration;
 
@@ -15,19 +16,19 @@ use super::key_set::KeySet;
 use crate::cloud::Cloud;
 use crate::connector;
 
-/// The limits of one HTTP call. A fetch makes two calls. Together, they stay below the 15 s that a channel
-/// waits for the bot's response.
+/// The limits of one HTTP call. A fetch makes two calls. Both calls together must take less than 15 s,
+/// because a channel (a chat service such as Teams) waits 15 s for the bot's response.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
     first_byte: Duration::from_secs(3),
     between_bytes: Duration::from_secs(2),
     total: Duration::from_secs(6),
-    // The key set of the channels has about 30 KiB, including certificates.
+    // The key set of Azure Bot Service has about 30 KiB, including certificates.
     max_response_bytes: 256 * 1024,
 };
 
-/// The reason why the bot has no signing keys. The error text is for the log, and repeats nothing of a
-/// response.
+/// The reason why the bot has no signing keys. The error text is for the log, and contains no text from the
+/// issuer's response.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeysError {
     /// An HTTP call to the issuer had no complete response.
@@ -38,7 +39,7 @@ pub enum KeysError {
         /// How the call failed.
         error: TransportError,
     },
-    /// The HTTP status of a response is not 200. Redirects are not followed.
+    /// The HTTP status of a response is not 200. A redirect is also an error.
     #[error("{what} answered {status}")]
     Status {
         /// The document: the metadata or the key set.
@@ -57,7 +58,7 @@ pub enum KeysError {
     /// The key set has no usable key.
     #[error("the key set has no RSA key for signatures")]
     NoUsableKey,
-    /// The last attempt to fetch the keys failed a moment ago.
+    /// The last attempt to fetch the keys failed a few seconds ago, and it is too early for another attempt.
     #[error("the last attempt to fetch the keys failed a moment ago; try again in a few seconds")]
     TriedLately,
     /// The key is not in the last fetched set, and it is too early to fetch the set again.
@@ -67,11 +68,12 @@ pub enum KeysError {
     NotLookedUp,
 }
 
-/// The URL of an issuer's metadata, and the cloud whose login hosts are allowed to serve the signing keys.
+/// The URL of an issuer's metadata, and the cloud (e.g. the public cloud, or US Government) of the bot. The
+/// signing keys are allowed to be on a login host of this cloud.
 #[derive(Debug, Clone)]
 pub(super) struct KeySource {
-    /// The URL of the metadata. It is an https URL. If a variable sets the URL, http to loopback is allowed,
-    /// too.
+    /// The https URL of the metadata. If the variable `openidmetadata` or `loginendpoint` sets the URL, http
+    /// to loopback is allowed, too.
     pub(super) metadata_url: String,
     pub(super) cloud: Cloud,
 }
@@ -86,7 +88,7 @@ impl KeySource {
     }
 
     /// Checks a `jwks_uri`. The URL must be on the origin of the metadata, or on a login host of the cloud.
-    /// The owner of the URL's host decides which signing keys the bot accepts.
+    /// Otherwise, the owner of another host could choose the signing keys that the bot accepts.
     fn keys_url(&self, named: &str) -> Result<String, KeysError> {
         let untrusted = || KeysError::UntrustedKeysUrl;
         let url = Url::parse(named).map_err(|_| untrusted())?;
@@ -165,7 +167,7 @@ mod tests {
             let source = KeySource { metadata_url: metadata_url.into(), cloud: Cloud::Public };
             assert_eq!(source.keys_url(named).is_ok(), expected, "{named}");
         }
-        // The parser reads a backslash as a slash, and the call uses the parsed form.
+        // The parser reads a backslash as a slash, and the bot fetches the keys from the parsed URL.
         let source = KeySource { metadata_url: public.into(), cloud: Cloud::Public };
         assert_eq!(
             source.keys_url("https://login.botframework.com\\.evil.example/keys").unwrap(),

@@ -1,16 +1,18 @@
 //! Checks the token of an inbound request, and identifies the caller.
 //!
-//! The rules for channels:
-//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. If
-//! the SDKs differ from each other in a rule, the module follows the strictest SDK. One rule is an exception.
-//! The *endorsements* of a signing key list the channels for which the key is allowed to sign. The strictest
-//! SDK refuses a key without endorsements. This module accepts such a key for Web Chat, Direct Line and
-//! Direct Line Speech. `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules in which
-//! the module differs from all SDKs.
+//! A *channel* is a service that connects people with the bot, such as Teams or Web Chat. The rules for the
+//! tokens of channels:
+//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
 //!
-//! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
-//! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that also need the
-//! activity.
+//! If Microsoft's SDKs differ from each other in a rule, the module follows the strictest SDK. The rule for
+//! *endorsements* is an exception. The endorsements of a signing key list the channels for which the key is
+//! allowed to sign. The strictest SDK refuses a key without endorsements. This module accepts such a key for
+//! Web Chat, Direct Line and Direct Line Speech. `docs/decisions/0005-inbound-tokens.md` gives the reason,
+//! and lists the rules in which the module differs from all SDKs.
+//!
+//! The check has two steps. [`InboundAuth::verify`] applies the rules that need only the token.
+//! [`VerifiedToken::admit`] applies the rules that also need the activity. The bot parses the activity only
+//! after the first step. So the bot never parses the body of an unknown caller.
 
 mod app_token;
 mod bearer;
@@ -60,23 +62,24 @@ pub struct InboundAuth {
     entra_keys: KeySource,
     entra: Option<EntraPolicy>,
     /// The id of the bot's own tenant. Applications of this tenant are allowed to call the bot's API with an
-    /// app token.
+    /// *app token*: a token that Entra (Microsoft's identity service) issued to the application.
     own_tenant: Option<String>,
 }
 
-/// The caller whose identity a token proves.
+/// The kind of caller that a token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A channel, through Azure Bot Service. The bot has checked that the activity's `serviceUrl` equals the
-    /// URL in the token.
+    /// A channel, through Azure Bot Service. [`VerifiedToken::admit`] returns this value only if the
+    /// activity's `serviceUrl` (the URL of the Connector) equals the URL in the token.
     Channel,
-    /// A test client with the bot's own credentials: the Emulator, or the Agents Playground. The token names
-    /// no `serviceUrl`.
+    /// A test client with the bot's own credentials: Microsoft's Emulator or Agents Playground. The token
+    /// contains no `serviceUrl`.
     Itself,
 }
 
 impl Caller {
-    /// Whether the token names the activity's `serviceUrl`.
+    /// Whether the token proves the activity's `serviceUrl`. Only the token of a channel contains a
+    /// `serviceUrl`.
     pub fn vouches_for_service_url(self) -> bool {
         self == Self::Channel
     }
@@ -92,7 +95,8 @@ impl fmt::Display for Caller {
     }
 }
 
-/// A token that passed all rules, except those that need the activity.
+/// A token that passed all rules that need only the headers. [`VerifiedToken::admit`] applies the other
+/// rules.
 #[derive(Clone)]
 pub struct VerifiedToken {
     caller: Caller,
@@ -100,7 +104,7 @@ pub struct VerifiedToken {
     service_url: Option<String>,
     remembered: Remembered,
     checked: Checked,
-    /// Whether the key-value store already has the record `checked`.
+    /// Whether an earlier request has stored the record `checked` in the key-value store.
     is_stored: bool,
 }
 
@@ -131,8 +135,10 @@ impl InboundAuth {
         })
     }
 
-    /// Applies the rules that need only the headers. Rules that need no HTTP call come first. So the bot
-    /// fetches signing keys only for a token whose claims are all acceptable.
+    /// Applies the rules that need only the headers. The function checks the claims before the signature. So
+    /// a token with a wrong claim, such as a wrong audience, causes no HTTP call to fetch signing keys. Only
+    /// the error [`NotAllowed`] comes after the check of the signature, because this error is for verified
+    /// callers.
     pub async fn verify(
         &self,
         host: &impl Host,
@@ -198,9 +204,9 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Applies the rules that need the activity. For a channel, the signing key must be allowed to sign for
-    /// `channelId`, and `serviceUrl` must equal the URL in the token. Both fields are required, although the
-    /// SDKs accept an activity without them.
+    /// Applies the rules that need the activity. Only the tokens of channels have such rules. The signing key
+    /// must be allowed to sign for `channelId`, and `serviceUrl` must equal the URL in the token. Both fields
+    /// are required, although the SDKs accept an activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
@@ -216,20 +222,21 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// Returns the bot's own access token, encrypted. The bot sends the access token with its own calls.
+    /// Returns the bot's own access token in encrypted form, from the record of this inbound token. The bot
+    /// needs the access token for its calls to the Connector.
     ///
-    /// Key-value has a record for each inbound token. In an earlier request with the same inbound token,
-    /// [`VerifiedToken::remember`] stored the access token in this record. In the current request, the bot
-    /// has already read the record, when it checked the inbound token. So
-    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed), which takes the result of this function, needs no
-    /// second read of key-value.
+    /// [`VerifiedToken::remember`] stored the access token in the record, in an earlier request with the same
+    /// inbound token. In this request, [`InboundAuth::verify`] has already read the record. The caller passes
+    /// the result to [`Tokens::with_sealed`](crate::Tokens::with_sealed). If the access token is still valid,
+    /// the bot does not read the key-value store a second time.
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
-    /// Stores a record of this inbound token. If the token comes again, the bot finds the record, and does
-    /// not check the signature again. The record also holds `sealed_token`, the encrypted access token that
-    /// the bot sends with its own calls. If the store already has the same record, nothing is written.
+    /// Stores a record of this inbound token. If the bot receives the token again, the bot finds the record,
+    /// and does not check the signature again. The record also holds `sealed_token`, the encrypted access
+    /// token that the bot sends with its own calls. If the store already has the same record, the function
+    /// writes nothing.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {
@@ -241,10 +248,9 @@ impl VerifiedToken {
 }
 
 /// Whether a signing key with these endorsements is allowed to sign for a channel. Microsoft has published
-/// keys without endorsements, which sign for Web Chat and Direct Line. On these channels, each client chooses
-/// its own id, so the bot believes nothing that such a channel reports about a person. So a key without
-/// endorsements can do no harm there, and the bot accepts the key for these channels. For every other
-/// channel, the bot refuses the key.
+/// keys without endorsements, which sign for Web Chat and Direct Line. The bot accepts such a key only for a
+/// channel whose clients choose their own ids. On such a channel, the bot ignores the tenant and the object
+/// id of a person, so a forged activity can do little harm.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),
@@ -264,8 +270,9 @@ fn check_time(claims: &Claims, now: i64) -> Result<(), BrokenRule> {
     Ok(())
 }
 
-/// Returns a `serviceUrl` in the form for comparison: scheme and host are in lower case, and one slash at the
-/// end is removed. All other differences count, even differences that a URL parser would remove (`/../`).
+/// Converts a `serviceUrl` to the form in which two URLs are compared. The function changes scheme and host
+/// to lower case, and removes one slash at the end. All other differences count, even differences that a URL
+/// parser would remove (`/../`).
 fn comparable(service_url: &str) -> String {
     let text = service_url.strip_suffix('/').unwrap_or(service_url);
     let host_at = text.find("://").map_or(0, |at| at + 3);

@@ -1,14 +1,16 @@
-//! Stores a record of each inbound token whose signature was checked. A channel uses one token for many
-//! activities, and the signature is the most expensive part of the check.
+//! Stores a record of each inbound token whose signature was checked. The check of the signature is the most
+//! expensive part of the check of a token, and a channel (e.g. Teams) uses one token for many activities. So
+//! if there is a record, the bot does not check the signature again.
 //!
-//! One record holds everything that the bot stores about an inbound token. So an activity with a known token
-//! costs only one read of the key-value store. If there is a record, the signature of the token was checked.
-//! The bot still applies all rules for the claims, including the times, at each use of the token. The record
-//! contains:
+//! A record means only that the signature of the token is valid. At each use of the token, the bot still
+//! applies all rules for the claims, such as the expiry time.
+//!
+//! One record holds everything that the bot stores about an inbound token. So the bot needs only one read of
+//! the key-value store for an activity with a recorded token. The record contains:
 //!
 //! - the endorsements of the signing key (the channels for which the key is allowed to sign)
-//! - the *sealed token*: the bot's own access token (outbound, for its calls to the Connector), encrypted. It
-//!   is stored here only because the bot reads this record in each request anyway
+//! - the *sealed token*: the bot's own access token for its calls to the Connector, in encrypted form. The
+//!   bot reads this record in each request anyway, so the sealed token costs no extra read
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,8 +20,9 @@ use sha2::{Digest, Sha256};
 
 use super::token::UnverifiedToken;
 
-/// The store has this many slots, and each slot holds at most one record. The hash of a token selects the
-/// slot of the token's record. If a later token has the same slot, its record replaces the earlier record.
+/// The number of slots in the store. Each slot holds at most one record. The hash of a token selects the slot
+/// of the token's record. If a later token has the same slot, the later token's record replaces the earlier
+/// record.
 const SLOTS: u8 = 64;
 
 /// The slot and the digest of a token's record. The digest shows whether the slot holds the record of this
@@ -33,7 +36,7 @@ pub(super) struct Remembered {
 /// The record of a token whose signature was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checked {
-    /// The channels for which the token's key is endorsed.
+    /// The endorsements of the token's key.
     pub(super) endorsements: Vec<String>,
     /// When the signature must be checked again, in seconds since 1970.
     pub(super) until: i64,
@@ -43,9 +46,9 @@ pub(super) struct Checked {
 
 impl Remembered {
     /// Computes the slot and the digest of the record of `token`. The digest is a hash of the app id, the URL
-    /// of the issuer's metadata (`keys_from`), and the token. So another bot with the same store does not
-    /// find the record. If the URL changes, this bot does not find the record, either. The token itself is
-    /// not stored.
+    /// of the issuer's metadata (`keys_from`), and the token. Another bot with the same store has another app
+    /// id, so this other bot does not find the record. After a change of the URL, the bot itself does not
+    /// find the record, either. The token itself is not stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
         let [header, claims] = &token.json;
@@ -58,7 +61,8 @@ impl Remembered {
         Self { slot: name_of_slot(slot), digest: URL_SAFE_NO_PAD.encode(digest) }
     }
 
-    /// Loads the record of this token. Returns `None` if there is no valid record, or if the store fails.
+    /// Loads the record of this token. Returns `None` if the store has no record of this token, if the record
+    /// has expired, or if the store fails.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Checked> {
         let stored = host.get(&self.slot).await.ok()??;
         let stored = value_of(&stored)?;
@@ -82,12 +86,12 @@ impl Remembered {
     }
 }
 
-/// Deletes all records. This is necessary if the issuer has withdrawn or changed a signing key, because
-/// perhaps that key signed some of the recorded tokens.
+/// Deletes all records. This is necessary if the issuer has withdrawn or changed a signing key. Otherwise,
+/// the bot would still accept the recorded tokens that this key signed.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
         // If the store fails, the function returns. The remaining records expire with their tokens, and at
-        // the latest a day after the keys were fetched.
+        // the latest a day after the bot fetched the keys.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

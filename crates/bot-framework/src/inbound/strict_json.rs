@@ -1,6 +1,7 @@
-//! Reads JSON and refuses objects with a member that is set twice. RFC 7515 section 4 lets a reader refuse
-//! such JSON or use the last member. If one program used the first member, and another program the last, the
-//! two programs would read different tokens with the same valid signature.
+//! Reads JSON, and refuses an object that contains a member twice. RFC 7515 section 4 lets a reader either
+//! refuse such an object, or use the last of the two members. This module refuses the object. Otherwise, a
+//! program that uses the first member and a program that uses the last member would read the same signed
+//! token differently.
 
 use std::fmt;
 

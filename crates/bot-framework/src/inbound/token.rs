@@ -1,35 +1,35 @@
-//! Reads a JWS in compact form (RFC 7515 section 7.1), without checking its signature.
+//! Reads a token: a JWS in compact form (RFC 7515 section 7.1). This module does not check the signature.
 
 use std::fmt;
 
 use base64::Engine;
-// This engine refuses padding and white space, and the unused bits of the last character must be zero. So
-// each signature has only one spelling.
+// This engine refuses padding, white space, and a last character whose unused bits are not zero. So each
+// signature has only one spelling.
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::BrokenRule;
 use super::strict_json;
 use crate::json::{FieldError, Fields};
 
-/// Header members that carry a key, or that change how the token is read. RFC 7515 allows a reader to ignore
-/// some of these members, but the bot refuses a token with any such member. The channels never write these
+/// Header members that carry a key, or that change how a program reads the token. RFC 7515 allows a program
+/// to ignore some of these members. The bot refuses a token with any of them. No channel writes these
 /// members, so a token with such a member is probably an attack.
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
 
 /// The maximum length of a `kid` (key id), in bytes. Issuers use hashes of about 30 characters.
 const MAX_KEY_ID_BYTES: usize = 128;
 
-/// A token before its signature is checked. Nothing in it can be trusted before [`super::rs256`] has checked
-/// the signature.
+/// A token whose signature has not been checked yet. No part of the token can be trusted before
+/// [`super::rs256`] has checked the signature.
 pub(super) struct UnverifiedToken<'a> {
     pub(super) key_id: String,
     pub(super) claims: Claims,
     /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The decoded JSON of the header and of the claims. The bot finds the record of a checked token by a
-    /// hash of this JSON and the signature. Two different tokens never have the same JSON and the same
-    /// signature, because each part has only one spelling in base64url.
+    /// The decoded JSON of the header and of the claims. The digest of the token's record
+    /// ([`super::remembered`]) is a hash of this JSON, the signature and other values. Two different tokens
+    /// never have the same JSON and the same signature, because each part has only one spelling in base64url.
     pub(super) json: [Vec<u8>; 2],
 }
 
@@ -42,16 +42,18 @@ impl fmt::Debug for UnverifiedToken<'_> {
 /// The claims that the rules need.
 pub(super) struct Claims {
     pub(super) issuer: String,
-    /// `aud`, as one text. Neither channels nor Entra write a list.
+    /// `aud`, as one text. A list is refused, because neither channels nor Entra write a list.
     pub(super) audience: String,
     /// `exp`, which is required.
     pub(super) expires: i64,
     /// `nbf`, which can be missing.
     pub(super) not_before: Option<i64>,
-    /// `serviceurl` (channels only). The claim's name is in lower case, unlike the activity's `serviceUrl`.
+    /// `serviceurl`, which only the tokens of channels contain. The claim's name is in lower case, unlike the
+    /// activity's `serviceUrl`.
     pub(super) service_url: Option<String>,
-    /// `ver`: the version of the token. Only Entra writes this claim and all claims below.
+    /// `ver`: the version of the token. Only Entra's tokens contain this claim and the claims below.
     pub(super) version: Option<String>,
+    /// `tid`: the id of the tenant.
     pub(super) tenant_id: Option<String>,
     /// `appid`: the calling application, in a token of version 1.
     pub(super) app_id: Option<String>,
@@ -98,7 +100,7 @@ fn read_header(mut header: Fields) -> Result<String, BrokenRule> {
 
 impl Claims {
     fn read(mut claims: Fields) -> Result<Self, FieldError> {
-        // Only the type of `iat` is checked, because no rule needs the value.
+        // No rule needs the value of `iat` (the time of issue), so the code checks only the type.
         seconds(&mut claims, "iat")?;
         Ok(Self {
             issuer: claims.required_string("iss")?,
@@ -125,7 +127,8 @@ fn texts(claims: &mut Fields, name: &str) -> Result<Vec<String>, FieldError> {
     texts.ok_or_else(|| claims.error(name, "an array of strings"))
 }
 
-/// Takes a NumericDate (RFC 7519) in whole seconds. Channels and Entra write whole seconds.
+/// Takes a time in seconds since 1970 (a NumericDate of RFC 7519). The time must be a whole number, because
+/// channels and Entra write whole seconds.
 fn seconds(claims: &mut Fields, name: &str) -> Result<Option<i64>, FieldError> {
     match claims.take(name) {
         None => Ok(None),

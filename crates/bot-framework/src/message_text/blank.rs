@@ -1,9 +1,9 @@
-//! Blanks around words: white space, characters without width, and HTML entities for both.
+//! Finds and removes blanks: white space, some invisible characters, and HTML entities for both.
 
 use super::html;
 
-/// Whether a character is invisible: a character without width, a mark of direction, or a soft hyphen. White
-/// space is not included.
+/// Whether a character is invisible: a character without width, a mark of the writing direction, or a soft
+/// hyphen. White space is not included.
 pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -18,19 +18,21 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether [`trim`] removes a character at the start and the end of a text. Joiners and marks of direction
-/// are invisible, too, but they stay, because they change how the neighbouring characters look.
+/// Whether [`trim`] removes a character at the start and the end of a text. Two kinds of invisible characters
+/// stay: joiners (such as U+200D), and marks of the writing direction. These characters change how the
+/// neighbouring characters look.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
-/// Returns the first character, and its length in the text. The character can be written as an HTML entity,
-/// e.g. `&nbsp;`.
+/// Returns the first character, and its length in the text, in bytes. The character can be written as an HTML
+/// entity, e.g. `&nbsp;`.
 fn first(text: &str) -> Option<(char, usize)> {
     html::entity(text).or_else(|| text.chars().next().map(|c| (c, c.len_utf8())))
 }
 
-/// Returns the last character, and its length in the text. The character can be written as an HTML entity.
+/// Returns the last character, and its length in the text, in bytes. The character can be written as an HTML
+/// entity.
 fn last(text: &str) -> Option<(char, usize)> {
     if text.ends_with(';')
         && let Some(at) = text.rfind('&')
@@ -49,12 +51,13 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// Closes the gap where the caller cuts a mention out of a text. `before` is the text in front of the
-/// mention, and `after` is the text behind the mention.
+/// Returns the text behind a mention that the caller removes. `before` is the text in front of the mention,
+/// and `after` is the text behind the mention.
 ///
-/// Returns `after`. If `before` is empty or ends with a blank, the function removes the blanks at the start
-/// of `after`, but not its line breaks. For example, in `tell <at>Bot</at> this`, the mention has a space on
-/// each side. `before` is `tell `, and the result is `this` without a space.
+/// If `before` is empty or ends with a blank, the function removes the blanks at the start of `after`, but
+/// stops at a line break. For example, in `tell <at>Bot</at> this`, the mention has a space on each side.
+/// `before` is `tell `, and the result is `this` without a space. If `before` ends with another character,
+/// the result is all of `after`.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
@@ -67,16 +70,16 @@ fn trim_end(mut text: &str) -> &str {
     text
 }
 
-/// Returns the text without the blanks at its ends. If only white space and invisible characters are left,
-/// the result is empty.
+/// Returns the text without the blanks at its start and end. If the rest has only white space and invisible
+/// characters, the result is empty.
 pub(super) fn trim(text: &str) -> &str {
     let text = trim_end(trim_start(text, is_blank));
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) { "" } else { text }
 }
 
-/// Replaces each entity for white space with a space, and removes each entity for a character without width.
-/// Use this function only for a channel that escapes people's text. Such a channel turns a typed `&nbsp;`
-/// into `&amp;nbsp;`. So an unescaped `&nbsp;` comes from the channel, and not from a person.
+/// Replaces each entity for white space with a space, and removes each entity for any other blank
+/// ([`is_blank`]). Use this function only for a channel that escapes people's text. Such a channel turns a
+/// typed `&nbsp;` into `&amp;nbsp;`. So an unescaped `&nbsp;` comes from the channel, and not from a person.
 pub(super) fn without_blank_entities(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,6 +1,6 @@
-//! Converts HTML to text with line breaks. The HTML is a copy of a message's text, which a channel adds to
-//! the message. The module supports only the tags and entities that are usual in such copies. Each function
-//! reads its input only once, so no input takes long.
+//! Converts HTML to text with line breaks. The HTML comes from a channel that adds an HTML copy of the text
+//! to a message. The module supports only the tags and entities that are usual in such copies. The time of a
+//! conversion is proportional to the length of the HTML, even if an attacker wrote the HTML.
 
 /// The names of the entities for U+00A0 to U+00FF, in order.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
@@ -10,7 +10,7 @@ const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ord
     igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
     yuml";
 
-/// The maximum length of an entity without its `&`, in bytes. The `;` at its end is included.
+/// The maximum length of an entity in bytes, without the `&`, but with the `;`.
 const LONGEST_ENTITY: usize = 12;
 
 /// Reads the entity at the beginning of a text. Returns the entity's character, and the length of the entity
@@ -65,8 +65,8 @@ fn named(name: &str) -> Option<char> {
     })
 }
 
-/// Returns the text that a reader of the HTML sees. A mention becomes `<at>name</at>`, as in the `text` of a
-/// message.
+/// Returns the text that a reader of the HTML sees. A mention of a person or a bot becomes `<at>name</at>`,
+/// as in the member `text` of a message.
 pub(super) fn to_text(html: &str) -> String {
     let mut output = Output::default();
     let mut rest = html;
@@ -99,14 +99,14 @@ pub(super) fn to_text(html: &str) -> String {
 
 /// A tag, a comment or a declaration.
 struct Tag<'a> {
-    /// The name, with `/` in front for an end tag.
+    /// The name in lower case, with `/` in front for an end tag. The name of a comment is `!`.
     name: String,
     inner: &'a str,
 }
 
 /// Reads the tag at the beginning of a text. Returns the tag and its length. A `<` begins a tag only if a
-/// letter, `!` or `?` follows it, perhaps after slashes (`</p`). Any other `<` is an ordinary character, and
-/// the result is `None`. A tag without `>` reaches to the end of the text.
+/// letter, `!` or `?` follows. Slashes are possible between the `<` and this character (`</p`). Any other `<`
+/// is an ordinary character, and the result is `None`. A tag without `>` reaches to the end of the text.
 fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inner = text.strip_prefix('<')?;
     if let Some(comment) = inner.strip_prefix("!--") {
@@ -157,12 +157,13 @@ struct Output {
     text: String,
     /// Whether a space must be written before the next character.
     space: bool,
-    /// For each open element `span`, whether it is a mention.
+    /// For each open element `span`, whether the element is a mention.
     spans: Vec<bool>,
 }
 
 impl Output {
-    /// Adds a character, and returns its length.
+    /// Adds a character. If `space` is set, the function first adds a space, except at the start of a line.
+    /// Returns the length of the character in bytes.
     fn push(&mut self, c: char) -> usize {
         if std::mem::take(&mut self.space) && !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push(' ');
@@ -185,9 +186,9 @@ impl Output {
         }
     }
 
-    /// Writes the text of a tag. `after` is the HTML that follows the tag. The caller must skip the returned
-    /// number of bytes of `after`. For example, the content of a script is skipped, because a reader does not
-    /// see it.
+    /// Writes the text of a tag, such as a line break for `<br>` or `<at>` for a mention. `after` is the HTML
+    /// that follows the tag. Returns the number of bytes of `after` that the caller must skip. For example,
+    /// the caller must skip the content of a script, because a reader does not see this content.
     fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
             "br" => {

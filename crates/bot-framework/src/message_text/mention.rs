@@ -2,7 +2,7 @@
 
 use super::{blank, html};
 
-/// Removes the first occurrence of `words`. Only an exact match counts.
+/// Removes the first occurrence of `words`, the text of a mention. Only an exact match counts.
 pub(super) fn without_words(text: &str, words: &str) -> String {
     match text.split_once(words).filter(|_| !words.is_empty()) {
         Some((before, after)) => [before, blank::after_gap(before, after)].concat(),
@@ -10,7 +10,7 @@ pub(super) fn without_words(text: &str, words: &str) -> String {
     }
 }
 
-/// Removes each element `<at …>name</at>` if `is_removed` returns true for its name.
+/// Removes each element `<at …>name</at>` for whose name `is_removed` returns true.
 pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) -> String {
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(element) = Element::find(rest) {
@@ -52,22 +52,22 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Converts the name in a mention to the form in which names are compared. Markup and invisible characters
-/// are removed, entities are decoded, and one space is between two words.
+/// Returns the name in a mention, in the form in which names are compared. The function removes markup and
+/// invisible characters, decodes entities, and leaves one space between two words.
 pub(super) fn name_of(markup: &str) -> String {
     let text = html::to_text(markup);
     let visible: String = text.chars().filter(|c| !blank::is_invisible(*c)).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the name in a mention. `words` is the member `text` of the mention, such as `<at>Ann</at>`. If
-/// `words` has no element `<at>`, the name is all of `words`.
+/// Returns the name in a mention. `words` is the member `text` of an entity that marks a mention, such as
+/// `<at>Ann</at>`. If `words` has no element `<at>`, the name is all of `words`.
 pub(super) fn name_in_words(words: &str) -> String {
     name_of(Element::find(words).map_or(words, |element| element.inner))
 }
 
-/// Finds `@name` as a whole word. Returns the positions of its start and its end, in bytes. The case of ASCII
-/// letters does not matter.
+/// Finds `@name` as a whole word. Returns the positions of the start and the end of `@name`, in bytes. The
+/// case of ASCII letters does not matter.
 pub(super) fn find_at_name(text: &str, name: &str) -> Option<(usize, usize)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices('@').find_map(|(at, _)| {

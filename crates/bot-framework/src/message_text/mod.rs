@@ -1,9 +1,8 @@
-//! The text of a message to the bot, without the parts that the channel adds: mentions of the bot, and
-//! blanks.
+//! Returns the text of a message to the bot, without mentions of the bot and without blanks at the ends.
 //!
-//! Teams escapes people's text as HTML, and puts a mention of the bot in front of the text. On other
-//! channels, people type `@name`, and on Telegram also `/command@name`. All other text that a person typed
-//! stays unchanged.
+//! Teams escapes people's text as HTML, and writes a mention of the bot as `<at>name</at>` into the text. On
+//! other channels, people type `@name`, and on Telegram also `/command@name`. All other text that a person
+//! typed stays unchanged.
 
 mod blank;
 mod html;
@@ -17,16 +16,17 @@ use crate::activity::Activity;
 
 pub use blank::is_invisible;
 
-/// At most this many mentions of the bot are read. A usual message has one or two. The limit exists because
-/// each mention costs a copy of the text.
+/// The maximum number of mentions of the bot that are read. A usual message has one or two. The limit exists
+/// because each mention costs a copy of the text.
 const MAX_MENTIONS: usize = 8;
 
-/// If the member `text` is blank, at most this many attachments are searched for the HTML copy of the text.
+/// The maximum number of attachments that are searched for the HTML copy of the text. The copy is needed only
+/// if the member `text` is blank.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {
-    /// Returns the text without mentions of the bot, and without blanks at its ends. If the message has no
-    /// text, the result is the text of the message's HTML copy.
+    /// Returns the text without mentions of the bot, and without blanks at its ends. If the member `text` is
+    /// blank, the function uses the HTML copy of the text. Teams adds this copy as an attachment.
     pub fn text_to_the_bot(&self) -> String {
         let original = self.raw_text();
         let mut text = match &original {
@@ -55,15 +55,21 @@ impl Activity {
         blank::trim(&text).to_owned()
     }
 
-    /// Whether the message mentions the bot. Either the channel marks the mention by an entity, or the person
-    /// typed `@` and the bot's name.
+    /// Whether the message mentions the bot. A channel can mark the mention by an entity (an entry in the
+    /// activity's member `entities`). On channels other than Teams, a person can also type `@` and the bot's
+    /// name or id.
     pub fn mentions_the_bot(&self) -> bool {
         self.mentions_of_the_bot().next().is_some() || self.is_named_in_text()
     }
 
-    /// Whether the message is meant for the bot. A message is meant for the bot if no other person is in the
-    /// conversation, if the message mentions the bot, if it comes from a card of the bot, or if it is an
-    /// email. Other messages of a group are meant for other people.
+    /// Whether the message is meant for the bot. A message is meant for the bot in four cases:
+    ///
+    /// - No other person is in the conversation.
+    /// - The message mentions the bot.
+    /// - The message comes from a card of the bot. Such a message has a member `value`.
+    /// - The message is an email.
+    ///
+    /// Other messages of a group are meant for other people.
     pub fn is_for_the_bot(&self) -> bool {
         let has_value = || self.rest.get("value").is_some_and(|value| !value.is_null());
         let is_mail = || self.channel_id.as_deref() == Some("email");
@@ -81,8 +87,8 @@ impl Activity {
         })
     }
 
-    /// Returns the text as the channel sent it. If this text is blank, the function returns the text of the
-    /// HTML copy. Without such a copy, the blank text is returned.
+    /// Returns the text as the channel sent it. If this text is blank, and the message has an HTML copy, the
+    /// function returns the text of the copy.
     fn raw_text(&self) -> Cow<'_, str> {
         let text = self.text.as_deref().unwrap_or_default();
         if blank::trim(text).is_empty()
@@ -103,7 +109,8 @@ impl Activity {
         attachments.iter().take(MAX_ATTACHMENTS).find(is_html)?["content"].as_str()
     }
 
-    /// Whether the channel escapes people's text as HTML, and marks each mention by an entity.
+    /// Whether the channel escapes people's text as HTML, and marks each mention by an entity. Only Teams
+    /// does this.
     fn escapes_text(&self) -> bool {
         self.channel_id.as_deref() == Some("msteams")
     }
@@ -124,7 +131,7 @@ impl Activity {
         self.mentions().filter(|mention| self.is_bot(mention))
     }
 
-    /// Whether a mention of another person has this name.
+    /// Whether the message mentions another person with this name.
     fn is_name_of_another(&self, name: &str) -> bool {
         let others = self.mentions().filter(|mention| !self.is_bot(mention)).take(MAX_MENTIONS);
         others
@@ -136,8 +143,8 @@ impl Activity {
         self.recipient.as_ref()?.name()
     }
 
-    /// The words that mention the bot if a person types them after `@`: the bot's id (as on Telegram), and
-    /// the bot's name.
+    /// The words that a person can type after `@` to mention the bot: the bot's id (as on Telegram), and the
+    /// bot's name.
     fn at_names(&self) -> impl Iterator<Item = &str> {
         let id = self.recipient.as_ref().map(|bot| bot.id.as_str());
         [id, self.bot_name()].into_iter().flatten()
@@ -161,7 +168,7 @@ fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
 }
 
-/// Returns `/command` for the word `/command@name`.
+/// Returns `/command` if the word is `/command@name`.
 fn command_without<'a>(word: &'a str, name: &str) -> Option<&'a str> {
     let (command, to) = word.split_once('@')?;
     (command.starts_with('/') && to.eq_ignore_ascii_case(name)).then_some(command)

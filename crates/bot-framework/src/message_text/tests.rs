@@ -37,7 +37,7 @@ fn mention_of_the_bot_with_an_incomplete_entity_is_removed() {
         }
         assert_eq!(text_of("tell <at>R&amp;D Pizza</at> a &amp; b", &json!([entity])), "tell a &amp; b");
     }
-    // The bot has no name here, and no other person is mentioned.
+    // The bot has no name here. No other person is mentioned, so `<at>Bot</at>` must be the bot.
     let nameless = json!({
         "recipient": {"id": "b"}, "text": "<at>Bot</at> stop", "entities": [{"type": "mention", "mentioned": {"id": "b"}}],
     });
@@ -182,7 +182,7 @@ fn mention_of_another_person_stays_and_is_not_read_as_a_mention_of_the_bot() {
 fn mention_after_the_eighth_is_not_read() {
     let mention = r#"{"type":"mention","mentioned":{"id":"b"},"text":"x"}"#;
     for (mentions, expected) in [(8, "xx"), (9, "xx"), (10_000, "xx")] {
-        // Entities of other types do not count.
+        // Entities of other types do not count towards the limit of eight mentions.
         let entities = [r#"{"type":"clientInfo"},"#.repeat(20), vec![mention; mentions].join(",")].concat();
         let json = format!(
             r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{}","entities":[{entities}]}}"#,

@@ -1,4 +1,4 @@
-//! An access token of the bot.
+//! An access token with which the bot calls another service, such as the Connector.
 
 use http::HeaderValue;
 
@@ -6,15 +6,17 @@ use http::HeaderValue;
 /// header of this length.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// An access token. The field holds the value of the header `Authorization`. `Debug` masks the token.
+/// An access token. The field `header` holds the value of the HTTP header `Authorization`. `Debug` masks the
+/// token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
     header: HeaderValue,
 }
 
 impl AccessToken {
-    /// Makes a token from `text`. Returns `None` if the text cannot be a token. The form of a token is
-    /// `1*( ALPHA / DIGIT / "-._~+/" ) *"="` (RFC 6750 section 2.1).
+    /// Makes a token from `text`. Returns `None` if the text is empty, is too long, or has a character that
+    /// is not allowed in a token. RFC 6750 section 2.1 lists the allowed characters:
+    /// `1*( ALPHA / DIGIT / "-._~+/" ) *"="`. The function does not check that `=` occurs only at the end.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(is_token) {

@@ -1,5 +1,5 @@
-//! The client assertion: a token by which the bot proves its identity to Entra. The private key of the bot's
-//! certificate signs this token.
+//! Makes the client assertion: a token with which the bot proves its identity to Entra (Microsoft's identity
+//! service). The bot signs this token with the private key of its certificate.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::certificate::Certificate;
 use super::error::TokenRefusal;
 
-/// The lifetime of an assertion. Entra recommends a short lifetime. A short lifetime is enough, because the
-/// bot uses each assertion once, as soon as it is made.
+/// The lifetime of an assertion. Entra recommends a short lifetime. Five minutes are enough, because the bot
+/// uses each assertion once, immediately after it has made the assertion.
 const LIFE_SECONDS: i64 = 5 * 60;
 
-/// Writes an assertion. Its signature is PS256, and the header member `x5t#S256` holds the thumbprint of the
-/// certificate. Source: <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>.
+/// Makes a signed assertion. The signature is PS256, and the header member `x5t#S256` holds the thumbprint of
+/// the certificate. Source: <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>.
 pub(super) fn client_assertion(
     certificate: &Certificate,
     client_id: &str,

@@ -1,4 +1,4 @@
-//! Tests of the tokens with which applications call the bot's API.
+//! Tests of *app tokens*, the Entra tokens with which applications call the bot's API.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn verify(host: &FakeHost, token: &str) -> Result<crate::App, AuthError> {
     run(auth.verify_app(host, &headers, Deadline::after(host, Duration::from_secs(5))))
 }
 
-/// The accepted application and its roles, or the code of the broken rule.
+/// Returns the accepted application and its roles, or the code of the broken rule.
 fn outcome_of_app(host: &FakeHost, token: &str) -> String {
     match verify(host, token) {
         Ok(app) => format!("{} {}", app.app_id, app.roles.join(" ")),
@@ -60,7 +60,7 @@ fn app_token_of_the_bots_own_tenant_is_accepted_and_its_roles_are_read() {
     ] {
         assert_eq!(outcome_of_app(&bot(), &token), expected, "{what}");
     }
-    // The check for channels refuses the token of an application.
+    // The check of tokens for `POST /api/messages` refuses an app token.
     assert_eq!(outcome(call(&bot(), &sign(&claims_of_app()), &activity())), "WrongIssuer");
 }
 
@@ -90,9 +90,9 @@ fn bot_without_the_id_of_its_own_tenant_refuses_app_tokens() {
         let token = TestKey::issuer().sign(&claims_of_app());
         assert_eq!(verify(&host, &token).is_ok(), expected, "{tenant:?} {app_type}");
     }
-    // The Bot Framework's tenant issues the tokens of a multi-tenant bot. An administrator of this tenant
-    // must not be able to give an application a role of this bot. So the bot's API refuses a token of this
-    // tenant.
+    // The Bot Framework's tenant issues the tokens of a multi-tenant bot. The bot's API must still refuse a
+    // token of this tenant. Otherwise, an administrator of the Bot Framework's tenant could give an
+    // application a role of this bot.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);
     let services = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
     assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&services)), "WrongIssuer");

@@ -1,4 +1,5 @@
-//! Tests of the rules that need the activity. The bot applies these rules at every use of a channel token.
+//! Tests of the rules for the `channelId` and the `serviceUrl` of an activity. The bot applies these rules at
+//! every use of a channel's token.
 
 use super::*;
 
@@ -8,14 +9,14 @@ fn body_that_does_not_match_the_token_is_refused() {
     let rows = [
         ("valid", activity(), "channel"),
         ("another endorsed channel", with(activity(), "channelId", "webchat"), "channel"),
-        // Endorsements: the signing key is allowed to sign for some channels only.
+        // Endorsements: the signing key is allowed to sign only for the channels `msteams` and `webchat`.
         ("a channel that the key is not endorsed for", with(activity(), "channelId", "slack"), "NotEndorsed"),
         ("no channelId", with(activity(), "channelId", Value::Null), "NotEndorsed"),
         ("channelId empty", with(activity(), "channelId", ""), "NotEndorsed"),
         ("channelId in upper and lower case", with(activity(), "channelId", "MSTeams"), "channel"),
         ("AseChannel, which the SDKs accept", with(activity(), "channelId", "AseChannel"), "NotEndorsed"),
         ("emulator", with(activity(), "channelId", "emulator"), "NotEndorsed"),
-        // serviceUrl: a token names the URL of one Connector.
+        // serviceUrl: the token contains the URL of one Connector, and the activity must have the same URL.
         (
             "no slash at the end",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer"),
@@ -87,7 +88,8 @@ fn body_that_does_not_match_the_token_is_refused() {
         ),
         ("5 KiB", with(activity(), "serviceUrl", long_url), "ServiceUrlMismatch"),
     ];
-    // All rows use one bot. So the token is known after the first row, and the rules must still apply.
+    // All rows use one bot, so the bot knows the token after the first row, and does not check the signature
+    // again. The rules for the activity must still apply.
     let (host, token) = (bot(), token());
     for (what, activity, expected) in rows {
         assert_eq!(outcome(call(&host, &token, &activity)), expected, "{what}");
@@ -97,8 +99,8 @@ fn body_that_does_not_match_the_token_is_refused() {
 
 #[test]
 fn activity_without_service_url_is_refused_even_if_the_token_names_no_url() {
-    // If the body has no serviceUrl, the SDKs skip the comparison. This bot refuses the activity, even if the
-    // token has no `serviceurl`, either.
+    // If an activity has no `serviceUrl`, the SDKs skip the rule for `serviceUrl`. This bot refuses the
+    // activity, even if the token has no `serviceurl`, either.
     for claim in [Value::Null, json!("")] {
         let token = TestKey::issuer().sign(&with(claims(), "serviceurl", claim));
         for sent in [Value::Null, json!("")] {
@@ -108,8 +110,8 @@ fn activity_without_service_url_is_refused_even_if_the_token_names_no_url() {
     }
 }
 
-/// Returns the outcome of a valid call from each of these channels, if the issuers publish only the key
-/// `jwk`.
+/// Makes a valid call from each channel in `channels`, and returns the outcomes. The issuer's key set
+/// contains only the key `jwk`.
 fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String; N] {
     let host = bot();
     publish(&host, vec![jwk.clone()]);
@@ -122,7 +124,8 @@ fn key_with_endorsements_signs_for_the_endorsed_channels_only() {
         (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
         (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
         (json!(["webchat", "directline", 7]), ["channel", "channel", "NotEndorsed", "NotEndorsed"]),
-        // None of these values is a list that names a channel. So the key signs for no channel.
+        // In these rows, no entry of the list is the name of a channel, or the value is not a list. So the
+        // key signs for no channel.
         (json!([""]), ["NotEndorsed"; 4]),
         (json!("msteams"), ["NotEndorsed"; 4]),
         (json!([["msteams"], 7]), ["NotEndorsed"; 4]),
@@ -145,8 +148,8 @@ fn key_without_endorsements_signs_only_for_channels_whose_clients_choose_their_i
     for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
         let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
         assert_eq!(let_in, ["channel"; 4], "{jwk}");
-        // On these channels, the bot trusts the id of a person. On Teams, it also trusts the tenant. So a key
-        // without endorsements must not sign for these channels.
+        // On the other channels, the bot trusts the id of a person. On Teams, the bot also trusts the
+        // person's tenant. So a key without endorsements must not sign for any of the other channels.
         let refused = outcomes_by_key(
             &jwk,
             ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],

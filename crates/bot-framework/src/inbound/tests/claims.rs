@@ -1,4 +1,4 @@
-//! Tests of the claims of a channel token.
+//! Tests of the claims (`iss`, `aud`, `exp`, …) in a channel's token.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
             ("aud is the Connector", changed("aud", json!("https://api.botframework.com")), "WrongAudience"),
             ("aud with a character added", changed("aud", json!(format!("{APP_ID}0"))), "WrongAudience"),
             ("aud with a space", changed("aud", json!(format!("{APP_ID} "))), "WrongAudience"),
-            // The times. The tolerance is 300 s.
+            // The times. The accepted difference between the clocks of issuer and bot is 300 s.
             ("no exp", changed("exp", Value::Null), "ClaimMissing"),
             ("exp is text", changed("exp", json!(text_exp.to_string())), "ClaimMissing"),
             ("exp is a fraction", changed("exp", json!(text_exp as f64 + 0.5)), "ClaimMissing"),

@@ -1,12 +1,13 @@
-//! Tests of Entra's tokens. With `emulatortokens=accept`, the bot accepts tokens that Entra issued to the bot
-//! itself. Two test clients of Microsoft, the Emulator and the Agents Playground, send such tokens. The bot
-//! never accepts tokens of other bots.
+//! Tests of tokens that Entra (Microsoft's identity service) issued. With `emulatortokens=accept`, the bot
+//! accepts tokens that Entra issued to the bot itself. Two test clients of Microsoft, the Emulator and the
+//! Agents Playground, have the bot's credentials and send such tokens. The bot never accepts an activity with
+//! a token of another bot.
 
 use super::*;
 
 const OWN: (&str, &str) = ("emulatortokens", "accept");
 
-/// The bot's own token, as the Emulator gets it.
+/// The claims of a token that Entra issued to the bot itself. The Emulator sends such a token.
 fn own() -> Value {
     entra_claims(APP_ID, APP_ID, TENANT, NOW)
 }
@@ -18,7 +19,7 @@ fn own_v1() -> Value {
     })
 }
 
-/// A token of another bot, with this bot as the audience.
+/// The claims of a token that Entra issued to another bot. The audience is this bot.
 fn another_bots() -> Value {
     entra_claims(APP_ID, OTHER_BOT, TENANT, NOW)
 }
@@ -44,7 +45,8 @@ fn own_entra_token_is_accepted_if_every_claim_is_right() {
     let changed = |name: &str, value: Value| sign(&with(own(), name, value));
     let changed_v1 = |name: &str, value: Value| sign(&with(own_v1(), name, value));
     let of_tenant = |tenant: &str| sign(&entra_claims(APP_ID, APP_ID, tenant, NOW));
-    // The bot sends this token to every Connector. A receiver could send it back to the bot.
+    // The bot sends a token with these claims to every Connector. A receiver could send the token back to the
+    // bot.
     let outbound = entra_claims("https://api.botframework.com", APP_ID, TENANT, NOW);
     check(
         &[OWN],
@@ -167,8 +169,8 @@ fn key_of_one_tenant_is_refused_for_another_tenant() {
 
 #[test]
 fn key_of_the_channels_is_refused_for_entra_and_vice_versa() {
-    // Each issuer has its own keys. A key that only the channel service publishes cannot sign tokens of
-    // Entra.
+    // Each issuer has its own signing keys. A key of the channels must not sign for Entra, and a key of Entra
+    // must not sign for the channels.
     let host = bot_with(&[OWN]);
     host.answers(|request| {
         let body = match request.uri().to_string().as_str() {

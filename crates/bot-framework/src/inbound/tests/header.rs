@@ -1,5 +1,5 @@
-//! Tests of the `Authorization` header. The header must occur once, as `Bearer <token>`. The case of `Bearer`
-//! does not matter.
+//! Tests of the `Authorization` header. A request must have exactly one such header, of the form
+//! `Bearer <token>`. The word `Bearer` can be in upper or lower case.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Tests of the cache of signing keys: when it fetches the keys, and what it returns while the issuer does
-//! not respond.
+//! Tests of the cache of signing keys. The tests check when the bot fetches the keys, and which keys the bot
+//! uses if the issuer does not respond.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,7 +24,8 @@ fn token_now(host: &FakeHost, key: &TestKey) -> String {
     key.sign(&channel_claims(APP_ID, SERVICE_URL, now))
 }
 
-/// Makes a valid call. Returns its outcome, and the number of requests sent so far.
+/// Makes a valid call. Returns the outcome of the call, and the number of requests that the bot has sent so
+/// far.
 fn call_with_key(host: &FakeHost, key: &TestKey) -> (String, usize) {
     let called = call(host, &token_now(host, key), &activity());
     (outcome(called), host.sent.borrow().len())
@@ -34,7 +35,7 @@ fn outcome_and_sent(outcome: &str, sent: usize) -> (String, usize) {
     (outcome.to_owned(), sent)
 }
 
-/// From now on, every request fails: the connection is refused.
+/// Makes every later request of the bot fail, because the connection is refused.
 fn refuse_connections(host: &FakeHost) {
     host.answers(|_| Some(Err(TransportError::NotSent("the connection was refused".into()))));
 }
@@ -50,7 +51,7 @@ fn key_cache_fetches_the_keys_once_a_day() {
 
 #[test]
 fn flood_of_unknown_key_ids_delays_a_new_key_by_at_most_a_minute() {
-    // Both tokens are valid for an hour. They are made once, because signing takes time.
+    // Both tokens are valid for an hour. All rounds use the same two tokens, because signing takes time.
     let (known, new) = (token(), TestKey::stranger().sign(&claims()));
     let (_, behind_the_header) = known.split_once('.').unwrap();
     for published_after in [0, 9, 10, 31, 100, 250] {
@@ -72,8 +73,8 @@ fn flood_of_unknown_key_ids_delays_a_new_key_by_at_most_a_minute() {
             }
         }
         assert!(found_after.is_some_and(|seconds| seconds <= 60), "{published_after}: {found_after:?}");
-        // Each fetch is two calls. The first token causes one fetch. The flood causes three fetches at once,
-        // and then one more every minute.
+        // Each fetch is two calls. The first token causes one fetch. The unknown key ids cause three fetches,
+        // ten seconds apart, and then one more every minute.
         assert_eq!(host.sent.borrow().len(), 2 * (1 + 3 + 9), "{published_after}");
     }
 }
@@ -83,12 +84,13 @@ fn new_key_without_a_flood_is_found_at_once() {
     let (host, stranger) = (bot(), TestKey::stranger());
     assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     publish(&host, vec![stranger.endorsed_jwk(&["msteams"])]);
-    // A set that was fetched a moment ago is not fetched again.
+    // The bot does not fetch the keys again if the last fetch was less than ten seconds ago.
     assert_eq!(call_with_key(at(&host, 9), stranger), outcome_and_sent("UnknownKey", 2));
     assert_eq!(call_with_key(at(&host, 10), stranger), outcome_and_sent("channel", 4));
     assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("UnknownKey", 4));
 }
 
+/// The *bucket* limits the fetches that unknown key ids cause (`bucket.rs`).
 #[test]
 fn bucket_that_other_requests_emptied_during_a_fetch_stays_empty() {
     let host = Rc::new(bot());
@@ -111,8 +113,8 @@ fn bucket_that_other_requests_emptied_during_a_fetch_stays_empty() {
     assert_eq!(call_with_key(at(&host, 20), TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));
 }
 
-/// A channel sends an activity again after 503, and not after 401. So the bot returns 401 only if the key
-/// certainly does not exist.
+/// A channel sends an activity again after 503, but not after 401. So the bot returns 401 only if the issuer
+/// certainly has no key with this key id.
 #[test]
 fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
@@ -123,7 +125,8 @@ fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago
     assert_eq!(call_with_key(at(&host, 10), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(at(&host, 19), new), outcome_and_sent("KeysUnavailable", 3));
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 3));
-    // Three fetches fail in a row. The bot is allowed to fetch again a minute after the first of them.
+    // Three fetches fail, at 10, 20 and 30 seconds. The bucket is then empty until 70 seconds, a minute after
+    // the first of these fetches.
     assert_eq!(call_with_key(at(&host, 20), new), outcome_and_sent("KeysUnavailable", 4));
     assert_eq!(call_with_key(at(&host, 30), new), outcome_and_sent("KeysUnavailable", 5));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"]), new.endorsed_jwk(&["msteams"])]);
@@ -148,7 +151,7 @@ fn old_keys_are_used_while_new_keys_cannot_be_fetched() {
     assert_eq!(call_with_key(at(&host, 30 * HOUR), issuer), outcome_and_sent("channel", 3));
     let warning = host.events("auth.keys.not.refreshed").remove(0);
     assert_eq!((&warning["level"], &warning["age_seconds"]), (&json!("warn"), &json!(30 * HOUR)));
-    // The bot does not try to fetch the keys at every request, because an attempt can take seconds.
+    // The bot does not try to fetch the keys at every call, because an attempt can take seconds.
     assert_eq!(call_with_key(at(&host, 30 * HOUR + 59), issuer), outcome_and_sent("channel", 3));
     assert_eq!(call_with_key(at(&host, 30 * HOUR + 60), issuer), outcome_and_sent("channel", 4));
     assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));

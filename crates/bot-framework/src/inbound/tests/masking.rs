@@ -4,7 +4,8 @@ use http::header::AUTHORIZATION;
 
 use super::*;
 
-/// The pieces of a token that must not appear: its claims and its signature.
+/// Returns the beginning (at most 40 characters) of the claims and of the signature of a token. These pieces
+/// must not appear anywhere.
 fn pieces(token: &str) -> Vec<String> {
     token.split('.').skip(1).map(|part| part[..part.len().min(40)].to_owned()).collect()
 }

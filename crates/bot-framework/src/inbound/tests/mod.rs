@@ -1,8 +1,9 @@
-//! Tables of HTTP calls to the bot. Each row breaks one of the bot's rules for tokens and bodies, or none.
+//! Tables of HTTP calls to the bot. A row is a valid call, usually with one change that breaks a rule for
+//! tokens or bodies. The row also contains the expected outcome: the accepted caller, or the code of the
+//! broken rule.
 //!
-//! Every row is a valid HTTP call with one change, and names the expected outcome: the accepted caller, or
-//! the code of the broken rule. So if a rule is missing in the code, a row fails, because the bot accepts the
-//! caller.
+//! If the bot does not apply a rule, the bot accepts the call in the row for this rule. So the test of this
+//! row fails.
 
 mod app_token;
 mod body;
@@ -37,8 +38,8 @@ const CHANNEL_KEYS: &str = "https://login.botframework.com/v1/.well-known/keys";
 const ENTRA_METADATA: &str = "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration";
 const ENTRA_KEYS: &str = "https://login.microsoftonline.com/common/discovery/v2.0/keys";
 
-/// A bot in the public cloud. Both issuers of tokens (channels and Entra) publish the key
-/// [`TestKey::issuer`].
+/// A bot in the public cloud. Both issuers of tokens (Azure Bot Service for channels, and Entra) publish the
+/// key [`TestKey::issuer`].
 fn bot() -> FakeHost {
     let host = FakeHost::with_settings([("microsoftappid", APP_ID), ("microsoftapptenantid", TENANT)]);
     publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])]);
@@ -53,7 +54,7 @@ fn bot_with(settings: &[(&str, &str)]) -> FakeHost {
     host
 }
 
-/// Lets both issuers publish these keys from now on.
+/// Makes both issuers publish these keys from now on.
 fn publish(host: &FakeHost, keys: Vec<Value>) {
     host.answers(move |request| {
         let body = match request.uri().to_string().as_str() {
@@ -70,7 +71,7 @@ fn auth(host: &FakeHost) -> Result<InboundAuth, SettingsError> {
     InboundAuth::read(host, &BotIdentity::read(host)?)
 }
 
-/// Runs all checks for one call.
+/// Checks the token and the activity of one call, and stores a record of the token.
 fn call_with(host: &FakeHost, authorization: &[&[u8]], activity: &Value) -> Result<Caller, AuthError> {
     let mut headers = HeaderMap::new();
     for value in authorization {

@@ -1,10 +1,10 @@
 //! Tests of the records of checked tokens. If a token has a record, the bot does not check the token's
-//! signature again. The bot still applies all other rules. The record of an inbound token also holds the
-//! access token that the bot itself used last, encrypted (*sealed*).
+//! signature again. The bot still applies all other rules. The record also holds the bot's own access token
+//! for the Connector, in encrypted form (*sealed*).
 
 use super::*;
 
-/// The names of the records in the key-value store. Each name begins with `caller:`.
+/// The names of all token records in the key-value store. Each name begins with `caller:`.
 fn remembered(host: &FakeHost) -> Vec<String> {
     host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }
@@ -29,8 +29,8 @@ fn record_key_of(token: &str) -> super::super::Remembered {
 #[test]
 fn token_with_a_record_skips_the_signature_check() {
     let host = bot();
-    // The signature of this token is wrong. If the bot accepts the token, the bot has not checked the
-    // signature.
+    // The signature of this token is wrong. So the bot accepts the token only if the bot skips the check of
+    // the signature.
     let token = broken(&token());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
     assert!(remembered(&host).is_empty(), "a refused token must not be recorded");
@@ -64,7 +64,8 @@ fn record_of_another_bot_is_not_found() {
     let shared = with(claims(), "aud", OTHER_BOT);
     let token = broken(&TestKey::issuer().sign(&shared));
     store_record(&host, &token, NOW + 3600);
-    // From here on, the bot with the id `OTHER_BOT` uses the store. This bot has not checked the token.
+    // From here on, the bot with the id `OTHER_BOT` uses the store. The record in the store is from the first
+    // bot.
     host.settings.borrow_mut().insert("microsoftappid".into(), OTHER_BOT.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
 }
@@ -94,7 +95,7 @@ fn record_ends_when_the_issuer_withdraws_the_key() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    // An hour later a token with the new key arrives, so the bot fetches the keys again.
+    // An hour later, a token arrives that the new key has signed. So the bot fetches the keys again.
     host.elapsed.set(Duration::from_secs(3600));
     let newer = TestKey::stranger().sign(&with(claims(), "exp", NOW + 7200));
     assert_eq!(outcome(call(&host, &newer, &activity())), "channel");

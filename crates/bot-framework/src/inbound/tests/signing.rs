@@ -153,8 +153,9 @@ fn token_with_a_wrong_signature_is_refused() {
     let none = |algorithm: &str| {
         format!("{}.{payload}.", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()))
     };
-    // A known attack: the attacker makes an HMAC with the public key as its secret. A careless bot checks
-    // this HMAC with the same public key, and accepts the token.
+    // A known attack: the header names HS256 or HS512, and the token has an HMAC instead of a signature. The
+    // secret of the HMAC is the issuer's public key, which everyone knows. A careless bot checks the HMAC
+    // with this public key, and accepts the token.
     let hs = |algorithm: &str, key: &[u8]| {
         let signed =
             format!("{}.{payload}", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()));
@@ -176,7 +177,7 @@ fn token_with_a_wrong_signature_is_refused() {
     };
     let pem = TestKey::issuer().public().to_public_key_pem(LineEnding::LF).unwrap();
     let modulus = URL_SAFE_NO_PAD.decode(TestKey::issuer().jwk()["n"].as_str().unwrap()).unwrap();
-    // An HMAC in a token whose header names RS256.
+    // An HMAC with the public key as the secret, in a token whose header names RS256.
     let mac = Hmac::<Sha256>::new_from_slice(pem.as_bytes()).unwrap().chain_update(&signed).finalize();
     let raw = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let by_kid = |kid: &str| {
@@ -187,8 +188,8 @@ fn token_with_a_wrong_signature_is_refused() {
     let mut flipped = raw.clone();
     flipped[100] ^= 1;
     let other_claims = encode(with(claims(), "serviceurl", "https://evil.example/").to_string());
-    // In base64url, the last character of a 256-byte signature has four unused bits. So a decoder that
-    // ignores these bits would read the same signature from another character.
+    // In base64url, the last character of a 256-byte signature has four unused bits. A decoder that ignores
+    // these bits would read the same signature from another last character. `respelled` has such a character.
     let last = char::from(signature.as_bytes()[signature.len() - 1]);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let neighbour = alphabet.chars().nth(alphabet.find(last).unwrap() + 1).unwrap();

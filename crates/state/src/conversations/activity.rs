@@ -1,6 +1,9 @@
-//! Records activities. An *activity* is a call by the channel to the bot, e.g. with a person's message. The
-//! record of a conversation holds the address of the conversation, and the time at which the conversation was
-//! last active.
+//! Records activities. An *activity* is a call by the channel (the service that connects people with the bot,
+//! e.g. Teams) to the bot. For example, the channel sends a person's message as an activity.
+//!
+//! The record of a conversation holds the conversation's address, to which alerts are sent, and the time at
+//! which the conversation was last active. By the *index rows*, the bot finds the conversations of a person,
+//! of a tenant, or of the subscribers of a tag.
 //!
 //! The bot keeps a [`Fingerprint`] (hashes of the stored record) in its key-value store. If the fingerprint
 //! shows that an activity changes nothing, the bot makes no storage call.
@@ -33,9 +36,9 @@ pub enum Recorded {
     /// fingerprint. So the bot reads the record when the person's next message arrives, and then ends the
     /// pause.
     Paused,
-    /// The table has the record and the index rows, and a question waits for the person's text. The caller
-    /// keeps no fingerprint. So the bot reads the record when the person's next message arrives, and finds
-    /// the question.
+    /// The table has the record and the index rows, and the person's next text answers the question of an
+    /// alert. The caller keeps no fingerprint. So the bot reads the record when the person's next message
+    /// arrives, and finds the question.
     Asked {
         /// The id of the alert that asks the question.
         alert: String,
@@ -45,9 +48,9 @@ pub enum Recorded {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept for the
-    /// conversation. The method writes to the table only if the activity changes the conversation's rows, or
-    /// if an index row is missing.
+    /// Records an activity of a conversation. `sign` is the kind of the activity. `known` is the fingerprint
+    /// that the bot has kept for the conversation. The method writes to the table only if the activity
+    /// changes the conversation's rows, or if an index row is missing.
     pub async fn record_activity(
         &self,
         reference: &ConversationReference,
@@ -94,8 +97,8 @@ impl<H: Host> Conversations<'_, H> {
                     || after.zone != before.zone
                     || shows_presence && (before.is_paused(now) || day(before.seen_at) != day(now));
                 if !is_changed {
-                    // The bot may have been killed between its write of the record and its writes of the
-                    // indexes. So the missing index rows are written now.
+                    // If the bot was killed after it wrote the record, index rows can be missing. So the
+                    // missing index rows are written now.
                     self.put_indexes(&key, &indexes, after.seen_at, true).await?;
                     return Ok(result_of(&self.place(), &after, now));
                 }
@@ -104,20 +107,21 @@ impl<H: Host> Conversations<'_, H> {
                 Some(before) => self.moving_tags(&key, &before.address, &after.address).await?,
                 None => Vec::new(),
             };
-            // If the address moves to another tenant, each tag of the conversation gets an index row in the
-            // new tenant. These rows are written before the record. If the bot is killed between the two
-            // writes, the record still has the old tenant, so the next activity writes the rows again.
+            // If the address moves to another tenant, each tag to which the conversation subscribes gets an
+            // index row in the new tenant. These rows are written before the record. If the bot is killed
+            // between the two writes, the record still has the old tenant, so the next activity writes the
+            // rows again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
             after.seen_at = now;
             let mut entity = after.to_entity(&key)?;
             if shows_presence || before.is_none() {
-                // A merge cannot remove a property, so zero ends the pause.
+                // The merge below cannot remove a property, so zero ends the pause.
                 after.paused_until = None;
                 entity = entity.with_int64("pausedUntil", 0);
             }
-            // A merge keeps the properties that a later version of the bot has written.
+            // The merge keeps the properties that a later version of the bot has written.
             let is_written = match &etag {
                 None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
                 Some(etag) => matches!(self.table.merge(&entity, Some(etag)).await?, Conditional::Done(_)),
@@ -125,13 +129,13 @@ impl<H: Host> Conversations<'_, H> {
             if !is_written {
                 continue;
             }
-            // The index rows that do not belong to tags are written only after the record. The first message
-            // of each day always writes the record and these index rows. So a lost index row is written again
-            // on the next day with a message.
+            // The index rows of the person and of the tenant are written only after the record. If the bot is
+            // killed in between, these rows are missing. At the latest, the next day's first message writes
+            // the record and these rows again.
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
-            // The new tag rows are written a second time. While the record still had the old tenant, these
-            // rows did not match the record. So another call that read the index has perhaps deleted these
+            // The new tag rows are written a second time. Until the record got the new tenant, these rows did
+            // not match the record. Perhaps another call read the index during this time, and deleted these
             // rows as stale.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;

@@ -1,19 +1,23 @@
-//! The open question of a conversation: a question that an alert asks, and that the person's next text
-//! answers.
+//! The open question of a conversation: a question that an alert has asked, and that a person can answer with
+//! a text.
 //!
-//! In a personal chat, the properties `asked` and `askedUntil` of the conversation's record name the alert
-//! and the end of the question. The poller deletes the conversation's [`Fingerprint`](super::Fingerprint), so
-//! that the bot reads the record when the person's next message arrives. Another replica (running instance)
-//! of the bot can still have the fingerprint in its own key-value store. This replica learns from the ledger
-//! that perhaps a question is open ([`Unasked`](crate::ledger::Unasked)).
+//! In a personal chat, the person's next text is the answer. The properties `asked` and `askedUntil` of the
+//! conversation's record hold the id of the alert and the time at which the question ends.
 //!
-//! In a channel of Teams, people answer in the thread of the chat message that asks the question. This chat
-//! message has the row `<key>.r.<message id>`. The row counts the replies in the thread, and names the alert
-//! that asks the question.
+//! The bot reads the record only if the conversation's [`Fingerprint`](super::Fingerprint) (hashes of the
+//! record) is missing, or does not match an activity. So the poller deletes the fingerprint. Then the bot
+//! reads the record when the person's next message arrives. Another replica (running instance) of the bot can
+//! still have the fingerprint in its own key-value store. This replica learns from the ledger (the table with
+//! a record of each alert) that perhaps a question is open ([`Unasked`](crate::ledger::Unasked)).
 //!
-//! If no question is open, the search for a question costs no additional storage call. In a personal chat,
-//! the fingerprint shows that the bot need not read the record. In a thread, the bot reads the row of the
-//! chat message anyway, because it counts each reply.
+//! In a channel of Teams, people answer in the thread of the chat message that asks the question. For this
+//! chat message, the table has the row `<key>.r.<message id>`, where `<key>` is the key of the channel's
+//! conversation. The row counts the replies in the thread, and holds the id of the alert that asks the
+//! question.
+//!
+//! If no question is open, the bot makes no additional storage call to find this out. In a personal chat, the
+//! fingerprint shows that the bot need not read the record. In a thread, the bot reads the row of the chat
+//! message anyway, because the bot counts each reply.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -28,8 +32,9 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the open question of a personal chat: the person's next text answers `alert`. The question
-    /// ends at the time `until`. If the bot does not know the conversation, the method writes nothing.
+    /// Records the open question of a personal chat: the person's next text answers the question of `alert`.
+    /// The question ends at the time `until`. If the bot does not know the conversation, the method writes
+    /// nothing.
     pub async fn open_question(
         &self,
         reference: &ConversationReference,
@@ -53,8 +58,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Reads the record of a personal chat, and returns the alert whose question is open. If a question is
-    /// open, the method deletes the fingerprint. With the fingerprint, the bot would not read the record when
-    /// the person's next message arrives.
+    /// open, the method also deletes the fingerprint, so that the bot reads the record at the person's next
+    /// message.
     pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
         let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
         let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));
@@ -64,7 +69,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(asked.map(str::to_owned))
     }
 
-    /// Records the open question of a thread: a reply in the thread of `message` answers `alert`.
+    /// Records the open question of a thread: a reply in the thread of `message` answers the question of
+    /// `alert`.
     pub async fn open_question_in_thread(
         &self,
         channel: &ConversationKey,
@@ -73,7 +79,7 @@ impl<H: Host> Conversations<'_, H> {
         until: DateTime<Utc>,
     ) -> Result<(), StateError> {
         let entity = OpenQuestion::entity(key_of(channel, &Row::Responses(message)), alert, until);
-        // The row lasts at least as long as the question.
+        // The row expires when the question ends. A later reaction or reply sets `endsAt` again.
         self.table.put_merge(&entity.with_int64("endsAt", until.timestamp_millis())).await?;
         Ok(())
     }
@@ -85,10 +91,10 @@ impl<H: Host> Conversations<'_, H> {
         if OpenQuestion::of(&found.entity).is_none_or(|open| open.alert != alert) {
             return Ok(());
         }
-        // A merge cannot remove a property, so zero ends the question.
+        // The merge cannot remove a property, so zero ends the question.
         let entity = Entity::new(row).with_int64(ASKED_UNTIL, 0);
-        // If another writer has changed the record in the meantime, the merge fails. Then the question ends
-        // at the time `askedUntil`.
+        // If another writer has changed the record in the meantime, the merge writes nothing, and the method
+        // does not try again. The question then ends at the time `askedUntil`.
         self.table.merge(&entity, Some(&found.etag)).await?;
         Ok(())
     }
@@ -119,12 +125,12 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("a"));
         }
-        // Another replica has its own fingerprint.
+        // The key-value store now stands for the store of another replica, which still has the fingerprint.
         run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
         assert_eq!(run(stage.conversations().asked(&key())), Ok(Some("a".into())));
         assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
-        // A newer question takes the place of the older question. Only the alert of the newer question can
-        // close it.
+        // A newer question replaces the older question. Closing the question of the older alert does not
+        // close the newer question.
         run(stage.conversations().open_question(&with(|_| {}), "b", until)).unwrap();
         run(stage.conversations().close_question(&key(), "a")).unwrap();
         assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("b"));

@@ -1,6 +1,9 @@
-//! Converts a text to its composed form (Unicode NFC). This module uses the NFC tables of the crate
-//! `unicode-normalization` directly. With the iterator of that crate, the bot's WebAssembly component would
-//! also contain the larger tables for NFKC.
+//! Converts a text to its composed form (Unicode NFC). In this form, a letter and its accent are one
+//! character if Unicode has such a character: `e` and U+0301 become `é`. The bot compares tags in this form.
+//!
+//! This module uses the NFC tables of the crate `unicode-normalization` directly. With the iterator of that
+//! crate, the bot's WebAssembly component would also contain the larger tables for NFKC (another form of
+//! Unicode text).
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 
@@ -18,8 +21,8 @@ pub(super) fn composed(text: &str) -> String {
     for c in text.chars() {
         decompose_canonical(c, |part| chars.push(part));
     }
-    // The marks of a letter are sorted by their combining classes. The sort is stable, because marks of one
-    // class must keep their order.
+    // Unicode gives each mark a number, the combining class. The marks of a letter must be in the order of
+    // these numbers. The sort is stable, because marks of one class must keep their order.
     for marks in chars.chunk_by_mut(|left, right| is_mark(*left) == is_mark(*right)) {
         if marks.first().is_some_and(|first| is_mark(*first)) {
             marks.sort_by_key(|mark| canonical_combining_class(*mark));
@@ -43,7 +46,7 @@ pub(super) fn composed(text: &str) -> String {
     out.into_iter().collect()
 }
 
-/// Whether the characters between a letter and `c` prevent `c` from being composed with the letter.
+/// Whether the characters between a letter and `c` block the composition of the letter with `c`.
 fn is_blocked(between: &[char], c: char) -> bool {
     let class = canonical_combining_class;
     between.last().is_some_and(|last| class(*last) == 0 || class(*last) >= class(c))

@@ -1,8 +1,8 @@
-//! The feedback of people to the bot's chat messages on Teams. The feedback consists of the last message that
-//! a person has read, and of the number of reactions and replies to each message.
+//! The feedback of people to the bot's chat messages on Teams: which message a person has read last, and how
+//! many reactions and replies each message has.
 //!
 //! A chat message on Teams has a number as its id, and a later message has a greater number. A read receipt
-//! names one message. It covers this message and all messages with smaller numbers:
+//! names one message, and covers this message and all messages with smaller numbers:
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
 use bot_framework::vouches_for_identity;
@@ -19,8 +19,8 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 use crate::ledger::KEPT;
 
-/// The bot keeps the counts of reactions and replies for at most this many messages of one conversation. If
-/// more messages have responses, the bot keeps the counts of the messages with the newest responses.
+/// The bot keeps the counts of reactions and replies for at most this many messages of one conversation: for
+/// the messages with the newest reactions or replies.
 const MAX_MESSAGES: usize = 20;
 
 /// A response of people to a chat message: new reactions, reactions that were taken back, or a reply.
@@ -33,8 +33,8 @@ pub struct Response<'a> {
     /// The number of replies: 0 or 1.
     pub replies: i32,
     /// The id of the activity that reports the response; `None` if the activity has no id. For each message,
-    /// the bot records the last activity that it has counted. If the channel sends this activity again, the
-    /// bot does not count the response again.
+    /// the bot records the last activity that the bot has counted. If the channel sends this activity again,
+    /// the bot does not count the response again.
     pub cause: Option<&'a str>,
 }
 
@@ -48,13 +48,14 @@ pub struct Feedback {
 /// The feedback to one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reception {
-    /// The time at which the newest read receipt arrived. The person may have read the message before this
-    /// time. `None` if no receipt covers the message, e.g. because the app has no permission for receipts, or
-    /// because the conversation is a group.
+    /// The time at which the newest read receipt arrived. Perhaps the person has read the message earlier.
+    /// `None` if no receipt covers the message, e.g. because the bot's Teams app has no permission for
+    /// receipts. Teams sends receipts only for personal chats.
     pub seen_at: Option<DateTime<Utc>>,
     /// The number of reactions that the message has.
     pub reactions: u32,
-    /// The number of replies that reached the bot.
+    /// The number of replies that reached the bot: presses of a button, and messages to the bot in the
+    /// message's thread.
     pub replies: u32,
 }
 
@@ -90,9 +91,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(Feedback::of_rows(self.rows_of(key).await?, self.host.now()))
     }
 
-    /// Records that the person has read a message and all messages before it. The stored message number never
-    /// decreases. Nothing is written if the bot does not know the conversation, or if an earlier receipt
-    /// covers the message.
+    /// Records that the person has read a message and all messages before it. The method writes nothing if
+    /// the bot does not know the conversation, or if an earlier receipt covers the message. So the stored
+    /// message number never decreases.
     pub async fn record_read(&self, key: &ConversationKey, message: MessageNumber) -> Result<(), StateError> {
         let row = key_of(key, &Row::Record);
         for _ in 0..ATTEMPTS {
@@ -106,15 +107,19 @@ impl<H: Host> Conversations<'_, H> {
             let entity = entity.with_int64(READ_AT, self.host.now().timestamp_millis());
             match self.table.merge(&entity, Some(&found.etag)).await? {
                 Conditional::Changed => {}
-                // If the conversation was forgotten in the meantime, the record is not written again.
+                // `Gone`: the bot has forgotten the conversation in the meantime. So the record is not
+                // written again.
                 Conditional::Done(_) | Conditional::Gone => return Ok(()),
             }
         }
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Counts a response. Nothing is written if the bot does not know the conversation. If the message asks a
-    /// question that is still open, returns the id of the alert with this question.
+    /// Counts a response. If the message asks a question that is still open, the method returns the id of the
+    /// alert that asks this question.
+    ///
+    /// If the message has no row yet, the method inserts a row only if the bot knows the conversation, and if
+    /// a count is greater than zero.
     pub async fn record_response(
         &self,
         key: &ConversationKey,
@@ -159,9 +164,9 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Deletes the conversation's expired rows of responses. If there are still too many rows, also deletes
-    /// the rows that expire first. If the bot does not know the conversation, deletes nothing and returns
-    /// false.
+    /// Makes room for the row of one more message. Deletes the conversation's expired rows of responses. If
+    /// too many rows remain, the method also deletes the rows that expire first. If the bot does not know the
+    /// conversation, the method deletes nothing and returns false.
     async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
         let mut rows = self.rows_of(key).await?;
         if !matches!(rows.stored, Stored::Record(_)) {

@@ -12,12 +12,12 @@ use super::stored_form::{Sign, stored_locale, stored_user, stored_zone};
 /// The version of the fingerprint's text format. A fingerprint in another format is not read.
 const FORM: &str = "2";
 
-/// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt` (the
-/// time at which the conversation was last active).
+/// The fingerprint of a stored conversation: hashes of the parts of the conversation's address, the name of
+/// the time zone, and the day of `seenAt` (the time at which the conversation was last active).
 ///
-/// Each part has its own hash, because an activity rarely contains all parts. For example, an update without
-/// a locale does not change the locale. With a single hash of the whole address, the bot would read the table
-/// for each activity that lacks a part.
+/// Each part of the address, e.g. the locale, has its own hash, because an activity rarely contains all
+/// parts. For example, a message without a locale does not change the locale. With a single hash of the whole
+/// address, such a message would not match the fingerprint, and the bot would read the table.
 ///
 /// A *replica* is one of several running instances of the bot. A replica with its own key-value store does
 /// not see at once that another replica has changed the conversation. Because of the day in the fingerprint,
@@ -39,10 +39,10 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Makes the fingerprint of an address and a time zone. Parts that the bot does not store (e.g. the
-    /// person of a group) are left out. `place` identifies the table. If an operator moves the bot to another
-    /// table, no fingerprint of the old table matches an activity, so the bot writes a record into the new
-    /// table.
+    /// Makes the fingerprint of an address and a time zone. The fingerprint has no hash of a part that the
+    /// bot does not store, e.g. of the person who wrote in a group. `place` identifies the table. If an
+    /// operator moves the bot to another table, a fingerprint of the old table covers no activity. So the bot
+    /// writes a record into the new table.
     pub(super) fn of(
         place: &[&str; 2],
         address: &ConversationReference,
@@ -62,11 +62,11 @@ impl Fingerprint {
         }
     }
 
-    /// Whether an activity with the fingerprint `heard` would leave the table as it is. This method follows
-    /// the rules of [`merged`](super::stored_form).
+    /// Whether an activity would leave the table as it is. `heard` is the fingerprint of the activity's
+    /// address. This method follows the rules of `merged` in [`stored_form`](super::stored_form).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
-        // An offset, e.g. `+01:00`, does not replace the name of a zone.
+        // An offset, e.g. `+01:00`, does not replace the name of a zone, e.g. `Europe/Berlin`.
         let is_name = |zone: &Option<String>| {
             zone.as_ref().is_some_and(|zone| zone.starts_with(|c: char| c.is_ascii_alphabetic()))
         };

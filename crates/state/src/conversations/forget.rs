@@ -1,4 +1,5 @@
-//! Forgets a conversation, and finds the conversations of a person who asks to be forgotten.
+//! Forgets a conversation (deletes its rows), and finds all conversations of a person. If a person asks to be
+//! forgotten, the bot needs both.
 
 use bot_framework::{ConversationReference, vouches_for_identity};
 use chrono::{DateTime, Utc};
@@ -13,13 +14,13 @@ use super::rosters::key_of_ended_roster;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Deletes a conversation: its record, tags, quiet hours, responses, index rows and
+    /// Deletes a conversation: its record, tags, quiet hours, counts of reactions and replies, index rows and
     /// [`Fingerprint`](super::Fingerprint). If a newer version wrote the record, the method deletes nothing.
-    /// Three rows are always kept:
+    /// The method always keeps three rows:
     ///
     /// - the row of the command `stop`, because only the command `start` ends a `stop`,
     /// - the tombstone ([`Self::write_tombstone`]),
-    /// - the row of the webhook address.
+    /// - the row of the webhook address, so that an ended address never works again.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -27,16 +28,18 @@ impl<H: Host> Conversations<'_, H> {
             Stored::Record(record) => Some(&record.address),
             Stored::Nothing | Stored::Broken => None,
         };
-        // The fingerprint is deleted before the record, in case the bot is killed between the two deletes.
-        // The fingerprint is deleted again at the end, in case an activity of the conversation has written
-        // the fingerprint in the meantime.
+        // The fingerprint is deleted before the record. If the bot is killed between the two deletes, no
+        // fingerprint remains without a record. (With such a fingerprint, the next activity would not write a
+        // new record.) The fingerprint is deleted again at the end, because perhaps an activity of the
+        // conversation has written a fingerprint in the meantime.
         self.delete_fingerprint(key).await;
         self.delete_all([key_of(key, &Row::Record)]).await?;
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
             Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
-            // The tenant is unknown, so a row can remain in the index of a tenant. The row is stale. The next
-            // call that reads this index deletes the row.
+            // Without a record that this version can read, the address is unknown. So the index rows of the
+            // person and of the tenant can remain. These rows are stale. The next call that reads such an
+            // index deletes its stale row.
             None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
         let index_rows = indexes.iter().map(|index| index.row(key));
@@ -50,9 +53,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Writes the *tombstone* of a conversation: the time `now`, at which the conversation is forgotten. No
-    /// run delivers the alerts that the bot accepted for the conversation at `now` or earlier, even if the
-    /// conversation is stored again later.
+    /// Writes the *tombstone* of a conversation: the time `now`, at which the bot forgets the conversation.
+    /// The poller does not deliver the alerts that the bot accepted for the conversation at `now` or earlier.
+    /// This is so even if the conversation is stored again later.
     pub async fn write_tombstone(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Forgotten)).with_int64("at", now.timestamp_millis());
         self.table.put(&entity).await?;
@@ -60,9 +63,9 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Finds the conversations that belong to the person of `reference`. The result contains the conversation
-    /// of `reference`, unless that conversation is a group. If the channel vouches for the person's id, the
-    /// result also contains the person's other conversations. A group belongs to no person, and its record
-    /// contains nothing about a person.
+    /// of `reference` if this conversation is not a group. If the channel vouches for the person's id (sets
+    /// the id itself, as Teams does), the result also contains the person's other conversations. A group
+    /// belongs to no person, and the record of a group contains nothing about a person.
     pub async fn own_of_person(
         &self,
         reference: &ConversationReference,
@@ -194,7 +197,7 @@ mod tests {
         // This index row is stale: it points to a conversation of another person.
         write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
         assert_eq!(own(&stage, &conversation("a:3", "29:u")), expected);
-        // The result also contains the conversation of the reference if this conversation is not stored,
+        // The result contains the conversation of the reference even if this conversation is not stored,
         // because the queue can still hold alerts for the conversation.
         assert_eq!(own(&stage, &conversation("a:new", "29:u")).len(), 11);
         let without_person = with(|json| {

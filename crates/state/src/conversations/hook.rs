@@ -1,11 +1,12 @@
-//! The webhook address of a conversation. Each new address has a new *generation* (a number), and only the
-//! newest address can work. The row `<key>.h` records the generation of the newest address, and whether the
-//! bot has ended this address. The bot changes the row for:
+//! The webhook address of a conversation: a URL to which programs can post alerts for this conversation. Each
+//! new address has a new *generation* (a number). The older addresses then no longer work. The row `<key>.h`
+//! records the generation of the newest address, and whether the bot has ended this address. The bot changes
+//! the row for:
 //!
 //! - the commands `webhook`, `webhook new` and `webhook off`,
 //! - the HTTP routes for webhook addresses,
-//! - a request to forget the conversation. The bot then ends the address, but does not delete the row, so
-//!   that the ended address never works again.
+//! - a request to forget the conversation. The bot then ends the address, but keeps the row, so that the
+//!   ended address never works again.
 //!
 //! The address itself is not stored, because the token in the address holds the conversation's key and the
 //! generation.
@@ -42,8 +43,8 @@ impl Change {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Returns the generation of the conversation's working webhook address. If no webhook address works,
-    /// begins a new generation.
+    /// Returns the generation of the conversation's working webhook address. If no webhook address works, the
+    /// method begins a new generation, and returns the new generation.
     pub async fn open_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
         Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
     }
@@ -60,7 +61,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Changes the row, and returns its new content.
+    /// Makes the change, and returns the content of the row after the change; `None` if there is no row.
     async fn change_hook(&self, key: &ConversationKey, change: Change) -> Result<Option<Hook>, StateError> {
         let row = key_of(key, &Row::Hook);
         for _ in 0..ATTEMPTS {
@@ -77,7 +78,8 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Writes the row. Returns false if another writer was faster, so that nothing was written.
+    /// Writes the row, and returns true. If another writer was faster, the method writes nothing and returns
+    /// false.
     async fn write_hook(&self, entity: &Entity, etag: Option<ETag>) -> Result<bool, StateError> {
         Ok(match etag {
             None => matches!(self.table.insert(entity).await?, Inserted::New(_)),
@@ -94,8 +96,8 @@ mod tests {
     use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
     use super::*;
 
-    /// Reads the generation whose address works. The bot reads the generation in the same way when a program
-    /// posts to the webhook address.
+    /// Reads the generation whose address works. When a program posts to the webhook address, the bot also
+    /// reads the generation by the method `known`.
     fn working(stage: &Stage) -> Option<u16> {
         run(stage.conversations().known(&key())).unwrap().hook
     }
@@ -147,7 +149,7 @@ mod tests {
         assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(8));
         write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, 65_535).with(OFF, false));
         assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(1));
-        // If the row cannot be read, no address works.
+        // If the row cannot be read, no address works, and the generations begin again at 1.
         write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, "x"));
         assert_eq!((working(&stage), run(stage.conversations().open_hook(&key()))), (None, Ok(1)));
         assert!(read_entity(&partition, &hook_row).is_some());

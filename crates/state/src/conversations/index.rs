@@ -1,9 +1,10 @@
-//! Indexes: partitions whose rows point to conversations, by person, tenant and tag.
+//! Indexes: partitions of the table whose rows point to conversations. There is an index for each person, for
+//! each tenant, and for each tag of a tenant.
 //!
 //! An index row only points to a conversation. The conversation's own rows decide whether the conversation
 //! belongs to the index. If the conversation does not belong to the index, the index row is *stale*. A call
-//! that reads the index deletes a stale row with the row's ETag. If another writer has written the row again
-//! in the meantime, this delete fails, and the row is kept.
+//! that reads the index deletes a stale row if the row still has the ETag that the call has read. If another
+//! writer has written the row again in the meantime, the ETag has changed, and the row is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -12,8 +13,8 @@ use storage_table::{Filter as Rule, Key, Query, escape};
 use super::key::{ConversationKey, Tag};
 use super::tag_tenant::tenant_of;
 
-/// The most UTF-16 units in a part of a partition key. A longer part is hashed, because the service accepts
-/// at most 512 units in a partition key.
+/// The most UTF-16 units in a part of a partition key. A longer part is hashed. A partition key has at most
+/// two such parts, and the service accepts at most 512 units in a partition key.
 const MAX_PART: usize = 200;
 
 /// The most rows that the service returns in one page of query results.
@@ -42,13 +43,14 @@ impl Index {
     }
 
     /// The index of the teams and chats of a tenant. Each row holds the id of a team's channel or of a chat,
-    /// and the URL of the Connector (see [`Roster`](super::Roster)). No row points to the record of a
-    /// conversation, so [`Self::of_address`] does not return this index.
+    /// and the URL of the Connector (see [`Roster`](super::Roster)). The rows do not point to the records of
+    /// conversations, so [`Self::of_address`] does not return this index.
     pub(super) fn of_rosters(tenant_id: &str) -> Self {
         Self(format!("g.{}", part(&tenant_id.to_lowercase())))
     }
 
-    /// The index of a tag's subscribers in a tenant; `None` stands for the subscribers that are in no tenant.
+    /// The index of a tag's subscribers in a tenant. Without a tenant id, this is the index of the
+    /// subscribers that are in no tenant.
     pub(super) fn of_tag(tenant_id: Option<&str>, tag: &Tag) -> Self {
         Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))
     }
@@ -58,10 +60,14 @@ impl Index {
         Self::of_tag(tenant_of(address), tag)
     }
 
-    /// The indexes that contain a conversation with this address. A group is in no index of a person, because
-    /// otherwise the members of the group could read an alert for one person. An id of a person gets an index
-    /// only if the channel vouches for the id, or if the operator allows ids that clients choose (`unbound`).
-    /// Without this rule, a client could claim the id of another person, and receive that person's alerts.
+    /// The indexes that contain a conversation with this address. An alert for a person is sent to a
+    /// conversation in an index of the person. So a group is in no index of a person, because all members of
+    /// the group could read the alert.
+    ///
+    /// Without the following two rules, a client could claim the id of another person, and receive that
+    /// person's alerts. A user id that a client chose has an index only if the operator allows such ids
+    /// (`unbound`). An object id has an index only if the channel vouches for the id (sets the id itself, as
+    /// Teams does).
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {
@@ -72,8 +78,9 @@ impl Index {
         indexes
     }
 
-    /// The indexes that any version of the bot may have written for an address. The bot deletes the rows of
-    /// these indexes when the address changes, or when the conversation is forgotten.
+    /// The indexes in which this version or another version of the bot can have written a row for this
+    /// address. The bot deletes these rows when the address changes, or when the bot forgets the
+    /// conversation.
     pub(super) fn ever_of_address(address: &ConversationReference) -> Vec<Self> {
         let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = &address.user {
@@ -109,8 +116,8 @@ impl Index {
     }
 }
 
-/// Makes a part of a partition key from a text that comes from outside. Dots separate the parts, so dots in
-/// the text are also escaped.
+/// Makes a part of a partition key from an id or a tag. Dots separate the parts, so dots in the text are also
+/// escaped.
 fn part(text: &str) -> String {
     let escaped = escape(text).replace('.', "!2e");
     if escaped.encode_utf16().count() > MAX_PART { format!("!h{}", name_of(&[text])) } else { escaped }

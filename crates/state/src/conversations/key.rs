@@ -16,7 +16,8 @@ const DIGITS: usize = 32;
 /// The most characters of a tag.
 const MAX_TAG: usize = 64;
 
-/// The key of a conversation: 32 hexadecimal digits, derived from the channel's id and the conversation's id.
+/// The key of a conversation: 32 hexadecimal digits, a hash of the channel's id (e.g. `msteams`) and the
+/// conversation's id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConversationKey(String);
 
@@ -26,7 +27,7 @@ impl ConversationKey {
         Self::of_ids(&reference.channel_id, &reference.conversation.id)
     }
 
-    /// The key of the conversation with this id on a channel.
+    /// The key of the conversation with this id on this channel.
     pub fn of_ids(channel_id: &str, conversation_id: &str) -> Self {
         Self(name_of(&[channel_id, conversation_id]))
     }
@@ -45,9 +46,10 @@ impl ConversationKey {
     /// The first digit of the key. This digit determines the partitions for:
     ///
     /// - the rows of the conversation,
-    /// - the ledger's records of the messages that people write in the conversation,
-    /// - the ledger's records of alert keys. (A program can give an alert the member `key`. Alerts with the
-    ///   same `key` share one chat message.)
+    /// - the records of the messages that people write in the conversation, in the ledger (the table with a
+    ///   record of each alert),
+    /// - the ledger's records of alert keys. (A program can give an alert an *alert key*, the member `key`.
+    ///   Alerts with the same alert key share one chat message.)
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
@@ -65,15 +67,16 @@ pub fn fingerprint_key(key: &ConversationKey) -> String {
     format!("known:{key}")
 }
 
-/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case and composed
-/// (NFC).
+/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case and in composed
+/// form (NFC: `é` is one character).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
 impl Tag {
     /// Parses a tag: letters (with accents and other marks) and digits of any script, and `- _ . : # @ +`. A
-    /// tag must not consist only of dots, because a tag can be a segment of a URL path. Texts that differ
-    /// only in case, in the composition of letters or in invisible characters give the same tag.
+    /// tag must not begin with a mark. A tag must not consist only of dots, because a tag can be a segment of
+    /// a URL path. Texts give the same tag if they differ only in case, in invisible characters, or in the
+    /// composition of letters (`é`, or `e` and a mark).
     pub fn parse(text: &str) -> Option<Self> {
         let text = composed(&lower_case(text)?);
         let fits = |c: char| c.is_alphanumeric() || is_mark(c) || "-_.:#@+".contains(c);
@@ -94,7 +97,8 @@ fn lower_case(text: &str) -> Option<String> {
     const MAX_PARTS_OF_A_CHARACTER: usize = 8;
     let is_short = text.chars().nth(MAX_TAG * MAX_PARTS_OF_A_CHARACTER).is_none();
     let visible = || text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
-    // The lower case of the Turkish capital İ is an `i` with an additional dot, U+0307.
+    // The lower case of the Turkish capital İ is an `i` with an additional dot, U+0307. The dot is removed,
+    // so that `İSTANBUL` and `istanbul` give the same tag.
     is_short.then(|| visible().to_lowercase().replace("i\u{307}", "i"))
 }
 

@@ -9,24 +9,25 @@ use super::rows::quiet::Quiet;
 /// Whether the bot is allowed to send alerts to a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryState {
-    /// The person has sent `stop`. So the poller delivers no alerts of programs. It still delivers the
-    /// person's reminders. With `replies=echo`, the poller also still echoes the person's own texts.
+    /// The person has sent `stop`. So the poller does not deliver the alerts that programs send. The poller
+    /// still delivers the reminders that the person has set. With the variable `replies=echo`, the poller
+    /// also sends the person's own texts back.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that the person cannot be reached.
     pub paused: bool,
-    /// When the conversation was forgotten, because the person or a program asked for it. Alerts that the bot
-    /// accepted at this time or earlier are not delivered.
+    /// The time at which the bot forgot the conversation, because the person or a program asked the bot to
+    /// forget the conversation. The poller does not deliver alerts that the bot accepted at this time or
+    /// earlier.
     pub forgotten_at: Option<DateTime<Utc>>,
-    /// The person's quiet hours.
+    /// The person's quiet hours. Most alerts of programs wait until the quiet hours end.
     pub quiet: Option<Quiet>,
 }
 
-/// The stored facts about a conversation that decide whether it gets an alert.
+/// The stored facts about a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Whether the bot is allowed to send alerts to the conversation. The rows of the `stop`, of the
-    /// tombstone (the time at which the conversation was forgotten) and of the quiet hours are read even if
-    /// the record is missing.
+    /// Whether the bot is allowed to send alerts to the conversation. The `stop`, the tombstone (the time at
+    /// which the bot forgot the conversation) and the quiet hours are known even if the record is missing.
     pub standing: DeliveryState,
     /// The conversation; `None` if its record is missing, or if this version cannot read the record.
     pub conversation: Option<Conversation>,

@@ -14,7 +14,8 @@ use crate::StateError;
 /// The conditions that each conversation on a page meets.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The conversation subscribes to this tag, in one of these tenants.
+    /// The conversation subscribes to this tag, in one of these tenants. (A program can send an alert to all
+    /// subscribers of a tag.)
     pub tag: Option<Subscribers>,
     /// The conversation is in this tenant.
     pub tenant_id: Option<String>,
@@ -23,8 +24,9 @@ pub struct Filter {
 /// A page of conversations, in the order of the conversation keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The conversations, often fewer than the limit. A conversation is left out if it was forgotten in the
-    /// meantime, if it does not match the filter, or if this version cannot read its record.
+    /// The conversations of the page, often fewer than the limit. The page leaves out a conversation if the
+    /// bot has forgotten the conversation in the meantime, if the conversation does not match the filter, or
+    /// if this version cannot read its record.
     pub conversations: Vec<(ConversationKey, Conversation)>,
     /// The conversation key to pass as `after` for the next page; `None` on the last page.
     pub next: Option<ConversationKey>,
@@ -62,9 +64,10 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        // Several indexes can have a row of the same conversation, and all but one of these rows can be
-        // stale. If the page ended between two of these rows, the next page would skip the second row.
-        // Perhaps only the second row is valid. So the page ends after the last row of the conversation.
+        // Several indexes can have a row of the same conversation. Some of these rows can be stale (the
+        // conversation does not belong to the index). The next page begins after the last conversation of
+        // this page. If this page ended between two rows of a conversation, no page would have the second
+        // row, which is perhaps the only valid row. So the page ends after the last row of the conversation.
         let is_same =
             |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
         let row_count = (limit..).find(|at| !is_same(*at)).unwrap_or(limit);
@@ -118,7 +121,7 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Reads a page from the shards (the partitions `c<digit>`), without an index. The shards contain all
-    /// rows of the conversations, so the method need not read each conversation with a call of its own.
+    /// rows of the conversations, so the method does not need a call for each conversation.
     async fn page_of_all(&self, after: Option<&ConversationKey>, limit: usize) -> Result<Page, StateError> {
         let mut gathered = Gathered { limit, ..Gathered::default() };
         // The first query reads the shard of `after`, beginning with the next conversation. The second query
@@ -127,8 +130,9 @@ impl<H: Host> Conversations<'_, H> {
         let rest = match after {
             None => "c0".to_owned(),
             Some(after) => {
-                // `<after>/` sorts after every row of `after`, because `/` sorts after `.`. `g` sorts after
-                // every key.
+                // Each row key of the conversation `after` is `<after>`, or begins with `<after>.`. So
+                // `<after>/` sorts after these row keys, because `/` sorts after `.`. `g` sorts after every
+                // key.
                 let shard = partition_of(after);
                 let rest_of_shard = Rule::partition(&shard).rows(&format!("{after}/"), "g");
                 self.gather(rest_of_shard, &mut gathered).await?;
@@ -143,7 +147,8 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Reads rows until the page is full, or until there are no more rows.
     async fn gather(&self, filter: Rule, gathered: &mut Gathered) -> Result<(), StateError> {
-        // Most conversations have one row. A `stop`, a tombstone and tags add a few rows.
+        // Most conversations have one row. A `stop`, a tombstone and tags add a few rows. So the query asks
+        // for about two rows for each conversation, and for at least 40 rows.
         let query = Query { filter, top: top((gathered.limit * 2 + 2).max(40)), select: Vec::new() };
         let mut continuation = None;
         loop {
@@ -183,7 +188,7 @@ impl Gathered {
     /// Returns the rows that were gathered for a conversation. The caller passes the keys in ascending order.
     fn rows_of(&mut self, key: ConversationKey) -> &mut Rows {
         if self.found.last().is_none_or(|(last, _)| *last != key) {
-            // A `stop` without a record is not a conversation.
+            // A conversation without a record is left out, e.g. if it has only a `stop`.
             _ = self.found.pop_if(|(_, rows)| !rows.has_record);
             self.found.push((key, Rows::default()));
         }
@@ -321,7 +326,7 @@ mod tests {
             write_entity(if number % 2 == 0 { "t.t.x" } else { "t..x" }, row, |entity| entity);
             keys.push(key);
         }
-        // Stale rows do not end the list.
+        // The test adds three stale index rows. The list must not end at a stale row.
         for digit in ['0', '8', 'f'] {
             write_entity("t..x", &digit.to_string().repeat(32), |entity| entity);
         }

@@ -12,8 +12,9 @@ use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// A lookup of a person reads at most this many of the person's conversations, beginning with the newest. A
-/// person can have many conversations, because Web Chat begins a new conversation with every visit.
+/// A lookup of a person reads at most this many of the person's conversations: the conversations that were
+/// active last. A person can have many conversations, because Web Chat begins a new conversation with every
+/// visit.
 const MAX_OF_A_PERSON: usize = 50;
 
 impl<H: Host> Conversations<'_, H> {
@@ -35,8 +36,8 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Finds the one conversation of a person to which alerts are delivered: the conversation in which the
-    /// person was active last. A paused conversation is returned only if all conversations of the person are
-    /// paused.
+    /// person was active last. A paused conversation is returned only if all conversations that the lookup
+    /// reads are paused.
     async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
         let mut newest: Vec<Entity> = Vec::new();
         let mut continuation = None;
@@ -55,7 +56,7 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Reads the conversations to which rows of an index point, in the order of the conversation keys.
-    /// Deletes each stale row: its conversation no longer belongs to the index.
+    /// Deletes each stale row: its conversation is not stored, or does not belong to the index.
     pub(super) async fn conversations_of_rows(
         &self,
         index: &Index,
@@ -86,14 +87,17 @@ impl<H: Host> Conversations<'_, H> {
         Ok(conversations)
     }
 
-    /// Deletes a stale index row, unless another writer has written the row again in the meantime.
+    /// Deletes a stale index row. If another writer has written the row again in the meantime, the row is
+    /// kept.
     ///
-    /// Another call, `record_activity`, can write the conversation at the same time. It writes the
-    /// conversation first and the index row last. So this method reads in the opposite order: first the index
-    /// row, and then the conversation. If this method does not see the new conversation, the other call
-    /// writes the index row after this method has read the index row. If this write comes before the delete,
-    /// the write changes the ETag, and the delete is refused. If the write comes after the delete, the write
-    /// restores the row.
+    /// Another call, `record_activity`, can write the conversation at the same time. `record_activity` writes
+    /// the record first, and the index row after the record. So this method reads in the opposite order:
+    /// first the index row, and then the conversation. If this method does not see the new record,
+    /// `record_activity` writes the index row after this method has read the index row. There are two cases:
+    ///
+    /// - `record_activity` writes the index row before the delete. The write changes the ETag, so the service
+    ///   refuses the delete.
+    /// - `record_activity` writes the index row after the delete. The write restores the row.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
         if self.index_row_state(index, &self.rows_of(key).await?) == IndexRow::Stale {
@@ -118,7 +122,7 @@ impl<H: Host> Conversations<'_, H> {
 enum IndexRow {
     Valid,
     Stale,
-    /// The conversation's record cannot be read.
+    /// This version cannot read the conversation's record.
     Unknown,
 }
 
@@ -183,7 +187,8 @@ mod tests {
     fn person_with_many_conversations_is_found_in_one_of_the_newest_50_conversations() {
         let stage = Stage::new();
         let mut references: Vec<_> = (0..60).map(|number| webchat(&number.to_string())).collect();
-        // The newest conversation has the last row of the index.
+        // The conversations become active in the order of their keys. So the newest conversation has the last
+        // row of the index.
         references.sort_by_key(ConversationKey::of);
         for (seconds, reference) in (0..).zip(&references) {
             stage.at(seconds);
@@ -238,9 +243,8 @@ mod tests {
         let stage = Stage::new();
         let (partition, row) = place();
         stage.record_activity(&with(|_| {}), Sign::Message);
-        // These are three stale rows and a foreign row: the row of another user, the row of a tag that the
-        // conversation does not have, the row of a conversation that is not stored, and a row that the bot
-        // did not write.
+        // The first three rows are stale: the conversation belongs to another user, the conversation does not
+        // have the tag, and the conversation is not stored. The bot did not write the fourth row.
         write_entity("u.msteams.29:other", &row, |entity| entity);
         write_entity("t.t.x", &row, |entity| entity);
         write_entity("u.msteams.29:u", &"0".repeat(32), |entity| entity);

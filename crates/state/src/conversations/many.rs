@@ -1,4 +1,5 @@
-//! Reads many conversations. One query reads several conversations if their keys are close together.
+//! Reads many conversations. One query can read several conversations if the table has few other
+//! conversations between them.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
@@ -10,16 +11,17 @@ use super::record::{Rows, partition_of};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// A query of a range of keys reads at most this many rows, multiplied by the number of requested
-/// conversations in the range. The limit saves time, because the range can also contain many rows of
-/// conversations that were not requested. If such a query finds at most one of the requested conversations,
-/// each remaining conversation is read with its own query.
+/// The most rows that the query of a *range* reads for each requested conversation in the range. A range is
+/// the rows from the first to the last requested conversation of a shard (a partition `c<digit>`). The limit
+/// saves time, because a range can also contain many rows of conversations that were not requested. If the
+/// query reads all rows of at most one requested conversation, each remaining conversation is read with its
+/// own query.
 const ROWS_FOR_EACH: usize = 8;
 
-/// Values of conversations, sorted by the conversations' keys.
+/// A value for each conversation, e.g. its stored facts ([`Known`]), sorted by the conversations' keys.
 pub type ByKey<T> = Vec<(ConversationKey, T)>;
 
-/// Finds the value of a conversation by the conversation's key.
+/// Finds the value for the conversation with this key.
 pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> {
     let at = all.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
     all.get(at).map(|(_, found)| found)
@@ -28,8 +30,8 @@ pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> 
 impl<H: Host> Conversations<'_, H> {
     /// Reads the stored facts about each of these conversations. If a key occurs twice, its conversation is
     /// read once. The conversations are in 16 shards (the partitions `c<digit>`). The method makes at most
-    /// one query for each conversation, plus one query for each shard. It makes fewer queries if the table
-    /// has few other conversations between the requested conversations.
+    /// one query for each conversation, plus one query for each shard. The method makes fewer queries if the
+    /// table has few other conversations between the requested conversations.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
@@ -49,8 +51,8 @@ impl<H: Host> Conversations<'_, H> {
         keys.dedup();
         let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
-        // The first digit of a key is its shard, and the results of the shards are joined in the order of
-        // their digits. So the joined results are sorted by key.
+        // The first digit of a key names the shard. The results of the shards are joined in the order of
+        // these digits. So the joined results are sorted by key.
         let shards = keys.chunk_by(|one, other| one.digit() == other.digit());
         let found = stream::iter(shards).map(read).buffered(AT_ONCE);
         found.try_concat().await
@@ -66,8 +68,8 @@ impl<H: Host> Conversations<'_, H> {
                 let before = found.len();
                 self.rows_between(first, last, left, &mut found).await?;
                 let more = found.len() - before;
-                // If the query of this range found at most one conversation, more queries of ranges would
-                // save nothing.
+                // If the query of this range has read all rows of at most one conversation, more queries of
+                // ranges would save nothing.
                 use_ranges = more > 1;
                 left = &left[more..];
             } else {
@@ -78,8 +80,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found)
     }
 
-    /// Reads one page of the rows from `first` to `last`. Adds to `found` each conversation whose rows are
-    /// all on this page, in the order of `keys`.
+    /// Reads one page of the rows from `first` to `last`. Goes through `keys` in order, and adds a
+    /// conversation to `found` if all rows of the conversation are on this page.
     async fn rows_between(
         &self,
         first: &ConversationKey,

@@ -15,15 +15,17 @@ const MAX_DIGITS: usize = 18;
 pub struct MessageNumber(pub(super) i64);
 
 impl MessageNumber {
-    /// Parses a decimal number without leading zeros. Returns `None` for every other text.
+    /// Parses a positive decimal number of at most 18 digits, without leading zeros. Returns `None` for every
+    /// other text.
     pub fn parse(id: &str) -> Option<Self> {
         let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
         let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
         Some(Self(number))
     }
 
-    /// Whether the ledger can still have the record of the alert that became this chat message. The number is
-    /// the time of the chat message, in milliseconds since 1970.
+    /// Whether the ledger (the table with a record of each alert) can still have the record of the alert that
+    /// the poller sent as this chat message. The number is the time of the chat message, in milliseconds
+    /// since 1970.
     pub fn is_recent(self, now: DateTime<Utc>) -> bool {
         self.0 >= (now - KEPT).timestamp_millis()
     }

@@ -1,5 +1,5 @@
-//! The conversations that the bot knows: their records, their indexes, and whether the people in them want
-//! alerts.
+//! The conversations that the bot knows: their records, their indexes, and whether the people in the
+//! conversations want alerts.
 
 mod activity;
 mod asked;
@@ -61,8 +61,8 @@ pub use tags::{MAX_TAGS, Tagged};
 /// The most storage calls that one operation makes at the same time.
 const AT_ONCE: usize = 8;
 
-/// The most attempts of a conditional write. Another writer usually causes at most one conflict, and rarely
-/// two.
+/// The most attempts of a conditional write. An attempt fails if another writer has changed the row in the
+/// meantime. Usually, at most one attempt fails. It is rare that two attempts fail.
 const ATTEMPTS: usize = 3;
 
 /// A client for the conversations that the bot knows. The client has a deadline, at which each storage call
@@ -97,8 +97,8 @@ impl<'a, H: Host> Conversations<'a, H> {
         self
     }
 
-    /// Sets the rule for user ids that clients choose. By default, the bot finds no conversation by such an
-    /// id.
+    /// Sets the rule for user ids that a channel's client chose (e.g. a web page with Web Chat). By default,
+    /// the bot finds no conversation by such an id.
     #[must_use]
     pub fn with_unbound_users(mut self, unbound: UnboundUsers) -> Self {
         self.unbound = unbound;
@@ -110,19 +110,20 @@ impl<'a, H: Host> Conversations<'a, H> {
         [self.account.endpoint(Service::Table).unwrap_or_default(), self.tables.conversations.as_str()]
     }
 
-    /// Reads a conversation, with one query; `None` if its record is missing, or if this version cannot read
-    /// the record.
+    /// Reads a conversation with one query. Returns `None` if the record is missing, or if this version
+    /// cannot read the record.
     pub async fn get(&self, key: &ConversationKey) -> Result<Option<Conversation>, StateError> {
         Ok(self.rows_of(key).await?.conversation(self.host.now()))
     }
 
-    /// Reads whether the bot is allowed to send alerts to a conversation, with one query. A person's `stop`
-    /// is found even if the record is missing, or if this version cannot read the record.
+    /// Reads with one query whether the bot is allowed to send alerts to a conversation. The method finds a
+    /// person's `stop` (the command that refuses alerts) even if the record is missing, or if this version
+    /// cannot read the record.
     pub async fn delivery_state(&self, key: &ConversationKey) -> Result<DeliveryState, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
     }
 
-    /// Reads the facts that decide whether a conversation gets an alert, with one query.
+    /// Reads with one query the stored facts about a conversation.
     pub async fn known(&self, key: &ConversationKey) -> Result<Known, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()))
     }

@@ -1,4 +1,4 @@
-//! Pauses a conversation whose person the channel cannot reach.
+//! Pauses a conversation whose person the channel cannot reach. A paused conversation gets no alerts.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
 /// The longest pause of a conversation. The channel can be wrong when it reports that it cannot reach the
-/// person. Without a limit, such a pause would never end if the person never writes.
+/// person. Without a limit, such a pause would last until the person writes.
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses a conversation until a time, and deletes the conversation's fingerprint. Without the
+    /// Pauses a conversation until the time `until`, and deletes the conversation's fingerprint. Without the
     /// fingerprint, the bot reads the record when the person's next message arrives, and then ends the pause.
     ///
-    /// If the record has the URL of another Connector than `reference`, this method changes nothing, because
-    /// only the Connector of `reference` has failed to reach the person. If the conversation is paused
-    /// already, this method only deletes the fingerprint.
+    /// The Connector of `reference` could not reach the person. If the record has the URL of another
+    /// Connector, this method changes nothing, because the other Connector has not failed. If the
+    /// conversation is already paused, this method only deletes the fingerprint.
     pub async fn pause(
         &self,
         reference: &ConversationReference,
@@ -39,7 +39,7 @@ impl<H: Host> Conversations<'_, H> {
                 let entity = entity.with_int64("pausedUntil", until.timestamp_millis());
                 match self.table.merge(&entity, Some(&etag)).await? {
                     Conditional::Done(_) => {}
-                    // The person may have written, or the conversation may have another Connector now. So the
+                    // Perhaps the person has written, or the conversation has another Connector now. So the
                     // record is read again.
                     Conditional::Changed => continue,
                     Conditional::Gone => return Ok(()),

@@ -1,5 +1,6 @@
-//! The commands `quiet` and `quiet off`. In the quiet hours of a person, alerts of programs wait. The quiet
-//! hours have their own row, so no write of another row can change the hours.
+//! Records a person's quiet hours (the command `quiet`), and deletes them (`quiet off`). Most alerts of
+//! programs wait until the quiet hours end. The quiet hours have their own row, so a write of another row
+//! does not change the hours.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -12,7 +13,7 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records the person's quiet hours. This works even if the conversation has no record.
+    /// Records the person's quiet hours, even if the conversation has no record.
     pub async fn set_quiet(
         &self,
         key: &ConversationKey,

@@ -1,4 +1,4 @@
-//! Reads and writes the rows of one conversation.
+//! Reads the rows of one conversation from the table's entities, and makes the entity of the record.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
@@ -18,7 +18,8 @@ use crate::StateError;
 const VERSION: i64 = 1;
 
 /// The most bytes of a stored address. A usual address has a few hundred bytes. The limit leaves room for the
-/// alert's text, because the address and the text share the 48 KiB of an envelope.
+/// alert's text, because the address and the text share the 48 KiB of an envelope (the alert as a queue
+/// message).
 pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 
 /// A conversation that the bot knows.
@@ -29,15 +30,16 @@ pub struct Conversation {
     pub address: ConversationReference,
     /// The tags that the conversation subscribes to, in the order of their row keys.
     pub tags: Vec<Tag>,
-    /// The person has sent `stop`. So the poller delivers no alerts of programs. It still delivers the
-    /// person's reminders. With `replies=echo`, the poller also still echoes the person's own texts.
+    /// The person has sent `stop`. So the poller does not deliver the alerts that programs send. The poller
+    /// still delivers the reminders that the person has set. With the variable `replies=echo`, the poller
+    /// also sends the person's own texts back.
     pub stopped: bool,
-    /// The conversation is paused, because the channel reported that the person cannot be reached. The
-    /// person's next message ends the pause. Without a message, the pause ends after a day at the latest.
+    /// The conversation is paused, because the channel reported that the person cannot be reached. The pause
+    /// ends when the person sends a message or installs the bot, and after a day at the latest.
     pub paused: bool,
-    /// When the conversation was last active, accurate to a day.
+    /// When the conversation was last active. The bot usually writes this time only once a day.
     pub seen_at: DateTime<Utc>,
-    /// The person's time zone, if a channel has sent the zone.
+    /// The person's time zone, if the channel has sent the zone.
     pub zone: Option<Zone>,
     /// The person's quiet hours.
     pub quiet: Option<Quiet>,
@@ -59,8 +61,8 @@ impl Record {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// Makes the entity to write. The entity has no `pausedUntil` and no open question, so a merge keeps the
-    /// stored values of these properties.
+    /// Makes the entity to write. The entity has no `pausedUntil` and no open question. So a merge (the table
+    /// operation that changes only the given properties) keeps the stored values of these properties.
     pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
         let address = self.address.to_json().to_string();
         if address.len() > MAX_ADDRESS_BYTES {
@@ -83,8 +85,8 @@ pub(super) enum Stored {
     Record(Box<Record>),
     /// A newer version of the bot wrote the record. This version does not change the record.
     Newer,
-    /// The record has no valid version or no valid address. The conversation's next activity overwrites the
-    /// record.
+    /// The version or the address of the record is missing or invalid. The conversation's next activity
+    /// overwrites the record.
     Broken,
 }
 
@@ -110,9 +112,9 @@ impl Stored {
             }
             time
         };
-        // A time that cannot be read counts as missing. The person's next message writes the time again.
+        // A time that cannot be read counts as missing. The person's next message writes a valid time.
         let seen_at = time("seenAt").unwrap_or_default();
-        // An unknown zone is not logged, because a later version may have written it.
+        // An unknown zone is not logged, because perhaps a later version of the bot has written the zone.
         let zone = entity.str("zone").and_then(Zone::parse);
         let (paused_until, asked) = (time("pausedUntil"), OpenQuestion::of(entity));
         Self::Record(Box::new(Record { address, seen_at, paused_until, zone, asked }))
@@ -160,7 +162,7 @@ impl Rows {
         }
     }
 
-    /// The person's quiet hours, in the zone of the record.
+    /// The person's quiet hours, in the zone of the record. If the record has no zone, the zone is UTC.
     pub(super) fn quiet(&self) -> Option<Quiet> {
         let zone = match &self.stored {
             Stored::Record(record) => record.zone,
@@ -195,7 +197,8 @@ pub(super) fn key_of(key: &ConversationKey, row: &Row) -> Key {
     Key::new(partition_of(key), row.of(key))
 }
 
-/// Logs that an entity is ignored. The bot did not write the entity, or this version cannot read it.
+/// Logs that the bot ignores an entity, or a property of the entity. The bot did not write the entity, or
+/// this version cannot read the entity or the property.
 pub(super) fn skipped(host: &impl Host, key: &Key, reason: &str) {
     let fields = json!({"partition": excerpt(&key.partition), "row": excerpt(&key.row), "reason": reason});
     host.event(Level::Warn, "conversation.entity-skipped", fields);

@@ -1,4 +1,4 @@
-//! Tests of recording activities, also while another writer changes the same record.
+//! Tests of recording activities. In some tests, another writer changes the record between two storage calls.
 
 use platform::testing::run;
 use serde_json::{Value, json};
@@ -109,8 +109,8 @@ fn seen_at_is_renewed_by_the_first_message_of_each_day() {
         assert_eq!(again, Ok(Recorded::Known));
         assert_eq!(stage.conversation().seen_at, first + std::time::Duration::from_secs(day * DAY));
     }
-    // The test sets the clock back. Now the stored time is in the future, as if another instance of the bot
-    // with a fast clock had written the time. A message replaces this time.
+    // The test sets the clock back. Now the stored time is in the future. This also happens if another
+    // running instance of the bot has a fast clock. A message replaces the stored time.
     stage.at(0);
     stage.record_activity(&with(|_| {}), Sign::Message);
     assert_eq!(stage.conversation().seen_at, first);
@@ -182,8 +182,8 @@ fn write_that_conflicts_with_another_write_is_repeated_on_the_changed_record() {
     assert_eq!(address.service_url, "https://smba.trafficmanager.net/amer/");
     assert_eq!(address.locale.as_deref(), Some("fr"));
 
-    // Another writer replaces the stored person between the read and the merge. An update does not undo this
-    // change.
+    // Another writer replaces the stored person between the read and the merge. An activity of the kind
+    // `Sign::Update` does not undo this change.
     let stage = Stage::new();
     stage.record_activity(&with(|_| {}), Sign::Message);
     let (partition, row) = place();
@@ -199,8 +199,8 @@ fn write_that_conflicts_with_another_write_is_repeated_on_the_changed_record() {
 fn fingerprint_of_another_table_covers_nothing() {
     let mut stage = Stage::new();
     let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
-    // The operator has moved the bot to other tables, or to another account. The fingerprint of the old table
-    // must not hide that the new table has no record.
+    // The operator has moved the bot to other tables, or to another account. The new table has no record, so
+    // the fingerprint of the old table must not cover the activity.
     stage.host.settings.borrow_mut().insert("tableprefix".into(), "moved".into());
     stage.tables = crate::Tables::read(&stage.host).unwrap();
     let moved = expect_fingerprint(
@@ -274,7 +274,7 @@ fn record_that_cannot_be_read_is_logged_and_overwritten_by_the_next_message() {
         (|entity| entity.with("version", "first"), false),
         (|entity| entity.with("address", 7), false),
         (|entity| entity.with("address", "{}"), false),
-        // A time that cannot be read does not make the record unreadable.
+        // A time that cannot be read counts as missing. The rest of the record is still read.
         (|entity| entity.with("seenAt", "yesterday"), true),
         (|entity| entity.with("pausedUntil", "soon"), true),
     ];

@@ -82,7 +82,7 @@ fn message_is_seen_if_the_receipt_has_the_same_or_a_greater_number() {
     stage.read("1000");
     for (id, is_seen) in [
         ("1000", true),
-        // Compared as texts, 999 would be later than 1000, and 10000 would be earlier than 9.
+        // In the order of texts, 999 would come after 1000, and 10000 would come before 9.
         ("999", true),
         ("9", true),
         ("1001", false),
@@ -159,7 +159,7 @@ fn feedback_in_an_unknown_conversation_writes_nothing() {
     act(&stage);
     assert_eq!((stage.writes(), stage.rows().len()), (0, 0));
     assert_eq!(stage.reception("1000"), Reception::default());
-    // This version does not change the record of a newer version.
+    // A newer version of the bot wrote the record, so this version does not change the record.
     let (partition, row) = place();
     write_entity(&partition, &row, |entity| entity.with("version", 2));
     act(&stage);
@@ -172,13 +172,13 @@ fn receipt_is_stored_even_if_another_writer_changes_the_record_between_the_read_
     stage.before_call(2, || write_entity(&place().0, &place().1, |entity| entity.with("seen", 1)));
     stage.read("1000");
     assert!(stage.reception("1000").seen_at.is_some());
-    // A later receipt arrives between the calls, at another replica.
+    // Another replica (running instance of the bot) records a later receipt between the read and the merge.
     stage.before_call(2, || {
         write_entity(&place().0, &place().1, |entity| entity.with_int64(READ_ID, 3000));
     });
     stage.read("2000");
     assert!(stage.reception("3000").seen_at.is_some(), "the stored number must not decrease");
-    // The person asks to be forgotten between the calls.
+    // The bot forgets the conversation between the read and the merge.
     let rows = stage.rows();
     let record = format!("{}/{}", place().0, place().1);
     stage.before_call(2, || super::super::testing::delete_entity(&place().0, &place().1));
@@ -203,7 +203,7 @@ fn reactions_and_replies_are_counted_for_each_message() {
         assert_eq!(stage.counts("7"), expected, "{response:?}");
     }
     assert_eq!(stage.counts("8"), (0, 0));
-    // The bot has counted no reaction to message 8. Now a person takes a reaction to this message back.
+    // The bot has counted no reaction to message 8. Now a person removes a reaction to this message.
     let writes = stage.writes();
     stage.respond(response("8", -1, 0, Some("e")));
     assert_eq!((stage.writes(), stage.reception("8")), (writes, Reception::default()));
@@ -223,7 +223,7 @@ fn responses_expire_after_a_week_and_the_next_response_deletes_their_rows() {
     let rows = stage.rows();
     let rows: Vec<_> = rows.iter().filter_map(|row| row.split_once(".r.")).map(|(_, id)| id).collect();
     assert_eq!(rows, ["8", "9"]);
-    // If the row of a message has expired, its counts begin at zero again.
+    // After the row of a message has expired, the counts of this message begin at zero again.
     stage.at(2 * week);
     stage.respond(response("8", 1, 0, None));
     assert_eq!(stage.counts("8"), (1, 0));

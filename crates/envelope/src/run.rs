@@ -1,16 +1,17 @@
-//! The poller's hint that a run is at work. The poller writes the hint, and the bot reads it. While the hint
-//! lasts, the bot does not call the poller (the *kick*), because the call would be useless.
+//! The hint that a run of the poller is at work. The poller writes the hint into the key-value store, and the
+//! bot reads the hint. A *kick* is a call of the bot that starts a run. While the hint is valid, the bot
+//! sends no kick, because the run at work also dequeues new messages.
 //!
-//! The hint is a record in the key-value store. A missing or wrong hint does no harm, because the hint does
-//! not decide whether a run may work. The *run lock*, a record in a table, lets only one run work at a time.
+//! A missing or wrong hint does no harm, because the hint does not decide whether a run may work. The *run
+//! lock* (a row in a table) decides: it lets one run work at a time.
 
 use std::time::Duration;
 
 use platform::{Clock, Host, value_of};
 use serde_json::Value;
 
-/// The longest time from now to the end of a hint. A hint with a later end is wrong, because the clock of the
-/// poller's host was ahead when the poller wrote the hint. The bot ignores such a hint.
+/// The longest time from now to the end of a hint. The bot ignores a hint with a later end, because the
+/// poller writes no such hint if the poller's clock is right.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
 
 /// The key of the hint for a queue, in the key-value store.
@@ -19,7 +20,7 @@ pub fn run_record_key(queue: &str) -> String {
 }
 
 /// The time at which the hint in `record` ends, in milliseconds since 1970. The result is 0 if the record has
-/// no time, or if the time is more than [`LONGEST_HINT`] ahead.
+/// no time, or if the time is further in the future than [`LONGEST_HINT`].
 fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     let longest = i64::try_from(LONGEST_HINT.as_millis()).unwrap_or(i64::MAX);
     let until = record["untilMilliseconds"].as_i64().unwrap_or_default();
@@ -27,10 +28,11 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     if is_plausible { until } else { 0 }
 }
 
-/// Whether a run is at work on the queue. If so, the bot does not need to call the poller. If the bot's
-/// credential was refused, or the bot got no token, all runs pause. During the pause, the result is also
-/// `true`, because a run could not send anything. If the key-value store fails, the result is `false`. The
-/// function reads the store once.
+/// Whether a run is at work on the queue, according to the hint. If the result is `true`, the bot sends no
+/// kick. If the key-value store fails, the result is `false`. The function reads the store once.
+///
+/// The poller also writes a hint when it pauses all runs: after a service refused the bot's credentials, or
+/// gave no token. The result is then `true`, because a run could send nothing during the pause.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();

@@ -1,8 +1,9 @@
-//! The seal of an envelope: an HMAC-SHA256 over the canonical bytes of all other fields of the envelope. The
-//! *canonical bytes* are JSON without white space, with sorted JSON keys.
+//! The seal of an *envelope* (an alert as JSON in a queue message). The seal is an HMAC-SHA256 over the
+//! canonical bytes of all other fields of the envelope. The *canonical bytes* are JSON without white space,
+//! with sorted JSON keys.
 //!
-//! Perhaps other programs can write to the queue. If envelopes had no seal, such a program could make the bot
-//! send any text to any conversation.
+//! Without seals, every program that can write to the queue could make the bot send any text to any
+//! conversation.
 
 use std::fmt;
 
@@ -13,12 +14,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-/// The key that seals envelopes. While the operator replaces `sealkey`, the struct also holds the earlier
-/// key.
+/// The key that makes and checks seals. While the operator replaces the key in the variable `sealkey`, the
+/// struct also holds the earlier key.
 #[derive(Clone)]
 pub struct SealKey {
     current: Hmac<Sha256>,
-    /// The earlier key. It checks the seals of older envelopes, and makes no seal.
+    /// The earlier key, which checks the seals of older envelopes, and makes no seals.
     previous: Option<Hmac<Sha256>>,
 }
 
@@ -28,8 +29,8 @@ impl SealKey {
         Self { current: keyed(bytes), previous: None }
     }
 
-    /// Makes a key from one or two keys: the first key seals and checks, the second key only checks. Further
-    /// keys are ignored. `None` if there is no key.
+    /// Makes a `SealKey` from the bytes of one or two keys. The first key makes and checks seals, and the
+    /// second key only checks seals. The function ignores further keys. `None` if `keys` is empty.
     pub fn of(keys: &[[u8; 32]]) -> Option<Self> {
         let current = keyed(*keys.first()?);
         Some(Self { current, previous: keys.get(1).copied().map(keyed) })
@@ -75,7 +76,7 @@ fn canonical(object: &Map<String, Value>) -> Vec<u8> {
 }
 
 fn mac(key: &Hmac<Sha256>, canonical: &[u8]) -> Hmac<Sha256> {
-    // The clone contains the hashed key, so the key is hashed only once for all seals.
+    // `key` already contains the hash of the key's bytes, so this function does not compute this hash again.
     let mut mac = key.clone();
     mac.update(canonical);
     mac
@@ -90,9 +91,9 @@ impl fmt::Debug for SealKey {
 /// The result of checking an envelope's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealState {
-    /// A program with the seal key wrote the envelope, and no other program has changed the envelope since.
+    /// A program with the seal key wrote the envelope, and the envelope is unchanged.
     Valid,
-    /// The envelope has no seal. Usually, a program without a seal key wrote it.
+    /// The envelope has no seal. Usually, a program without a seal key wrote the envelope.
     Missing,
     /// The envelope was changed, or was sealed with another seal key.
     Broken,
@@ -100,12 +101,13 @@ pub enum SealState {
     Unchecked,
 }
 
-/// The rule for an envelope without a seal. Usually, a program without a seal key wrote such an envelope.
+/// The rule for envelopes without a seal. The variable `unsealed` sets the rule of the poller, and the
+/// variable `unsealedtriggers` sets the rule of the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
-    /// The bot and the poller deliver the envelope, but only to a trusted Connector host.
+    /// Deliver the envelope, if the host in its `serviceUrl` is trusted.
     Allow,
-    /// The bot and the poller refuse the envelope.
+    /// Refuse the envelope.
     Refuse,
 }
 

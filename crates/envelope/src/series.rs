@@ -1,5 +1,5 @@
-//! The series of a recurring alert. The alert is due several times. Each time is one alert of the series,
-//! with its own queue message.
+//! A series: one alert for each time at which a recurring alert is due, for example each day. Each alert of
+//! the series has its own queue message.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,7 +10,8 @@ use crate::{EnvelopeId, time};
 
 const SECONDS_OF_A_DAY: u32 = 24 * 60 * 60;
 
-/// The series to which an alert belongs, and its place in the series.
+/// The series to which an alert belongs, and the alert's place in the series. The comment on each field
+/// begins with the name of the JSON member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     /// `first`: the id of the first alert of the series.
@@ -20,16 +21,16 @@ pub struct Series {
     /// `every`: the time from one alert to the next, in seconds, at least 1.
     pub every_seconds: u32,
     /// `zone`: the time zone. If `every` is a number of whole days, each alert is due at the same local time
-    /// in this zone.
+    /// in this zone, also after a change to or from summer time.
     pub zone: Option<Zone>,
-    /// `until`: no alert of the series is due later.
+    /// `until`: the end of the series. No alert of the series is due later than this time.
     pub until: DateTime<Utc>,
     /// `index`: the number of this alert in the series. The first alert has the number 0.
     pub index: u32,
 }
 
 impl Series {
-    /// When the alert with this index is due. `None` after the end of the series.
+    /// When the alert with this index is due. `None` if the alert would be due after `until`.
     pub fn due(&self, index: u32) -> Option<DateTime<Utc>> {
         self.moment(index).filter(|due| *due <= self.until)
     }
@@ -44,8 +45,8 @@ impl Series {
         }
     }
 
-    /// The index of the last alert that is due at `now` or earlier. The result is 0 before the start. The
-    /// function ignores the end of the series, so [`Series::due`] can return `None` for this index.
+    /// The index of the last alert that is due at `now` or earlier. The result is 0 if `now` is before
+    /// `start`. The function ignores `until`, so [`Series::due`] can return `None` for this index.
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
@@ -71,8 +72,8 @@ impl Series {
         };
         let zone = match fields.string("zone")? {
             None => None,
-            // Perhaps a newer bot wrote the zone, and this code does not know it. The time between two alerts
-            // is then exactly `every`.
+            // Perhaps a newer bot wrote a zone that this code does not know. Without a zone, the time between
+            // two alerts is exactly `every`.
             Some(zone) => Zone::parse(&zone),
         };
         Ok(Some(Self {
@@ -127,8 +128,8 @@ mod tests {
         assert_eq!(due(1), at("2027-03-27T08:00:00Z"));
         assert_eq!(due(2), at("2027-03-28T07:00:00Z"), "09:00 in summer time");
         assert_eq!(due(219), at("2027-10-31T08:00:00Z"), "09:00 in winter time again");
-        // The series is due at 02:30 local time, which does not exist in the night in which summer time
-        // begins.
+        // The series is due at 02:30 local time. In the night in which summer time begins, there is no 02:30,
+        // so the alert is due at 03:30.
         let nightly = series("2027-03-27T01:30:00Z", 86_400, Some("Europe/Berlin"));
         assert_eq!(nightly.due(1), Some(at("2027-03-28T01:30:00Z")));
         assert_eq!(nightly.due(2), Some(at("2027-03-29T00:30:00Z")));

@@ -1,23 +1,24 @@
-//! The shapes of queue messages.
+//! The shapes of queue messages of this bot and of older bots.
 
-/// The shape of a queue message.
+/// The shape of a queue message: the JSON members that hold the address and the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shape {
-    /// This crate's own shape.
+    /// The shape that this crate writes.
     #[default]
     Version1,
-    /// The Node.js template: `{address, text}`.
+    /// The shape of Microsoft's 2017 bot template in Node.js: `{address, text}`.
     Node,
-    /// The C# template from its second version on: `{RelatesTo, Text}`.
+    /// The shape of Microsoft's 2017 bot template in C#, from its second version on: `{RelatesTo, Text}`.
     RelatesTo,
-    /// The first C# template: `{ResumptionCookie, Text}`.
+    /// The shape of the first version of the C# template: `{ResumptionCookie, Text}`.
     ResumptionCookie,
-    /// Composer and `AzureQueueStorage`: an event activity named `ContinueConversation`.
+    /// The shape of Bot Framework Composer, and of the class `AzureQueueStorage` in Microsoft's SDK: an event
+    /// activity with the name `ContinueConversation`.
     ContinueConversation,
 }
 
 impl Shape {
-    /// Whether an older bot wrote the message.
+    /// Whether the shape is a shape of older bots.
     pub fn is_legacy(self) -> bool {
         self != Self::Version1
     }

@@ -7,9 +7,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// The name of an encoding, and the function that puts the encoding around a JSON text.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
-/// Every encoding that the Azure Functions of Microsoft's bot templates of 2017 read from the queue (the
-/// poller still reads these encodings), and some encodings that
-/// producers write by mistake.
+/// The encodings that the poller decodes. Microsoft's 2017 bot templates read the queue with Azure Functions,
+/// and the list has every encoding that these functions read. The list also has some encodings that producers
+/// write by mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),
     ("JSON with a BOM and blanks", |json| format!(" \u{FEFF}{json}\r\n")),

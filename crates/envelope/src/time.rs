@@ -1,4 +1,4 @@
-//! The times in envelopes: RFC 3339 in UTC, with milliseconds.
+//! The times in envelopes. The crate writes RFC 3339 in UTC with milliseconds, and reads all of RFC 3339.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -1,15 +1,15 @@
-//! Finds the JSON in the text of a queue message, inside the encodings that producers (programs that write to
-//! the queue) put around the JSON.
+//! Finds the JSON in the text of a queue message. Producers (programs that write to the queue) put different
+//! encodings around the JSON.
 //!
-//! The older bots (the 2017 templates) let Azure Functions read the queue. Azure Functions also accept base64
-//! with blanks, with line ends, or with another alphabet: their queue trigger calls .NET's
-//! `Convert.FromBase64String`, which skips blanks and line ends
+//! Bots that were made with Microsoft's 2017 templates let Azure Functions read the queue. The queue trigger
+//! of Azure Functions calls .NET's `Convert.FromBase64String`, which skips blanks and line ends
 //! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
-//! `'base64'` also accepts base64url, and needs no padding
-//! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
+//! `'base64'` also accepts base64url (base64 with another alphabet), and needs no padding
+//! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>). So this module accepts all these
+//! forms of base64.
 //!
-//! A seal covers the members of the parsed JSON, and not the encoding around the JSON. So no encoding makes a
-//! broken seal valid.
+//! A *seal* (the HMAC of a message) covers the members of the parsed JSON, and not the encoding around the
+//! JSON. So no encoding makes a broken seal valid.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,7 @@ use crate::decode_error::{COMPRESSED, DecodeError};
 /// already encoded.
 const MAX_LAYERS: usize = 2;
 
-/// The base64 decoder. It needs no padding and ignores surplus bits at the end, so that it reads every text
-/// that .NET or Node reads.
+/// The base64 decoder. Like Node's decoder, it needs no padding and ignores surplus bits at the end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -38,9 +37,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// Returns the JSON object in the text of a queue message, unparsed.
 ///
 /// The text can be plain JSON, base64 of JSON, or base64 of that base64. The base64 can have blanks and line
-/// ends, the alphabet of base64url, or no padding. The JSON can be UTF-8 or UTF-16, with or without a byte
-/// order mark. The JSON or the base64 can be quoted: as a JSON string (`"..."`), or as Python prints bytes
-/// (`b'...'`).
+/// ends, the alphabet of base64url, or no padding. In base64, the JSON can be UTF-8 or UTF-16, with or
+/// without a byte order mark. The JSON or the base64 can be quoted: as a JSON string (`"..."`), or as Python
+/// prints bytes (`b'...'`).
 ///
 /// Every reader of messages calls this function, so that all readers decode a message in the same way.
 pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
@@ -55,7 +54,8 @@ pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     if text.starts_with('{') { Ok(text) } else { Err(DecodeError::NotJson) }
 }
 
-/// Removes blanks and byte order marks around the text, and then a pair of quotes.
+/// Removes white space and byte order marks around the text. Then removes Python's `b'` and `'`, or decodes a
+/// JSON string.
 fn bare(text: &str) -> Cow<'_, str> {
     let text = trimmed(text);
     if let Some(inner) = text.strip_prefix("b'").and_then(|text| text.strip_suffix('\'')) {
@@ -74,8 +74,8 @@ fn trimmed(text: &str) -> &str {
 }
 
 fn decoded(text: &str) -> Result<String, DecodeError> {
-    // Most messages contain only characters of base64, so the function first decodes the text as it is. Only
-    // if this fails, the function makes a copy without white space, and with the alphabet of base64.
+    // Most texts contain only characters of standard base64, so the function first decodes the text as it is.
+    // If this fails, the function decodes a copy without white space, and with the standard alphabet.
     let bytes = LENIENT.decode(text).or_else(|_| {
         let plain = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| match byte {
             b'-' => b'+',

@@ -1,5 +1,5 @@
-//! Tests that read and write envelopes of version 1. The files in `golden/` must never change, because queues
-//! hold messages of this form.
+//! Tests that read and write envelopes (alerts as JSON in queue messages) of version 1. The files in
+//! `golden/` must never change, because queues already hold messages in the format of these files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -23,8 +23,9 @@ fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
 }
 
-/// The id and the time of the carrier (the queue or a trigger activity). A test fails if a result has this id
-/// or this time, because an envelope of version 1 has its own id and time.
+/// The id and the time of the carrier: the queue, or a trigger activity. A *trigger activity* brings an
+/// envelope directly to the bot. An envelope of version 1 has its own id and time, so the reader must ignore
+/// these values.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
@@ -112,8 +113,9 @@ fn envelope_that_is_one_byte_too_long_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // An envelope without the mark `once` leaves room for the mark. If a call to Put Message fails, the bot
-    // repeats the call, and adds the mark.
+    // The mark `once` says that the queue perhaps holds the envelope twice. If a call to Put Message fails,
+    // the bot repeats the call, and adds the mark. So an envelope without the mark must leave room for the
+    // mark.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();
@@ -128,8 +130,7 @@ fn trace_that_would_make_the_envelope_too_long_is_left_out() {
     assert!(envelope.traceparent.is_some() && !envelope.once);
     envelope.text = String::new();
     let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
-    // The envelope has no mark `once`. The mark would add 12 bytes, and the envelope has to leave room for
-    // them.
+    // The envelope has no mark `once`, but must leave room for the mark, which has 12 bytes.
     for (more, has_trace) in [(0, true), (1, false)] {
         envelope.text = "x".repeat(MAX_JSON_BYTES - empty - 12 + more);
         let written = read(&envelope.encode(None).unwrap()).unwrap();
@@ -174,7 +175,8 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
         let (read, state) = Envelope::decode(text, key, arrival()).unwrap();
         assert_eq!((&read, state), (&envelope, expected));
     }
-    // A change of any field breaks the seal.
+    // A change of any field breaks the seal. The loop leaves out `version`, because the reader refuses an
+    // envelope of another version.
     let json: Value = serde_json::from_slice(&STANDARD.decode(&sealed).unwrap()).unwrap();
     for field in json.as_object().unwrap().keys().filter(|field| *field != "seal" && *field != "version") {
         let mut changed = json.clone();
@@ -246,7 +248,8 @@ fn delivery_and_failure_survive_a_round_trip() {
 fn seal_of_an_envelope_with_a_float_stays_valid() {
     let key = SealKey::new([1; 32]);
     let mut envelope = read(GOLDEN[0].1).unwrap();
-    // An inexact JSON parser reads a number such as 2.2250738585072011e-308 with one wrong bit.
+    // An inexact JSON parser reads a number such as 2.2250738585072011e-308 with one wrong bit. The wrong bit
+    // would break the seal.
     for number in [
         "0.1",
         "1e-7",

@@ -1,5 +1,6 @@
-//! Tests that read messages of older bots. For each message, the folder `golden/legacy/` holds the message
-//! (`.json`), and the envelope of version 1 that the reader makes from the message (`.v1.json`).
+//! Tests that read queue messages of older bots, such as the bots of Microsoft's 2017 templates. For each
+//! message, the folder `golden/legacy/` has two files: the message (`.json`), and the expected envelope of
+//! version 1 (`.v1.json`). An *envelope* is an alert as JSON.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -28,7 +29,9 @@ const GOLDEN: [(&str, Shape, &str, &str); 7] = [
     golden!("continue-conversation-relates-to", ContinueConversation),
 ];
 
-/// The id and the time of the carrier (the queue or a trigger activity), for messages that contain neither.
+/// The id and the time of the carrier: the queue, or a trigger activity. A *trigger activity* brings a
+/// message directly to the bot. The reader uses these values, because messages of older bots contain no id
+/// and no time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }
@@ -45,7 +48,7 @@ fn written(envelope: &Envelope) -> Value {
     serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap()
 }
 
-/// Changes the case of each JSON key.
+/// Applies `change` to each JSON key.
 fn with_keys(value: &Value, change: fn(&str) -> String) -> Value {
     match value {
         Value::Object(object) => object
@@ -77,10 +80,10 @@ fn message_of_an_older_bot_becomes_the_expected_envelope_of_version_1() {
 fn case_of_a_json_key_does_not_matter() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The test changes the case of every JSON key. The reader restores the case of known keys, but not of
-        // unknown keys. So the test works only if no unknown key gets into the envelope. An account (`user`,
-        // `bot`) would bring its unknown keys into the envelope, so the accounts in the files have only known
-        // keys. `dialog` in one file is an unknown key, but does not get into the envelope.
+        // The test changes the case of every JSON key. The reader restores the case of known keys, and leaves
+        // unknown keys as they are. So the comparison would fail if an unknown key got into the envelope. The
+        // reader copies all keys of an account (`user`, `bot`), so the accounts in the files have only known
+        // keys. One file has the unknown key `dialog`, but the reader does not copy this key.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {
@@ -242,7 +245,7 @@ fn trigger_value_keeps_the_id_and_the_seal_of_the_envelope() {
     let carried = envelope.trigger_value(&sealed);
     let (read, state) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
     assert_eq!((read.id, state), (envelope.id.clone(), SealState::Valid));
-    // The legacy message has no id, so the trigger supplies the id of the envelope.
+    // The message of the older bot contains no id, so the reader takes the id from the trigger value.
     let carried = envelope.trigger_value(GOLDEN[0].2);
     assert_eq!((&carried["address"], &carried["text"]), (&envelope.address.to_json(), &json!(envelope.text)));
     let (read, _) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();

@@ -1,5 +1,5 @@
-//! Tests of the encodings around the JSON of a message. The reader decodes each encoding, and no encoding
-//! makes a broken seal valid.
+//! Tests of the encodings around the JSON of a queue message. The reader decodes each encoding, and no
+//! encoding makes a broken *seal* (the HMAC of the message) valid.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -18,7 +18,9 @@ const GOLDEN: [&str; 5] = [
     include_str!("golden/legacy/csharp-resumption-cookie.json"),
 ];
 
-/// The id and the time of the carrier (the queue or a trigger activity), for messages that contain neither.
+/// The id and the time of the carrier: the queue, or a trigger activity. A *trigger activity* brings a
+/// message directly to the bot. The reader uses these values for messages of older bots, which contain no id
+/// and no time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }
@@ -81,7 +83,8 @@ fn seal_is_checked_in_every_wrapping() {
         ] {
             assert_eq!(read(&wrap(&json)).unwrap().1, expected, "{name}: {what}");
         }
-        // An envelope whose version was removed is not read as an older shape, because it has a seal.
+        // Messages of older bots have no `version` and no `seal`. This envelope has lost its `version`, but
+        // has a seal. So the reader refuses the envelope, and does not read it as a message of an older bot.
         let aged = json.replace(r#""version":1"#, r#""versio":1"#);
         assert!(matches!(read(&wrap(&aged)), Err(DecodeError::Field(_))), "{name}");
     }
@@ -137,7 +140,8 @@ prop_compose! {
 }
 
 proptest! {
-    // Fewer cases than the default, because each case reads the envelope in every wrapping.
+    // The number of cases is smaller than the default, because each case reads the envelope in every
+    // wrapping.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]

@@ -1,4 +1,5 @@
-//! Loads the application: checks its manifest, and compiles its components.
+//! Loads the Spin application that this host runs: checks the manifest (`spin.toml`), and compiles the
+//! components.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,8 +27,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Checks the manifest, and compiles each component that a trigger names. The cheap checks come before
-    /// the compilation.
+    /// Checks the manifest, and compiles each component that a trigger names. The checks of the manifest come
+    /// before the compilation, because these checks are quick.
     pub(crate) fn load(
         manifest: &Manifest,
         variables: &Variables,
@@ -110,10 +111,12 @@ fn component(
 
 /// Parses `allowed_outbound_hosts` of a component.
 ///
-/// If an entry without a variable (a literal) is malformed, the host does not start. `spin up` does the same
-/// (spin: crates/loader validates literals). If the value of a `{{ variable }}` makes an entry malformed, or
-/// if the variable does not exist, all requests of the component are denied at run time, as in Spin. Unlike
-/// Spin, this host reports such an entry at the start.
+/// If an entry without a variable (a *literal*) is malformed, the host does not start. `spin up` does the
+/// same (spin: crates/loader validates literals).
+///
+/// An entry with a `{{ variable }}` is invalid if the variable does not exist, or if the value makes the
+/// entry malformed. The host then denies all outbound requests of the component, as Spin does. Unlike Spin,
+/// this host also reports the invalid entry at the start.
 fn allowed_hosts(
     id: &str,
     entries: &[String],

@@ -1,6 +1,7 @@
-//! Bindings generated from `wit/`.
+//! The Rust bindings that `bindgen!` generates from the interfaces in `wit/`.
 
-/// Imports: `fermyon:spin/variables` and `fermyon:spin/key-value`.
+/// The interfaces that a component imports from this host: `fermyon:spin/variables` and
+/// `fermyon:spin/key-value`.
 pub(crate) mod guest {
     wasmtime::component::bindgen!({
         path: "wit",
@@ -10,7 +11,7 @@ pub(crate) mod guest {
     });
 }
 
-/// The export that the cron trigger calls: `handle-cron-event`.
+/// The exported function that the cron trigger calls: `handle-cron-event`.
 pub(crate) mod cron {
     wasmtime::component::bindgen!({
         path: "wit",

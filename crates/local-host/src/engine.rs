@@ -13,15 +13,17 @@ use crate::bindings::guest::Guest;
 use crate::state::{self, State};
 use crate::{meter, output};
 
-/// How long a guest computes before it yields its thread to other guests.
+/// How long a *guest* (an instance of a component) computes before the guest yields its thread to other
+/// guests.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
-/// Converts a `wasmtime::Error`, which is not a `std` error, and keeps the whole chain of its causes.
+/// Converts a `wasmtime::Error` into an `anyhow::Error`, with the whole chain of causes. The operator `?`
+/// does not convert this error, because `wasmtime::Error` does not implement `std::error::Error`.
 pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-/// Makes the wasmtime store (memory and state) for one fresh instance of `component`. The instance yields its
+/// Makes the wasmtime store (memory and state) for one new instance of `component`. The instance yields its
 /// thread after each [`TIME_SLICE`].
 pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store<State> {
     let mut store = Store::new(engine, State::new(component));
@@ -46,8 +48,9 @@ impl Loader {
                 "cache: no folder for compiled components ({e}); the host compiles them at every start"
             )),
         }
-        // Epochs make each guest yield its thread after a time slice. Without them, a few guests in endless
-        // loops would occupy all threads, and Ctrl-C would have no effect.
+        // An *epoch* is a number in the engine, which the thread below increments after each time slice. Each
+        // increment makes the guests yield their threads. Without epochs, a few guests in endless loops would
+        // occupy all threads, and Ctrl-C would have no effect.
         config.epoch_interruption(true);
         config.consume_fuel(meter);
         let engine = Engine::new(&config).map_err(explain)?;
@@ -63,8 +66,8 @@ impl Loader {
         Ok(Self { engine, linker, compiled: HashMap::new() })
     }
 
-    /// Compiles the wasm at `source` and links it. If several components have the same file, the file is
-    /// compiled only once.
+    /// Compiles the wasm at `source` and links it. If several components have the same file, the loader
+    /// compiles this file only once.
     pub(crate) fn load(&mut self, id: &str, source: &Path) -> Result<InstancePre<State>> {
         let component = match self.compiled.get(source) {
             Some(component) => component.clone(),

@@ -1,4 +1,4 @@
-//! The HTTP trigger: a fresh instance for each request.
+//! The HTTP trigger: each request gets a new instance of a component.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ use crate::routes::{self, Route};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// The beginning of the paths that Spin itself answers.
+/// The beginning of the paths to which the host itself responds, as Spin does.
 const WELL_KNOWN: &str = "/.well-known/spin/";
 
-/// A component that answers requests.
+/// A component that responds to requests.
 pub(crate) struct Handler {
     pub(crate) component: Arc<Component>,
     pub(crate) pre: ProxyPre<State>,
@@ -54,15 +54,15 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
             }
         };
         // Like Spin's listener, this listener does not set TCP_NODELAY. So the client waits up to 40 ms
-        // longer if a response is sent in two pieces.
+        // longer if the host sends a response in two pieces.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
                 let site = site.clone();
                 async move { Ok::<_, Infallible>(respond(&site, request, client).await) }
             });
-            // An error is ignored, because it ends only this connection. Usually, the client has
-            // disconnected.
+            // This code ignores the error, because the error ends only this connection. Usually, the client
+            // has disconnected.
             _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -82,8 +82,8 @@ async fn respond(
     let Some((route, handler)) = routes::find(site, path) else {
         return plain(StatusCode::NOT_FOUND, "");
     };
-    // Like Spin, this host refuses a request if a header is not UTF-8. The host does so before it calls a
-    // component (spin: crates/trigger-http/src/headers.rs).
+    // Like Spin, this host refuses a request with a header that is not UTF-8, and calls no component (spin:
+    // crates/trigger-http/src/headers.rs).
     if request.headers().values().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "");
     }
@@ -105,7 +105,7 @@ fn plain(status: StatusCode, text: &'static str) -> Response<HyperOutgoingBody> 
 }
 
 /// Adds the headers that Spin adds (spin: crates/trigger-http/src/headers.rs). Returns `None` if the request
-/// names no host.
+/// names no host, or if a value is no valid header value.
 fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -> Option<()> {
     let uri = request.uri();
     let host = match uri.authority() {
@@ -128,8 +128,8 @@ fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -
     Some(())
 }
 
-/// Sends the request of one component to another component. Spin's name for this feature is *local service
-/// chaining* (spin: crates/trigger-http/src/outbound_http.rs).
+/// Sends the request of one component to another component, without the network. Spin's name for this feature
+/// is *local service chaining* (spin: crates/trigger-http/src/outbound_http.rs).
 pub(crate) async fn call_component(
     site: &Site,
     component: &str,
@@ -156,8 +156,8 @@ impl Handler {
         let request = view.new_incoming_request(Scheme::Http, request).map_err(explain)?;
         let outparam = view.new_response_outparam(sender).map_err(explain)?;
         let pre = self.pre.clone();
-        // The guest runs in a separate task, because the guest can continue after it has set its response,
-        // even if the client has disconnected.
+        // The guest (the new instance) runs in a separate task, because a guest can continue to work after it
+        // has begun its response. The task also continues if the client disconnects.
         let task = tokio::spawn(async move {
             let proxy = pre.instantiate_async(&mut store).await?;
             let outcome = proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await;

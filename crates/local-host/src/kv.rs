@@ -1,6 +1,6 @@
 //! The key-value store. It works like Spin's default store (spin: crates/key-value-spin/src/store.rs). One
-//! SQLite file in the state folder holds the data, and the SQL statements are Spin's. Each change is flushed
-//! to the disk, and one caller at a time uses the file.
+//! SQLite file in the state folder holds the data, and the SQL statements are Spin's. SQLite flushes each
+//! change to the disk. In this process, one call at a time uses the file.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;
@@ -12,8 +12,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// The name of the file. Spin uses the same name.
 const FILE: &str = "sqlite_key_value.db";
 
-/// All key-value stores of the application. A call blocks the guest that made the call. If the call changes a
-/// value, the guest waits until the value is on the disk. Other guests continue on other threads.
+/// All key-value stores of the application. A call blocks the *guest* (an instance of a component) that made
+/// the call. If the call changes a value, the guest waits until the value is on the disk. Meanwhile, guests
+/// without a call continue on other threads.
 #[derive(Debug)]
 pub(crate) struct KeyValue(Mutex<Connection>);
 
@@ -94,9 +95,10 @@ impl KeyValue {
     }
 }
 
-/// Creates the folder and the file if they do not exist. Only the user who runs the host can read them,
-/// because the application can store secrets there, such as an encrypted token. An existing folder keeps its
-/// mode, because perhaps other programs use the folder. An existing file gets mode 0600.
+/// Creates the folder and the file if they do not exist. On Unix, only the user who runs the host can read
+/// the file and a new folder, because the application can store secrets there, such as an encrypted token. An
+/// existing folder keeps its mode, because perhaps other programs use the folder. An existing file gets mode
+/// 0600.
 fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
     let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
     folders.recursive(true);
@@ -118,7 +120,8 @@ fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The test does not check the journal, because SQLite gives the journal the mode of the file.
+    /// The test does not check the *journal* (SQLite's temporary file for a change), because SQLite gives the
+    /// journal the mode of the database file.
     #[cfg(unix)]
     #[test]
     fn store_is_readable_only_by_the_user_who_runs_the_host() {
@@ -166,8 +169,8 @@ mod tests {
         for n in 0..100 {
             kv.set("default", &format!("k{n}"), &vec![n; 1000]).unwrap();
         }
-        // If the host were killed now, the file would stay as it is. So a copy of the file shows what the
-        // next host finds.
+        // A killed host leaves the file as it is. So a copy of the open file holds the same data that the
+        // next host would find.
         let after = tempfile::tempdir().unwrap();
         std::fs::copy(folder.path().join(FILE), after.path().join(FILE)).unwrap();
         let survivor = KeyValue::open(after.path()).unwrap();

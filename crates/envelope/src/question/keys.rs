@@ -1,5 +1,8 @@
-//! The two keys of questions: one proves that the bot made a button, the other encrypts questions and answers
-//! in the ledger.
+//! The keys for questions. A *question* is an alert that people answer with buttons or a text.
+//!
+//! The keys come in pairs. The first key of a pair makes the MACs of buttons. A MAC proves that the bot made
+//! the button. The second key encrypts questions and answers in the *ledger* (the table with one record for
+//! each alert).
 
 use std::fmt;
 
@@ -16,9 +19,9 @@ const VERSION: u8 = 1;
 /// The length of XChaCha20's nonce. Random nonces of this length practically never repeat.
 const NONCE_BYTES: usize = 24;
 
-/// The keys of questions, in pairs. The bot and the poller derive a pair from a secret, usually `sealkey`.
-/// While the operator replaces `sealkey`, there are two secrets. The struct then holds two pairs: first the
-/// pair of the new `sealkey`, then the pair of the earlier `sealkey`.
+/// The keys for questions, in pairs. The bot and the poller derive a pair from a secret. The secret is
+/// usually in the variable `sealkey`. While the operator replaces the secret, `sealkey` holds two secrets.
+/// The struct then holds two pairs: first the pair of the new secret, then the pair of the earlier secret.
 #[derive(Clone)]
 pub struct QuestionKeys(Vec<Pair>);
 
@@ -29,7 +32,7 @@ struct Pair {
 }
 
 impl QuestionKeys {
-    /// Makes the keys from pairs. A pair is a key for the MACs of buttons, and a key for encryption. The
+    /// Makes the keys from the bytes of each pair: first the key for MACs, then the key for encryption. The
     /// first pair makes MACs and encrypts. Every pair checks MACs and decrypts.
     pub fn new(pairs: &[[[u8; 32]; 2]]) -> Self {
         let pair = |[mac, cipher]: &[[u8; 32]; 2]| {
@@ -40,20 +43,21 @@ impl QuestionKeys {
         Self(pairs.iter().map(pair).collect())
     }
 
-    /// The MAC of a new button, made with the first pair. `None` without a pair.
+    /// The MAC of a new button, made with the first pair. `None` if there are no keys.
     pub(super) fn mac(&self, bytes: &[u8]) -> Option<Hmac<Sha256>> {
         self.0.first().map(|pair| over(&pair.mac, bytes))
     }
 
-    /// Whether one of the keys made this MAC. The comparison takes the same time for every MAC, so an
-    /// attacker cannot find the right bytes by measuring the time.
+    /// Whether one of the keys made this MAC. The function also accepts the first bytes of a valid MAC, so
+    /// the caller must check the length. Every comparison of the same length takes the same time. So an
+    /// attacker cannot find a valid MAC by measuring the time.
     pub(super) fn is_made(&self, bytes: &[u8], mac: &[u8]) -> bool {
         self.0
             .iter()
             .fold(false, |is_made, pair| over(&pair.mac, bytes).verify_truncated_left(mac).is_ok() | is_made)
     }
 
-    /// Encrypts JSON for one place in the ledger. `place` names the place, for example a row.
+    /// Encrypts JSON for one place in the ledger. `place` names the place, for example `question <alert id>`.
     /// [`QuestionKeys::open`] decrypts the text only with the same `place`. `None` if there are no keys.
     pub fn seal(&self, host: &impl Randomness, place: &str, json: &Value) -> Option<String> {
         let mut nonce = [0; NONCE_BYTES];

@@ -1,17 +1,21 @@
-//! The line of text with which a card or a reply shows an answer.
+//! The line of text that shows a person's answer to a question. The line is on the card of the question, or
+//! in the bot's reply.
 
 use super::Question;
 use crate::Answer;
 use crate::words::Words;
 
 impl Question {
-    /// An answer as text: the title of the action, the person's own text, and the person's name.
+    /// The line of an answer: the title of the chosen action (button), the text that the person wrote, and
+    /// the person's name.
     pub fn line(&self, answer: &Answer, words: &'static Words) -> String {
         line(Some(self), answer, words)
     }
 }
 
-/// The text of an answer. `question` is `None` if the caller cannot read the question.
+/// The line of an answer. `question` is `None` if the bot cannot read the stored question. If the title of
+/// the action is unknown, the line begins with the person's text. If the person also wrote no text, the line
+/// begins with the action's id.
 pub fn line(question: Option<&Question>, answer: &Answer, words: &'static Words) -> String {
     let Answer { action, input, by, .. } = answer;
     let name = by.name.as_deref();

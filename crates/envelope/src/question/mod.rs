@@ -2,10 +2,10 @@
 //!
 //! | to change | look in |
 //! |---|---|
-//! | the member `question` of an envelope | here |
-//! | how a channel shows the buttons, and the card that shows the answer | `card.rs` |
-//! | the data behind a button, and the MAC against forged data | `press.rs` |
-//! | what the ledger keeps of a question | `asked.rs` |
+//! | the member `question` of an envelope (an alert as JSON in a queue message) | here |
+//! | how a channel (such as Teams) shows the buttons, and the card that shows the answer | `card.rs` |
+//! | the data in a button, and the MAC against forged data | `press.rs` |
+//! | the part of a question in the ledger (the table with one record for each alert) | `asked.rs` |
 
 mod asked;
 mod card;
@@ -26,16 +26,17 @@ pub use press::Press;
 use crate::time;
 use crate::words::Words;
 
-/// The id of the ready-made button that the member `acknowledge` of an API call adds.
+/// The id of the ready-made button `Acknowledge`. The bot adds this button if an API call has the member
+/// `acknowledge`.
 pub const ACKNOWLEDGE: &str = "acknowledge";
 
-/// The id of an answer if the person wrote a text that is not the title of an action.
+/// The `action` of an answer if the person wrote a text that chooses no button.
 pub const REPLY: &str = "reply";
 
 /// How many answers a question takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Answers {
-    /// One answer: the first answer counts.
+    /// One answer. Only the first answer counts.
     #[default]
     One,
     /// One answer from each person.
@@ -63,9 +64,9 @@ impl Answers {
 /// The look of a button. The words in JSON are the words of Adaptive Cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// The answer that the sender hopes for.
+    /// The look of the answer that the sender hopes for.
     Positive,
-    /// An answer that destroys something.
+    /// The look of an answer that destroys something.
     Destructive,
 }
 
@@ -84,15 +85,15 @@ impl Style {
     }
 }
 
-/// One button.
+/// One button of a question. In JSON, each button is an entry of `actions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// A press of the button is an answer.
     Answer {
         /// The id that the alert's sender gets with the answer.
         id: String,
-        /// The text of the button. It is `None` for the ready-made button of [`Action::acknowledge`], because
-        /// the bot writes the text of this button in the person's language.
+        /// The text of the button. `None` for the ready-made button of [`Action::acknowledge`], because the
+        /// bot writes the text of this button in the language of the conversation.
         title: Option<String>,
         /// The label of the field in which the person writes a text with the answer. `None` if there is no
         /// field.
@@ -110,7 +111,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The ready-made button that the member `acknowledge` of an API call adds.
+    /// Makes the ready-made button `Acknowledge`, which has the id [`ACKNOWLEDGE`].
     pub fn acknowledge() -> Self {
         Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
     }
@@ -167,22 +168,23 @@ pub struct Question {
     pub actions: Vec<Action>,
     /// How many answers the question takes.
     pub answers: Answers,
-    /// Whether a text is also an answer. The text is the person's next message in a personal chat, or a reply
-    /// in the thread of the question.
+    /// Whether a text is also an answer. In a personal chat, the text is the person's next message after the
+    /// question. In a group, the text is a reply in the thread of the question.
     pub reply: bool,
-    /// The alert id that the key of the answer's row contains, if this id is not the id of this question's
-    /// alert. There are two cases:
+    /// The alert id in the key of the answer's row in the ledger. `None` if the key contains the id of this
+    /// question's own alert. In two cases, the key contains another id:
     ///
     /// - Several alerts of an API call share one answer. The ledger has one row for this answer, and the
     ///   row's key contains the id of the first alert of the call.
-    /// - The alert replaces an earlier alert. The answer's row keeps its key. So this `lead` is the `lead` of
-    ///   the earlier alert's question. If that question has no `lead`, this `lead` is the earlier alert's id.
+    /// - The alert takes the place of an earlier alert, as a new chat message. The answer's row keeps its
+    ///   key. So the new question gets the `lead` of the earlier question. If the earlier question has no
+    ///   `lead`, the new question gets the earlier alert's id.
     pub lead: Option<String>,
-    /// The id of the earlier alert, if the envelope changes an earlier alert. A press of a button then
-    /// answers the earlier alert.
+    /// The id of the earlier alert, if the envelope changes the chat message of an earlier alert. A press of
+    /// a button then answers the earlier alert.
     pub alert: Option<String>,
-    /// When the question ends. If the envelope changes an earlier alert, this field is the end of the earlier
-    /// alert's question, because a change does not move the end. If the field is `None`,
+    /// When the question ends. A change of an earlier alert does not move the end of the question. So in the
+    /// envelope of a change, this field is the end of the earlier alert's question. If the field is `None`,
     /// [`end_of_question`](crate::end_of_question) computes the end from the envelope's times.
     pub until: Option<DateTime<Utc>>,
 }
@@ -193,12 +195,12 @@ impl Question {
         self.actions.iter().find(|action| action.id() == Some(id))
     }
 
-    /// Reads a person's text as an answer, and returns the id of the action and the input. `None` if the text
+    /// Reads a person's text as an answer. Returns the id of the action and the input, or `None` if the text
     /// is no answer.
     ///
-    /// A text that is the title of an action chooses this action. If the action asks for an input, the text
-    /// after the title is the input. Any other text is an answer with the id [`REPLY`], if the question has
-    /// `reply`. If `only_titles` is true, the function ignores `reply`, and any other text is no answer.
+    /// A text that is the title of an action chooses this action. If the action has an input, the title can
+    /// be followed by more text, which becomes the input. Any other text is an answer with the id [`REPLY`]
+    /// if `reply` is true and `only_titles` is false. Otherwise, such a text is no answer.
     pub fn answer_of(
         &self,
         text: &str,
@@ -261,7 +263,8 @@ impl Question {
     }
 }
 
-/// Takes `unlessAnswered`: the ids of alerts. If a person has answered one of them, this alert is not needed.
+/// Takes the member `unlessAnswered` of an envelope: the ids of alerts. If a person has answered one of these
+/// alerts, the poller does not send the envelope's own alert.
 pub(crate) fn take_unless_answered(fields: &mut Fields) -> Result<Vec<String>, FieldError> {
     match fields.take("unlessAnswered") {
         None => Ok(Vec::new()),

@@ -1,7 +1,8 @@
-//! The data behind a button of a question.
+//! The data in a button of a question. A *question* is an alert that people answer with buttons or a text.
 //!
-//! A client sends this data to the bot when a person presses the button. The data has a MAC, because a client
-//! could change the data, copy the data from another card, or invent the data.
+//! When a person presses the button, the person's client (such as the Teams app) sends this data to the bot.
+//! The data has a MAC, because a client could change or invent the data. The data also contains the
+//! conversation, because a client could copy the data into another conversation.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,22 +18,23 @@ pub(super) const MEMBER: &str = "proactivebot";
 /// The length of a button's MAC, in bytes.
 const MAC_BYTES: usize = 16;
 
-/// The data behind a button of the bot.
+/// The data in one button.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Press {
-    /// The id of the alert.
+    /// The id of the alert that a press answers.
     pub alert: String,
-    /// The conversation to which the alert was sent: a hash of the channel's id and the conversation's id.
+    /// The conversation to which the alert was sent, as a hash of the channel's id and the conversation's id.
     pub conversation: String,
     /// The id of the action.
     pub action: String,
-    /// How many answers the alert takes.
+    /// How many answers the question takes.
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The alert id that the key of the answer's row contains, if this id is not `alert`. For example,
-    /// several alerts of an API call share one answer. The ledger then has one row for the answer, and the
-    /// row's key contains the id of the first alert of the call.
+    /// The alert id in the key of the answer's row in the ledger (the table with one record for each alert).
+    /// `None` if the key contains `alert`. For example, several alerts of an API call share one answer. The
+    /// ledger then has one row for the answer, and the row's key contains the id of the first alert of the
+    /// call.
     pub lead: Option<String>,
 }
 
@@ -49,7 +51,8 @@ impl Press {
         bytes
     }
 
-    /// The data of the button: `{"proactivebot": {a, c, i, m, x, l?, s}}`.
+    /// The data as JSON: `{"proactivebot": {a, c, i, m, x, l?, s}}`. The members from `a` to `l` are the
+    /// fields of [`Press`], in the same order. The member `s` is the MAC.
     pub fn data(&self, keys: &QuestionKeys) -> Map<String, Value> {
         let mac = keys.mac(&self.bytes()).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
@@ -63,12 +66,13 @@ impl Press {
         Map::from_iter([(MEMBER.to_owned(), data)])
     }
 
-    /// Whether the data has the form of a button of this bot. The function does not check the MAC.
+    /// Whether the data has the member `proactivebot`, as in every button of this bot. The function does not
+    /// check the MAC.
     pub fn is_in(data: &Value) -> bool {
         data.get(MEMBER).is_some_and(Value::is_object)
     }
 
-    /// Reads the data of a button. `None` if the bot did not make the data.
+    /// Reads the data of a button. `None` if the data is malformed, or if none of `keys` made the MAC.
     pub fn of(data: &Value, keys: &QuestionKeys) -> Option<Self> {
         let data = data.get(MEMBER)?;
         let text = |name: &str| data.get(name).and_then(Value::as_str);

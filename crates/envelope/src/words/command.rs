@@ -8,23 +8,24 @@ use zones::ClockSpan;
 use super::first_word::next_word;
 use super::time;
 
-/// A person's message that the bot carries out as a command. The bot puts every other message on the queue.
+/// A command that a person has written to the bot. If a message is no command, the bot usually sends the text
+/// of the message back as an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Subscribes the conversation to a tag. A *tag* is a name: an alert to the tag goes to all its
-    /// subscribers.
+    /// Subscribes the conversation to a tag. A *tag* is the name of a topic: an alert to the tag goes to all
+    /// subscribers of the tag.
     Subscribe {
         /// The tag.
         tag: String,
-        /// The code that allows the person to subscribe to the tag, if the person wrote a code.
+        /// The code that the person wrote. A valid code allows the subscription.
         code: Option<String>,
     },
     /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// Stops the alerts of programs. The bot still sends the person's reminders, and sends the person's own
-    /// messages back as alerts.
+    /// Stops the alerts of programs in this conversation. The bot still sends the person's reminders, and
+    /// still sends the person's own messages back.
     Stop,
-    /// Ends a [`Command::Stop`].
+    /// Allows the alerts of programs again, after [`Command::Stop`].
     Start,
     /// Sets the quiet hours, in which the person wants no alerts. `None` if the bot cannot read the hours.
     Quiet(Option<ClockSpan>),
@@ -32,7 +33,7 @@ pub enum Command {
     QuietOff,
     /// Asks for the list of commands.
     Help,
-    /// Asks for the webhook address of the conversation.
+    /// Asks for the webhook address of the conversation: the URL to which a program can post alerts.
     Webhook,
     /// Asks for a new webhook address, which replaces the old address.
     NewWebhook,
@@ -66,9 +67,9 @@ const COMMANDS: [(&str, Pattern); 11] = [
 ];
 
 impl Command {
-    /// Reads a person's message as a command. `None` if any part of the message does not belong to the
-    /// command, so `stop it` is not a command. Case and invisible characters do not matter. A `/` before the
-    /// command is allowed, because commands begin with `/` on some channels.
+    /// Reads a person's message as a command. The command must be the whole message, so `stop it` is not a
+    /// command. In the words of the command, case and invisible characters do not matter. A `/` before
+    /// the command is allowed, because commands begin with `/` on some channels.
     pub fn parse(message: &str) -> Option<Self> {
         let message = trim(message);
         let message = message.strip_prefix('/').unwrap_or(message);
@@ -110,15 +111,15 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Whether the person probably meant hours, perhaps with typing errors. `quiet please` has no hours, so it is
-/// not a command.
+/// Whether the person probably meant hours, perhaps with typing errors. The message `quiet please` contains
+/// no hours, so this message is not a command.
 fn looks_like_hours(text: &str) -> bool {
     let is_of_hours = |c: char| c.is_ascii_digit() || c == ' ' || ":.-\u{2013}\u{2014}".contains(c);
     text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_of_hours)
 }
 
-/// Whether the person probably meant a code, perhaps with typing errors. `subscribe to newsletters` has no
-/// code, so it is not a command.
+/// Whether the person probably meant a code, perhaps with typing errors. The message
+/// `subscribe to newsletters` contains no code, so this message is not a command.
 fn looks_like_code(word: &str) -> bool {
     let has_only_code_characters = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     has_only_code_characters && word.len() >= 20 && word.bytes().any(|byte| !byte.is_ascii_alphabetic())

@@ -1,4 +1,4 @@
-//! The texts in English.
+//! The bot's texts in English.
 
 use super::Words;
 

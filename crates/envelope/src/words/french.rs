@@ -1,4 +1,4 @@
-//! The texts in French.
+//! The bot's texts in French.
 
 use super::Words;
 

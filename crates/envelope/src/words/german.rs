@@ -1,4 +1,4 @@
-//! The texts in German.
+//! The bot's texts in German.
 
 use super::Words;
 
@@ -88,7 +88,7 @@ pub(super) static WORDS: Words = Words {
     greeting: "Hallo. Ich bin ein Bot, der Benachrichtigungen schickt. Schreiben Sie mir eine Nachricht, und \
         ich schicke sie Ihnen als Benachrichtigung zurück. Schreiben Sie help, um zu sehen, was ich noch \
         kann.",
-    // The units are in the dative case, because they follow `in`.
+    // The units are in the dative case, because the preposition `in` precedes `{time}` in `reminder_queued`.
     units: [
         ("Woche", "Wochen"),
         ("Tag", "Tagen"),

@@ -1,9 +1,10 @@
-//! The texts that people read in chats, with one table for each language, and the commands that people write.
+//! The texts that people read in chats (one table of texts for each language), and the commands that people
+//! write.
 //!
 //! | to change | look in |
 //! |---|---|
 //! | a text, or the name of a unit of time | `english.rs`, `german.rs`, `french.rs` |
-//! | the list of languages | `TABLES` (here); each language has a file like the three above |
+//! | the list of languages | `TABLES` (here); each language has its own file, such as `english.rs` |
 //! | the name of a text, or a placeholder | `table.rs`, and each table |
 //! | a command (commands are English in all languages) | `command.rs` |
 //! | a time in a command | `time.rs` |
@@ -26,18 +27,19 @@ pub use command::Command;
 pub use own::are_own;
 pub use table::Words;
 
-/// The languages of the bot. If the bot does not know a person's language, the person gets English.
+/// The tables of texts, one for each language of the bot. If the bot has no table for a person's language, or
+/// does not know the language, the person gets English.
 const TABLES: [&Words; 3] = [&english::WORDS, &german::WORDS, &french::WORDS];
 
 impl Words {
-    /// The texts in the language of the person at this address.
+    /// The texts in the language that the `locale` of an address names.
     pub fn of(address: &ConversationReference) -> &'static Self {
         Self::in_locale(address.locale.as_deref())
     }
 
-    /// The texts in the language of a `locale`, a tag of BCP 47. Only the first part of the tag counts, and
-    /// its case does not matter. The separator between the parts is `-` or `_`. If no table has the language,
-    /// or if the locale is missing, the texts are English.
+    /// The texts in the language of a `locale`, a language tag of BCP 47 such as `de-AT`. The function uses
+    /// the part before the first `-` or `_`, and ignores the case. If no table has the language, or if the
+    /// locale is missing, the texts are English.
     fn in_locale(locale: Option<&str>) -> &'static Self {
         let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         TABLES
@@ -46,71 +48,71 @@ impl Words {
             .unwrap_or(&english::WORDS)
     }
 
-    /// Replies to a person's message, after the bot has put the message on the queue.
+    /// The reply to a person's message that the bot has put on the queue.
     pub fn queued(&self, text: &str) -> String {
         fill(self.queued, &[("text", text)])
     }
 
-    /// Replies to a person's reminder, after the bot has put the reminder on the queue.
+    /// The reply to a person's reminder that the bot has put on the queue.
     pub fn reminder_queued(&self, text: &str, after: Duration) -> String {
         fill(self.reminder_queued, &[("text", text), ("time", &time::spoken(after, self))])
     }
 
-    /// The alert itself. If an alert is only a card, it has no text, and the result is empty.
+    /// The text of an alert, with the word `Alert:` at the beginning. If the alert is only a card, `text` and
+    /// the result are empty.
     pub fn alert(&self, text: &str) -> String {
         if text.is_empty() { String::new() } else { fill(self.alert, &[("text", text)]) }
     }
 
-    /// Tells the people in the thread of an alert that the alert has changed. `text` is the text of the
-    /// alert.
+    /// The reply in the thread of an alert after the alert has changed. `text` is the new text of the alert.
     pub fn changed(&self, text: &str) -> String {
         fill(self.changed, &[("text", text)])
     }
 
-    /// Tells the people in the thread of an alert that the reported problem has ended. `text` is the text of
+    /// The reply in the thread of an alert after the reported problem has ended. `text` is the new text of
     /// the alert.
     pub fn resolved(&self, text: &str) -> String {
         fill(self.resolved, &[("text", text)])
     }
 
-    /// Replies to `subscribe`.
+    /// The reply to `subscribe`.
     pub fn subscribed(&self, tag: &str) -> String {
         fill(self.subscribed, &[("tag", tag)])
     }
 
-    /// Replies to `subscribe` if the tag needs a code, and the person wrote no code.
+    /// The reply to `subscribe` if the bot requires a code, and the person wrote no code.
     pub fn subscriptions_closed(&self, tag: &str) -> String {
         fill(self.subscriptions_closed, &[("tag", tag)])
     }
 
-    /// Replies to `subscribe` if the person wrote a code that is not valid for the tag.
+    /// The reply to `subscribe` if the person wrote a code that is not valid for the tag.
     pub fn code_refused(&self, tag: &str) -> String {
         fill(self.code_refused, &[("tag", tag)])
     }
 
-    /// Replies to `unsubscribe`.
+    /// The reply to `unsubscribe`.
     pub fn unsubscribed(&self, tag: &str) -> String {
         fill(self.unsubscribed, &[("tag", tag)])
     }
 
-    /// Replies to `quiet`. `hours` has the form `22:00-07:00`.
+    /// The reply to `quiet`. `hours` has the form `22:00-07:00`.
     pub fn quiet(&self, hours: &str, zone: &str) -> String {
         let (from, to) = hours.split_once('-').unwrap_or((hours, ""));
         fill(self.quiet, &[("from", from), ("to", to), ("zone", zone)])
     }
 
-    /// Confirms an answer. `text` is the answer, as [`Words::answer`] writes it.
+    /// The reply that confirms an answer. `text` is the answer, as [`Words::answer`] writes it.
     pub fn answer_recorded(&self, text: &str) -> String {
         fill(self.answer_recorded, &[("text", text)])
     }
 
-    /// Tells a person that the answer does not count, because an earlier answer counts. `text` is the earlier
-    /// answer, as [`Words::answer`] writes it. If the bot cannot read that answer, `text` is empty.
+    /// The reply to an answer that does not count, because an earlier answer counts. `text` is the earlier
+    /// answer, as [`Words::answer`] writes it. If the bot cannot read the earlier answer, `text` is empty.
     pub fn answered_before(&self, text: &str) -> String {
         fill(self.answered_before, &[("text", text)])
     }
 
-    /// An answer, as the card shows it: the title of the action, the text that the person wrote, and the
+    /// An answer as one line of text: the title of the chosen button, the text that the person wrote, and the
     /// person's name.
     pub fn answer(title: &str, input: Option<&str>, name: Option<&str>) -> String {
         let input = input.map(|input| if title.is_empty() { input.to_owned() } else { format!(": {input}") });
@@ -124,8 +126,8 @@ impl Words {
         &english::WORDS
     }
 
-    /// Replies to `webhook` with the address, a command line that tries the address, and the secret for
-    /// signatures. The text is Markdown, so that people can copy each of these three values.
+    /// The reply to `webhook`, with the address, a command line that posts an alert to the address, and the
+    /// secret for signatures. The text is Markdown, so that people can copy each of these three values.
     pub fn hook(&self, address: &str, secret: &str) -> String {
         let line = format!(
             "curl -X POST {address} -H 'Content-Type: application/json' -d '{{\"text\": \"It works\"}}'"
@@ -133,7 +135,7 @@ impl Words {
         fill(self.hook, &[("address", address), ("try", &line), ("secret", secret)])
     }
 
-    /// Every text that is a chat message, in the same order for each language.
+    /// Every text that the bot sends as a chat message, in the same order for each language.
     fn texts(&self) -> [&'static str; 38] {
         // If a new field is missing in this pattern, the code does not compile.
         let Self {
@@ -223,8 +225,8 @@ impl Words {
     }
 }
 
-/// Replaces each name in braces by its value. The function does not search the values for placeholders, so a
-/// value can contain braces.
+/// Replaces each placeholder (a name in braces) by the value with this name. The function does not search the
+/// values for placeholders, so a value can contain braces.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;

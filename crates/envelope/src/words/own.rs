@@ -1,15 +1,15 @@
-//! Recognises the bot's own texts when another program sends them back, such as an echo bot or a mailbox that
-//! quotes messages.
+//! Recognises the bot's own texts when another program sends these texts back. Such a program is, for
+//! example, an echo bot, or a mailbox that quotes messages.
 
 use super::TABLES;
 
-/// The most characters that [`are_own`] compares. White space does not count. 24 characters are enough,
-/// because no person begins a message by chance with the same 24 characters as a text of the bot. More than
-/// 24 characters might not fit into the first line of a quotation.
+/// The largest number of characters that [`are_own`] compares, without white space. 24 characters are enough,
+/// because no person begins a message by chance with so many characters of a text of the bot. More characters
+/// might not fit into the first line of a quotation.
 const DECISIVE_CHARACTERS: usize = 24;
 
-/// Whether a text begins in the same way as one of the bot's texts, in any language. The function compares
-/// the bot's text only up to its first placeholder, and at most 24 characters. It ignores white space, case,
+/// Whether a text begins in the same way as one of the bot's texts, in any language. The comparison ends at
+/// the first placeholder of the bot's text, or after 24 characters. The function ignores white space, case,
 /// and all signs before the first letter or digit, such as `>`.
 pub fn are_own(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
@@ -17,7 +17,7 @@ pub fn are_own(text: &str) -> bool {
     TABLES
         .iter()
         .flat_map(|words| words.texts())
-        // The first character alone rules out nearly all texts, so the filter saves time.
+        // The filter saves time, because nearly all of the bot's texts have another first character.
         .filter(|own| own.chars().flat_map(char::to_lowercase).next() == begin.first().copied())
         .any(|own| opening(own).enumerate().all(|(index, expected)| begin.get(index) == Some(&expected)))
 }
@@ -27,8 +27,8 @@ fn opening(own: &str) -> impl Iterator<Item = char> {
     folded(own).take_while(|c| *c != '{').take(DECISIVE_CHARACTERS)
 }
 
-/// The characters in lower case, without white space. A quotation can break lines at other places, and French
-/// can have a no-break space before a colon.
+/// The characters in lower case, without white space. The white space can differ: a quotation can break lines
+/// at other places, and French can have a no-break space before a colon.
 fn folded(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase)
 }

@@ -1,13 +1,14 @@
-//! Reads the lengths of time in commands, and writes lengths of time in each language. Commands are English:
-//! `10 seconds`, `1 hour 30 minutes`, `2 days and 5 min`, `an hour`.
+//! Reads the length of time in a command, and writes a length of time in the language of a reply. Commands
+//! are English, so a command contains for example `10 seconds`, `1 hour 30 minutes`, `2 days and 5 min` or
+//! `an hour`.
 
 use std::time::Duration;
 
 use super::first_word::next_word;
 use super::{Words, english};
 
-/// The units of time, from weeks to seconds. Each entry has the seconds of the unit, and the short forms of
-/// its English name. [`Words::units`] has the names of the units in each language.
+/// The units of time, from weeks to seconds: the number of seconds in the unit, and the short forms of the
+/// unit's English name. [`Words::units`] has the names of the units in the same order.
 const UNITS: [(u64, &[&str]); 5] = [
     (7 * 24 * 60 * 60, &["w"]),
     (24 * 60 * 60, &["d"]),
@@ -23,7 +24,7 @@ const ONE: [&str; 3] = ["a", "an", "one"];
 const AND: &str = "and";
 
 /// Takes a length of time from the beginning of `text`: one or more pairs of a number and a unit. Returns the
-/// length of time, and the text after it.
+/// length of time, and the rest of the text. `None` if the text does not begin with such a pair.
 pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     let (mut total, mut rest) = take_part(text)?;
     loop {
@@ -93,7 +94,7 @@ mod tests {
             ("5min tea", Some((300, "tea"))),
             ("an hour tea", Some((3600, "tea"))),
             ("2 weeks tea", Some((1_209_600, "tea"))),
-            // The text begins with the first word that is not part of the time.
+            // The text of the reminder begins with the first word that is not part of the time.
             ("5 minutes and tea", Some((300, "and tea"))),
             ("5 minutes 2 eggs", Some((300, "2 eggs"))),
             ("5 minutes a tea", Some((300, "a tea"))),

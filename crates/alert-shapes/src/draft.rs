@@ -150,8 +150,8 @@ impl Draft {
         }
     }
 
-    /// Returns the first `most` elements of a list. Records how many further elements the card leaves out, such
-    /// as `3 more images`; `what` is the noun in the plural.
+    /// Returns the first `most` elements of a list. Records how many further elements the card leaves out,
+    /// such as `3 more images`; `what` is the noun in the plural.
     pub(crate) fn first_of<'l, T>(&mut self, list: &'l [T], most: usize, what: &str) -> &'l [T] {
         let (first, others) = list.split_at(list.len().min(most));
         if !others.is_empty() {

@@ -2,9 +2,10 @@
 //!
 //! This host is for development and tests, never for production. It has the features of `spin up` that this
 //! repository needs: HTTP and cron triggers, variables, the key-value store, `allowed_outbound_hosts`,
-//! `wasi:http` in both directions, and all of WASI 0.2. Each HTTP request and each cron tick gets a new
-//! instance with fresh memory. The source code of Spin is the specification. Comments name the files of Spin,
-//! e.g. `spin: crates/loader`.
+//! `wasi:http` in both directions, and all of WASI 0.2. Each HTTP request and each cron tick (a call at a
+//! time of the cron schedule) gets a new instance of its component, with fresh memory. This host imitates the
+//! behaviour of Spin's source code. The comments in this crate name the files of Spin, e.g. `spin:
+//! crates/loader`.
 //!
 //! ```text
 //! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin]
@@ -19,24 +20,27 @@
 //!   calls, the same route in two triggers, and a trigger that names an unknown component.
 //! - The host reports every failed cron tick. Spin's cron plugin does not report every failure.
 //! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
-//! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
-//!   `Serving http://...`, because tests wait for it.
-//! - In cron expressions, Sunday is day 1 of the week (the `cron` crate). In Spin's cron plugin, Sunday is
-//!   day 0. A name such as `Mon` has the same meaning in both.
+//! - With `--quiet`, the host prints no output of components, no routes and no cron triggers. The host still
+//!   prints errors. It also prints the line `Serving http://...`, because tests wait for this line.
+//! - In cron expressions, Sunday is day 1 of the week, because this host uses the `cron` crate. In Spin's
+//!   cron plugin, Sunday is day 0. A name such as `Mon` has the same meaning in both programs.
 //!
 //! Not supported:
 //!
 //! - manifest keys that are not in `manifest.rs`: files, environment, SQLite, Redis, LLM, dependencies,
 //!   static responses, private routes, and routes with `:name`;
 //! - requests to the application itself by a relative URL (the entry `self` in `allowed_outbound_hosts`);
-//! - WASI 0.3 guests;
-//! - runtime configuration files, and therefore every key-value store except `default`;
+//! - components for WASI 0.3;
+//! - runtime configuration files, and every key-value store except `default` (the other stores need such a
+//!   file);
 //! - reuse of connections for outbound HTTPS;
 //! - TLS and HTTP/2 on the listener;
 //! - `/.well-known/spin/info`;
-//! - limits of memory and time: a guest in an endless loop continues, and does not block other guests.
+//! - limits of memory and time. An instance in an endless loop runs until the host ends, but does not block
+//!   other instances.
 //!
-//! Some operations deliberately cost the same as in Spin, so that measurements with this host are realistic:
+//! These operations deliberately take as much time as in Spin, so that measurements with this host are
+//! realistic:
 //!
 //! - The key-value store is a SQLite file, and each change is flushed to the disk.
 //! - Outbound connections over plain HTTP are reused.
@@ -44,8 +48,9 @@
 //! - If a component calls another component (`http://<component>.spin.internal/`), the called component runs
 //!   in a fresh instance.
 //!
-//! Compiled components are kept in wasmtime's own cache, which all checkouts and state folders share. This
-//! cache is the folder `wasmtime` in the user's cache folder (`XDG_CACHE_HOME`, if this variable is set).
+//! wasmtime, the WebAssembly runtime, keeps compiled components in its own cache. All checkouts of this
+//! repository share this cache, even if their `--state-dir` differs. The cache is the folder `wasmtime` in
+//! the user's cache folder (`XDG_CACHE_HOME`, if this variable is set).
 
 mod app;
 mod bindings;
@@ -98,10 +103,11 @@ struct Up {
     /// The folder for data [default: `.spin` next to the manifest].
     #[arg(long)]
     state_dir: Option<PathBuf>,
-    /// Print nothing but the address and errors.
+    /// Print only the address and errors.
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// Print the resources that each instance used, as a line `Meter {...}` with JSON. Slows the guests down.
+    /// Print one line `Meter {...}` for each instance: the resources that the instance used, as JSON. Slows
+    /// the components down.
     #[arg(long, hide = true)]
     meter: bool,
     /// Wait this long at each read of a variable, to imitate a slow variable provider. For tests.
@@ -119,7 +125,7 @@ fn main() -> ExitCode {
     let outcome =
         tokio::runtime::Runtime::new().context("cannot start the async runtime").and_then(|runtime| {
             let outcome = runtime.block_on(up(options));
-            // This call ends running guests, as Spin does.
+            // This call ends the instances that still run. Spin does the same.
             runtime.shutdown_background();
             outcome
         });
@@ -132,7 +138,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs until a signal ends the process.
+/// Runs the application until the process gets one of the signals of [`interruption`].
 async fn up(options: Up) -> Result<()> {
     let interrupted = interruption()?;
     let manifest = Manifest::load(&options.from)?;

@@ -1,4 +1,4 @@
-//! Reads `spin.toml`. This host understands only a part of version 2 of the manifest format.
+//! Reads `spin.toml`. `local-host` supports only some keys of version 2 of the manifest format.
 //!
 //! As in Spin, an unknown key of the manifest is an error (spin: crates/manifest/src/schema/v2.rs).
 
@@ -30,7 +30,7 @@ pub(crate) struct Manifest {
     pub(crate) path: PathBuf,
 }
 
-/// The table `[application]`. This host checks only the keys of this table, and does not use the values.
+/// The table `[application]`. `local-host` checks the keys in this table, but does not use the values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Application {
@@ -83,7 +83,7 @@ pub(crate) struct Component {
     _build: Option<Build>,
 }
 
-/// The table `[component.<id>.build]`, which is for `spin build`. This host does not use the values.
+/// The table `[component.<id>.build]`. `local-host` ignores the values, because only `spin build` uses them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Build {
@@ -102,8 +102,8 @@ impl Manifest {
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!("manifest {}: cannot be read; name its file or folder with --from", path.display())
         })?;
-        // The path is made absolute, so that `source` and the state folder do not depend on the current
-        // directory.
+        // With an absolute path, the paths of the wasm files and the default of `--state-dir` do not depend
+        // on the current directory.
         let path = std::path::absolute(&path)?;
         Self::parse(&text, path.clone()).with_context(|| format!("in the manifest {}", path.display()))
     }

@@ -1,5 +1,5 @@
-//! `--meter`: reports the resources that one instance used. The benchmarks read these reports, and so do the
-//! tests that compare the resources with the recorded figures in `docs/performance.json`.
+//! Reports the resources that one instance of a component used (option `--meter`). The benchmarks read these
+//! reports. Some tests compare the reports with the recorded figures in `docs/performance.json`.
 
 use wasmtime::Store;
 
@@ -7,11 +7,12 @@ use crate::output;
 use crate::state::State;
 use crate::usage::Calls;
 
-/// Starts the meter. Call this function before the instance is created.
+/// Starts to count the resources. Call this function before the instance is created.
 pub(crate) fn start(store: &mut Store<State>) {
     if store.data().component().settings.meter {
         store.limiter(|state| &mut state.memory);
-        // `set_fuel` fails only if the engine counts no fuel. Then the meter has nothing to report.
+        // *Fuel* is wasmtime's measure of the executed instructions. `set_fuel` fails only if the engine does
+        // not count fuel. Then `report` prints nothing.
         _ = store.set_fuel(u64::MAX);
     }
 }

@@ -1,10 +1,11 @@
-//! Outbound HTTP of one component. The host first checks `allowed_outbound_hosts`. Then the request goes to
-//! another component of the application, or to a server.
+//! Sends the HTTP requests of one component. The host first checks the component's `allowed_outbound_hosts`.
+//! Then the request goes to another component of the application, or to a server.
 //!
-//! As in Spin (spin: crates/factor-outbound-http/src/wasi.rs), plain HTTP uses connections that the whole
-//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply. If the guest sets no
-//! time-out, the default is 10 minutes. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own
-//! sender, which opens a connection for each request.
+//! As in Spin (spin: crates/factor-outbound-http/src/wasi.rs), requests over plain HTTP reuse connections.
+//! The whole application shares these connections, which do not set TCP_NODELAY. The *guest* (the running
+//! instance of a component) can set time-outs. If the guest sets no time-out, the default is 10 minutes. The
+//! host does not follow redirects. Unlike Spin, requests over HTTPS use `default_send_request` of wasmtime,
+//! which opens a connection for each request.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -24,22 +25,22 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default
 use crate::output;
 use allowed_hosts::{AllowedHosts, Target, chained_component};
 
-/// The time-out of each phase of a request, unless the guest sets another time-out. Spin has the same
-/// default.
+/// The default time-out of each phase of a request. The phases are the connect, the wait for the first byte
+/// of the response, and each wait for the next bytes. Spin has the same default.
 const PHASE: Duration = Duration::from_secs(600);
 
-/// The state that all components of the application share: the open connections, and the function by which a
-/// component calls another component. The host sets this function after it has loaded all components.
+/// The state that all components of the application share: the open connections, and a function that calls
+/// another component. The host sets this function after it has loaded all components.
 #[derive(Default)]
 pub(crate) struct Shared {
     client: OnceLock<Client<Connector, WasiBody>>,
     components: OnceLock<Box<CallComponent>>,
 }
 
-/// Calls the component with this id. Returns `None` if the application has ended.
+/// Calls the component with this id. Returns `None` if the host is ending and has already dropped the routes.
 pub(crate) type CallComponent = dyn Fn(String, Request<WasiBody>) -> Option<Called> + Send + Sync;
 
-/// A running call of a component. It returns the component's response.
+/// A running call of a component. The call returns the component's response.
 pub(crate) type Called = Pin<Box<dyn Future<Output = anyhow::Result<Response<WasiBody>>> + Send>>;
 
 impl std::fmt::Debug for Shared {
@@ -62,8 +63,8 @@ impl Shared {
     }
 }
 
-/// The outbound HTTP of one instance. Each instance gets a clone of its component's `Outbound`, and counts
-/// its own requests. A clone is cheap.
+/// Sends the HTTP requests of one guest, and counts them. Each guest gets a clone of its component's
+/// `Outbound`. A clone is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
     rules: Arc<Rules>,
@@ -74,7 +75,8 @@ pub(crate) struct Outbound {
 struct Rules {
     component: Arc<str>,
     manifest: PathBuf,
-    /// The entries, or the reason why they are invalid. If they are invalid, no request is allowed.
+    /// The entries of `allowed_outbound_hosts`, or the reason why an entry is invalid. If an entry is
+    /// invalid, the host denies all requests.
     allowed: Result<AllowedHosts, String>,
     shared: Arc<Shared>,
 }
@@ -89,14 +91,14 @@ impl Outbound {
         Self { rules: Arc::new(Rules { component, manifest, allowed, shared }), calls: 0 }
     }
 
-    /// How many requests this instance has made.
+    /// How many requests this guest has made.
     pub(crate) fn calls(&self) -> u64 {
         self.calls
     }
 
     /// Checks whether `allowed_outbound_hosts` allows a request to `uri`. The host prints the reason for a
-    /// refusal on stderr. The guest learns only that the request was denied. The path and the query are never
-    /// printed, because they can hold secrets.
+    /// refusal on stderr. The guest learns only that the host denied the request. The host never prints the
+    /// path and the query, because they can hold secrets.
     fn check(&self, uri: &Uri) -> Result<(), Error> {
         let Rules { component, manifest, allowed, .. } = &*self.rules;
         let target =
@@ -145,18 +147,19 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// Returns the longest time from the beginning of an HTTPS request until the head of the response. wasmtime's
-/// sender limits each phase except the TLS handshake. Without this limit, a server that is silent in the
-/// handshake could block a guest for ever. The connect time-out counts twice, because the sender applies it
-/// to TCP and to the start of HTTP.
+/// Returns the longest time from the beginning of an HTTPS request until the head of the response.
+/// `default_send_request` has a time-out for each phase except the TLS handshake. Without this limit, the
+/// guest would wait for ever if the server sent nothing in this handshake. The connect time-out counts twice,
+/// because `default_send_request` applies this time-out to the TCP connection, and again to the HTTP
+/// handshake.
 fn limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);
     connect.saturating_mul(2).saturating_add(first_byte)
 }
 
-/// Calls another component. As in Spin, there are no time-outs. The called instance runs in a task of its
-/// own, so it can continue after its response, and even after the calling instance has ended.
+/// Calls another component. As in Spin, there are no time-outs. The called guest runs in its own task. So the
+/// called guest can continue after its response, and even after the calling guest has ended.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Outcome {
     let called = shared.components.get().and_then(|call| call(component.clone(), request));
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
@@ -173,7 +176,7 @@ async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOpti
     let sending = CONNECT_TIMEOUT.scope(connect, shared.client().request(request));
     let response = tokio::time::timeout(options.first_byte_timeout.unwrap_or(PHASE), sending).await;
     let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
-        // If `Connector` opened no connection, its error `NotConnected` is among the causes.
+        // If `Connector` opened no connection, `NotConnected` is one of the causes of `error`.
         let mut source = std::error::Error::source(&error);
         while let Some(inner) = source {
             if let Some(NotConnected(kind)) = inner.downcast_ref() {
@@ -195,12 +198,12 @@ fn no_processing() -> Processing {
 }
 
 tokio::task_local! {
-    /// The time-out for a connection that a request opens. A task-local value is the only way to pass this
-    /// time-out through the client to [`Connector`]. Spin does the same.
+    /// The connect time-out of the request that the current task sends. [`Connector`] reads this task-local
+    /// value, because `Client` cannot pass a time-out to its connector. Spin does the same.
     static CONNECT_TIMEOUT: Duration;
 }
 
-/// The connection could not be made.
+/// The error that [`Connector`] returns if it opens no connection.
 #[derive(Debug)]
 struct NotConnected(std::io::ErrorKind);
 
@@ -276,7 +279,7 @@ impl AsyncWrite for Http1Stream {
     }
 }
 
-/// The body of a response. Each part has to arrive within the limit.
+/// The body of a response. A wait for the next bytes fails if the wait is longer than `limit`.
 struct Timed {
     body: hyper::body::Incoming,
     limit: Duration,

@@ -1,5 +1,5 @@
-//! Prints the host's own lines, and the lines of guests. The id of the component is in front of a guest's
-//! line.
+//! Prints the host's own lines, and the lines of guests (running instances of components). Each line of a
+//! guest begins with the id of the component, e.g. `[bot]`.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub(crate) fn error(line: &str) {
     _ = write_line(&mut std::io::stderr().lock(), &[line.as_bytes()]);
 }
 
-/// Writes a line with one `write`, so that lines of other threads and processes cannot mix with it.
+/// Writes the line and its end together, so that no other thread or process can write into the line.
 fn write_line(to: &mut dyn std::io::Write, parts: &[&[u8]]) -> std::io::Result<()> {
     let mut line = parts.concat();
     line.push(b'\n');
@@ -31,7 +31,7 @@ fn write_line(to: &mut dyn std::io::Write, parts: &[&[u8]]) -> std::io::Result<(
 pub(crate) enum Sink {
     Stdout,
     Stderr,
-    /// The lines are not printed, because of `--quiet`.
+    /// The host prints no lines of guests, because of `--quiet`.
     Nowhere,
 }
 
@@ -73,7 +73,7 @@ impl Lines {
     fn print(&mut self) {
         let prefix = format!("[{}] ", self.component);
         let parts = [prefix.as_bytes(), &self.pending];
-        // The guest gets no error, because it cannot repair the host's output.
+        // The guest gets no error, because a guest cannot repair the host's output.
         _ = match self.sink {
             Sink::Stdout => write_line(&mut std::io::stdout().lock(), &parts),
             Sink::Stderr => write_line(&mut std::io::stderr().lock(), &parts),
@@ -83,7 +83,7 @@ impl Lines {
     }
 }
 
-/// Prints the unfinished line of an instance that has ended.
+/// Prints the last line of a guest, if this line has no line end.
 impl Drop for Lines {
     fn drop(&mut self) {
         if !self.pending.is_empty() {

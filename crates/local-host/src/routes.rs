@@ -1,11 +1,13 @@
-//! Finds the route of the manifest to which a path belongs.
+//! Finds the route for the path of a request.
 
-/// A route: exact, or with a trailing `/...` that matches any rest of a path.
+/// A route of the manifest. An exact route (`/api`) matches one path. A route can also end with the wildcard
+/// `/...`, which matches any rest of a path.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// The route as it is in the manifest.
     pub(crate) pattern: String,
-    /// The route without slashes at its ends. This router ignores such slashes, as Spin's router does.
+    /// The route without the wildcard, and without slashes at its beginning and end. Like Spin, this host
+    /// ignores these slashes.
     stem: String,
     wildcard: bool,
 }

@@ -1,5 +1,5 @@
-//! The interfaces that one instance can call: WASI, outbound HTTP to the hosts in `allowed_outbound_hosts`,
-//! and Spin's variables and key-value stores.
+//! The state of one running instance of a component, and the interfaces that the instance can call. These are
+//! WASI, outbound HTTP to the hosts in `allowed_outbound_hosts`, and Spin's variables and key-value stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::output::{GuestOutput, Sink};
 use crate::usage::{Calls, Memory};
 use crate::variables::check_name;
 
-/// The maximum number of key-value stores that one instance can have open. Spin has the same limit
-/// (`DEFAULT_STORE_TABLE_CAPACITY` of its key-value factor).
+/// The maximum number of key-value stores that one instance can have open. Spin has the same limit (spin:
+/// `DEFAULT_STORE_TABLE_CAPACITY` in crates/factor-key-value).
 const MAX_OPEN_STORES: usize = 256;
 
 /// The state that all instances of one component share.
@@ -32,7 +32,7 @@ pub(crate) struct Component {
     pub(crate) settings: HostSettings,
 }
 
-/// The options of the command line that concern every instance.
+/// The command-line options that apply to every instance of every component.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostSettings {
     pub(crate) quiet: bool,
@@ -61,8 +61,8 @@ impl State {
                 if component.settings.quiet { Sink::Nowhere } else { sink },
             )
         };
-        // The instance gets no files, arguments, environment or sockets. In Spin, an instance has these
-        // resources only if the manifest asks for them.
+        // The instance gets no files, arguments, environment or sockets. Spin gives an instance files,
+        // an environment or sockets only if the manifest declares them.
         let wasi = WasiCtx::builder().stdout(output(Sink::Stdout)).stderr(output(Sink::Stderr)).build();
         Self {
             component: component.clone(),

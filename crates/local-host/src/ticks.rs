@@ -1,8 +1,9 @@
-//! The cron trigger: at each time of a schedule, the host calls a fresh instance of a component. Such a call
-//! is a *tick*.
+//! The cron trigger. At each time of a cron schedule, the host calls a fresh instance of a component. Such a
+//! call is a *tick*.
 //!
-//! As in Spin's cron plugin, a tick starts even if the previous tick still runs, and missed ticks are
-//! skipped. Unlike the plugin, this host reports every failure.
+//! As in Spin's cron plugin, a tick starts even if the previous tick still runs. If the host misses the time
+//! of a tick, e.g. because the machine sleeps, the host does not start this tick later. Unlike the plugin,
+//! this host reports every failure.
 
 use std::convert::Infallible;
 use std::str::FromStr as _;
@@ -22,7 +23,7 @@ use crate::{meter, output};
 /// jump: a person can set the clock, or the machine can sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
-/// A component and the schedule on which it is called.
+/// A component, and the schedule on which the host calls the component.
 pub(crate) struct Job {
     pub(crate) component: Arc<Component>,
     pub(crate) pre: CronPre<State>,
@@ -32,8 +33,8 @@ pub(crate) struct Job {
 pub(crate) fn parse(expression: &str) -> Result<Schedule> {
     Schedule::from_str(expression).map_err(|e| {
         let why = e.to_string();
-        // The text of a syntax error has several lines, which mark where the error is. For one short
-        // expression, a single line is enough.
+        // For a syntax error, the `cron` crate returns several lines, which show the place of the error. The
+        // expression is short, so one line is enough.
         let why = if why.contains('\n') { "it cannot be parsed" } else { &why };
         anyhow!(
             "`[[trigger.cron]]` cron_expression {expression:?}: {why}; write six or seven fields, seconds first, such \
@@ -63,8 +64,8 @@ pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     }
 }
 
-/// Returns the first time of the schedule that is after `now` and after `last`, the time of the last tick. So
-/// the times before `now` are skipped, and no tick starts twice.
+/// Returns the first time of the schedule that is after both `last` and `now`. `last` is the time of the
+/// previous tick, so no tick starts twice. The host skips all times before `now`.
 fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     schedule.after(&last.max(now)).next()
 }
@@ -96,7 +97,7 @@ mod tests {
         let schedule = parse("*/2 * * * * *").unwrap();
         for (last, now, expected) in [
             ("10:00:00", "10:00:00.001", "10:00:02"),
-            // The host woke a little early.
+            // The clock shows a time before the last tick.
             ("10:00:02", "10:00:01.999", "10:00:04"),
             // The host did not run for an hour.
             ("10:00:00", "11:00:00.5", "11:00:02"),

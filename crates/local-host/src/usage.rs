@@ -1,8 +1,8 @@
-//! The resources that one instance has used.
+//! Counts the resources that one instance of a component uses.
 
 use wasmtime::ResourceLimiter;
 
-/// The linear memory of one instance. This memory never shrinks, so the size at the end is the largest size.
+/// The memory of one instance. WebAssembly memory never shrinks, so the size at the end is the largest size.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) bytes: usize,
@@ -29,11 +29,11 @@ impl ResourceLimiter for Memory {
     }
 }
 
-/// The calls that an instance made to the host.
+/// The calls by which an instance used variables and key-value stores. `Outbound` counts the HTTP requests.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) variables: u64,
-    /// Reads of one key.
+    /// Reads of one key. A call of `exists` also counts as a read.
     pub(crate) key_value_reads: u64,
     /// Sets and deletions of one key.
     pub(crate) key_value_writes: u64,

@@ -1,8 +1,8 @@
-//! Application variables: the sources of their values, and the templates that contain variables as
-//! `{{ name }}`.
+//! Finds the values of the application's variables, and fills in templates. A template is a text in the
+//! manifest that contains variables as `{{ name }}`.
 //!
-//! All variables are resolved once, at start-up. Later changes of the environment or of `.env` have no
-//! effect.
+//! The host finds the value of each variable once, at start-up. Later changes of the environment or of `.env`
+//! have no effect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) struct Variable {
     _description: String,
 }
 
-/// Checks a variable's name by the rules of Spin's `crates/expressions`.
+/// Checks a variable's name. The rules are the same as in Spin (spin: crates/expressions).
 pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         Err("expected a lower-case letter at the beginning")
@@ -40,8 +40,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The sources of the values of variables. A flag (`--variable`) has precedence over the environment, and the
-/// environment over `.env`.
+/// The sources of the values of variables. A flag (`--variable`) has precedence over the environment. The
+/// environment has precedence over `.env`.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     flags: BTreeMap<String, String>,
@@ -80,7 +80,7 @@ impl Sources {
     }
 }
 
-/// The resolved variables of the application.
+/// The variables of the application, with their values.
 #[derive(Debug, Default)]
 pub(crate) struct Variables(BTreeMap<String, String>);
 
@@ -110,7 +110,7 @@ impl Variables {
         Ok(Self(resolved))
     }
 
-    /// Fills in a template: text with any number of `{{ name }}` in it.
+    /// Fills in a template: replaces each `{{ name }}` with the value of the variable.
     pub(crate) fn fill(&self, template: &str) -> Result<String> {
         let mut filled = String::new();
         let mut rest = template;
@@ -129,8 +129,8 @@ impl Variables {
         Ok(filled)
     }
 
-    /// Returns the variables of one component. `templates` is the component's table in the manifest. The
-    /// component gets only the variables in this table.
+    /// Returns the variables of one component. `templates` is the table `[component.<id>.variables]` of the
+    /// manifest. The component gets only the variables in this table.
     pub(crate) fn map(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
         templates
             .iter()
@@ -209,7 +209,7 @@ mod tests {
             ("{{a}}", Some("1")),
             ("x-{{ a }}-{{a}}", Some("x-1-1")),
             ("{{ a }}{{ a }}", Some("11")),
-            // Values are not templates.
+            // The value of `b` looks like a template, and stays as it is.
             ("{{ b }}", Some("{{ a }}")),
             ("{{ c }}", None),
             ("{{ a", None),

@@ -1,7 +1,7 @@
 //! The value of an `Authorization` header with the scheme `Bearer` (RFC 6750).
 
 /// Returns the credential of `Bearer <credential>`. The scheme can be in upper or lower case (RFC 9110
-/// section 11.1). Exactly one space separates the scheme from the credential.
+/// section 11.1). The first space ends the scheme. Any further space is a part of the credential.
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, credential) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(credential)

@@ -1,14 +1,14 @@
-//! Shortens a caller's text before a response or a log line repeats it.
+//! Shortens a text from outside the bot before a response or a log line shows the text.
 
 use std::borrow::Cow;
 
-/// How many characters of a caller's text are shown.
+/// The maximum number of characters that [`excerpt`] keeps.
 const SHOWN_CHARACTERS: usize = 64;
 
 /// Returns the first 64 characters of `text`, with `…` in place of the rest.
 ///
-/// Every text that a caller chose goes through this function before a response or a log line repeats it.
-/// Examples are the name of a member, an id, and the reason that another program gave.
+/// Code must call this function before a response or a log line shows a text from outside the bot. Examples
+/// are the name of a JSON member in a request, an id, and the reason that another program gave.
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         None => text.into(),

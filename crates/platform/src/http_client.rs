@@ -1,4 +1,4 @@
-//! Outbound HTTP.
+//! Outbound HTTP, and the limits of a request.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use crate::TransportError;
 
-/// The trait ([port](crate)) for outbound HTTP.
+/// The trait for outbound HTTP, one of the [ports](crate) to the platform.
 pub trait HttpClient {
     /// Sends one request, and returns the whole response. A response of any status is `Ok`. The client never
-    /// follows a redirect, because the new host is unchecked and must not get a credential. So the caller
-    /// gets a response with 3xx as it is.
+    /// follows a redirect, so the caller gets the response with 3xx. The reason is that no code has checked
+    /// the host in the redirect, and an unchecked host must not get a credential.
     ///
-    /// `request` must have an absolute URI. The client adds the header `content-length`.
+    /// `request` must have an absolute URI. If the header `content-length` is necessary, the client adds this
+    /// header.
     fn send(
         &self,
         request: http::Request<Bytes>,
@@ -22,38 +23,40 @@ pub trait HttpClient {
 
 /// The limits of one request: the time of each phase, the total time, and the size of the response.
 ///
-/// The phases alone do not end every call: a server that keeps sending single bytes can stay within each
-/// phase for days. So `total` ends the call in any case. Set `total` to at least `connect` plus `first_byte`,
-/// with a few more seconds for the body. A smaller value cuts off responses that the phases allow.
+/// The limits of the phases do not end every call. For example, a server can send one byte at a time, always
+/// within `between_bytes`, for days. `total` ends every call. Set `total` to at least `connect` plus
+/// `first_byte`, with a few more seconds for the body. With a smaller `total`, a call can fail although each
+/// phase is within its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the beginning until the connection is made. Whether this phase includes TLS depends on the
-    /// platform (Spin 4.1 does not include TLS).
+    /// From the beginning of the call until the connection is open. On some platforms, this phase includes
+    /// the TLS handshake. On Spin 4.1, the phase does not include the handshake.
     pub connect: Duration,
     /// From the end of the connect phase until the first byte of the response.
     pub first_byte: Duration,
     /// Between two reads of the response's body.
     pub between_bytes: Duration,
-    /// From the beginning until the last byte of the response. If `total` ends a call before the head of the
-    /// response has arrived, the call fails with [`TransportError::ResponseLost`]. Perhaps the server has
-    /// received the request.
+    /// From the beginning of the call until the last byte of the response. If `total` ends a call before the
+    /// head of the response has arrived, the call fails with [`TransportError::ResponseLost`]. This error
+    /// means that the server has perhaps received the request.
     pub total: Duration,
     /// The largest body that the client reads. If the body of a response is larger, the caller gets only the
     /// head of the response, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).
     pub max_response_bytes: usize,
 }
 
-/// The connect phase ends at least this much earlier than the whole call. So if a host cannot be reached, the
-/// connect phase fails first, with [`TransportError::NotSent`]. If the total time ended first, the error
-/// would be [`TransportError::ResponseLost`], although nothing was sent.
+/// The time that [`Timeouts::within`] keeps between the end of the connect phase and the deadline. So if a
+/// host cannot be reached, the connect phase fails first, with [`TransportError::NotSent`]. If the total time
+/// ended first, the error would be [`TransportError::ResponseLost`], although nothing was sent. If only this
+/// time or less is left until the deadline, the connect phase gets 1 ms.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 
 impl Timeouts {
-    /// Shortens the call, and each of its phases, to at most `remaining`, so that no call continues after the
-    /// deadline of its run.
+    /// Shortens the call, and each phase of the call, to at most `remaining`, the time until the caller's
+    /// [`Deadline`](crate::Deadline). So no call continues after this deadline.
     #[must_use]
     pub fn within(mut self, remaining: Duration) -> Self {
-        // The platform reads a time-out of zero as no time-out.
+        // For the platform, a time-out of zero means no time-out.
         let least = Duration::from_millis(1);
         let remaining = remaining.max(least);
         self.connect = self.connect.min(remaining.saturating_sub(CONNECT_ENDS_BEFORE)).max(least);

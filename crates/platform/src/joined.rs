@@ -1,8 +1,9 @@
-//! Reads several variables with one call of the Spin host.
+//! Reads several variables with one call to the Spin host.
 //!
-//! On Spin, each read of a variable is a call of the Spin host, and a component needs about twenty variables.
-//! So a template in the manifest joins several variables of the application into one variable of the
-//! component. The variables of one template are always needed together. An example of a template:
+//! On Spin, each read of a variable is a call to the Spin host, and a component needs more than twenty
+//! variables. So a template in the manifest joins several variables of the application into one variable of
+//! the component. Each template joins variables that the component needs at the same time. An example of a
+//! template:
 //!
 //! ```toml
 //! inbound = "authmode={{ authmode }}\u001fmicrosoftappid={{ microsoftappid }}"
@@ -34,15 +35,15 @@ impl Joined {
     }
 }
 
-/// The joined variables that have been read so far. A joined variable is read when a caller first asks for
-/// one of its names.
+/// The joined variables, with the values that have been read so far. [`JoinedSettings::setting`] reads a
+/// joined variable when a caller first asks for one of the variables in it.
 #[derive(Debug)]
 pub struct JoinedSettings {
     parts: Vec<(Joined, OnceCell<Result<Values, SettingsError>>)>,
 }
 
-/// The values, in the order of [`Joined::names`]. A value is `None` if its name is missing in the joined
-/// text.
+/// The values in one joined variable, in the order of [`Joined::names`]. A value is `None` if its name is
+/// missing in the joined text.
 type Values = Vec<Option<String>>;
 
 impl JoinedSettings {
@@ -53,9 +54,9 @@ impl JoinedSettings {
 
     /// Returns the value of the application's variable `name`. `read` reads one variable of the component.
     ///
-    /// If a joined variable contains `name`, this function calls `read` with the name of the joined variable,
-    /// and keeps all values in it. Later calls for the names in the same joined variable do not call `read`
-    /// again. If no joined variable contains `name`, this function calls `read` with `name`.
+    /// If a joined variable contains `name`, this function calls `read` with the name of the joined variable.
+    /// The function keeps the result (all values, or the error), and uses this result in later calls. If no
+    /// joined variable contains `name`, this function calls `read` with `name`.
     pub fn setting(
         &self,
         name: &str,

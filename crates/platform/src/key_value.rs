@@ -1,9 +1,12 @@
-//! Key-value storage. The bot uses it only as a cache. If the store loses its data, the bot loses only time.
+//! Key-value storage. The components use the store only as a cache. If the store loses its data, the
+//! components only need more time.
 
 use thiserror::Error;
 
-/// The trait ([port](crate)) for key-value storage. A key has at most 255 bytes, and none of `/ \ ? #`, which
-/// Azure Cosmos refuses. A value has at most 1 MB.
+/// The trait for key-value storage, one of the [ports](crate) to the platform.
+///
+/// A key has at most 255 bytes, and none of the characters `/ \ ? #`. Azure Cosmos DB, in which Spin can keep
+/// the data, refuses these characters. A value has at most 1 MB.
 pub trait KeyValue {
     /// Returns the value of a key, or `None` if the store has no such key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;
@@ -15,9 +18,9 @@ pub trait KeyValue {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
 }
 
-/// A failed call of the key-value store. The caller continues without the store, so the variants matter only
-/// for the log. The error never has the store's own text, because that text can quote a key, a value or a
-/// connection string.
+/// The reason why a call of the key-value store failed. The caller continues without the store, so only the
+/// log needs the reason. The error never contains the store's own error text, because that text can quote a
+/// key, a value or a connection string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.

@@ -1,14 +1,15 @@
-//! The *ports*: traits for the services that the bot's platform provides. The adapter implements them for
-//! Spin.
+//! The *ports*, and the *adapter* that implements the ports for Spin.
 //!
-//! A *port* is a small trait for one service of the platform: HTTP, key-value, the clock, randomness,
-//! settings, the log. Code that needs one of these services takes a value that implements the port, or a
-//! [`Host`], which implements all ports. So the code compiles natively, and its tests use the fakes in
-//! `testing`. Only two places name `spin_sdk` or `wasi`: the adapter in `spin`, which exists only in builds
-//! for WebAssembly, and the macros of the components' entry points.
+//! A *port* is a small trait for one service of the platform on which the components run: HTTP, key-value
+//! storage, the clock, randomness, settings, or the log. Code that needs one of these services takes a value
+//! that implements the port. Code that needs several services can take a value that implements [`Host`], the
+//! trait of all ports. So the code compiles natively, and its tests use the fake platform in `testing`.
 //!
-//! This crate knows no protocol of Azure or of the Bot Framework. The adapter repeats no HTTP request and
-//! follows no redirect.
+//! The adapter is the module `spin`, which exists only in builds for WebAssembly. Outside the adapter, only
+//! the entry points of the components (the functions that the platform calls) use `spin_sdk` or `wasi`.
+//!
+//! This crate contains no protocol of Azure or of the Bot Framework. The adapter sends each HTTP request only
+//! once, and follows no redirect.
 //!
 //! Sources of the adapter: <https://docs.rs/spin-sdk/5.2.0> and, for WASI 0.2,
 //! <https://github.com/WebAssembly/WASI>.

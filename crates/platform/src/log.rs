@@ -1,10 +1,11 @@
-//! The log: one JSON line per event on stdout, without bodies, tokens or other secrets.
+//! The log: one JSON line for each event, on stdout. The lines contain no bodies of requests or responses, no
+//! tokens and no other secrets.
 
 use serde_json::Value;
 
 use crate::Clock;
 
-/// The trait ([port](crate)) for the log.
+/// The trait for the log, one of the [ports](crate) to the platform.
 pub trait Log {
     /// Writes one line.
     fn line(&self, line: &str);
@@ -12,14 +13,15 @@ pub trait Log {
     /// Writes an event as one JSON object: `time`, `level`, `event`, then the fields of `fields` (a JSON
     /// object).
     ///
-    /// Callers list the logged values field by field. They never pass whole bodies, headers or URLs.
+    /// Callers pass single values, and never whole bodies, headers or URLs.
     fn event(&self, level: Level, event: &str, fields: Value)
     where
         Self: Clock,
     {
-        // The line is assembled by hand, so that it begins with the fields that people look for first.
+        // This function joins the parts itself, so that the line begins with the fields that people look for
+        // first.
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        // Writing a JSON value into memory cannot fail.
+        // Both calls of `to_string` succeed, because they write a JSON value into memory.
         let event = serde_json::to_string(event).unwrap_or_default();
         let fields = serde_json::to_string(&fields).unwrap_or_default();
         let (separator, rest) = match fields.strip_prefix('{') {
@@ -39,7 +41,7 @@ pub trait Log {
 pub enum Level {
     /// A normal event.
     Info,
-    /// An unusual event. The request or the run continued.
+    /// An unusual event. The request, or the run of the poller, continued.
     Warn,
     /// A failure. An operator has to act.
     Error,

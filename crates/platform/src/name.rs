@@ -1,14 +1,15 @@
-//! Short names for ids that other services chose. Such ids are long, and can contain characters that a key of
-//! a table or of a key-value store must not contain.
+//! Makes short names from ids that other services chose. Such an id can be long, and can contain characters
+//! that Azure Tables or a key-value store does not accept in a key.
 
 use sha2::{Digest, Sha256};
 
 /// Returns the hash of `parts` as 32 hexadecimal digits. Every key-value store accepts this hash as a part of
-/// a key. Stored keys contain the hash, so the function must always return the same hash for the same parts.
+/// a key. The function must always return the same hash for the same parts, because stored keys contain
+/// hashes.
 pub fn name_of(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
-        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        // With the length of each part, ("ab", "c") and ("a", "bc") have different hashes.
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

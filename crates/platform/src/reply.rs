@@ -1,4 +1,5 @@
-//! The result of an HTTP entry point: the response to one request, and the work that follows the response.
+//! The result of an HTTP entry point, the function that serves a request. The result is the response, and the
+//! work that follows the response.
 
 use std::pin::Pin;
 
@@ -7,9 +8,9 @@ use http::Response;
 
 /// A response, and the work that the component does after the response was sent.
 ///
-/// WASI 0.2 lets a component continue after it has set its response. `spin up` and SpinKube run the component
-/// to its end. Other platforms do not document whether they run the component to its end. So a response must
-/// not promise anything that depends on this work.
+/// With WASI 0.2, a component can continue after it has set its response. `spin up` and SpinKube run the
+/// component to its end. The documentation of other platforms does not say whether they do the same. So a
+/// response must not promise anything that depends on this work.
 pub struct Reply<'a> {
     /// The response.
     pub response: Response<Bytes>,
@@ -23,8 +24,8 @@ impl<'a> Reply<'a> {
         Self { response, then: Some(Box::pin(work)) }
     }
 
-    /// Does the work that follows the response, and returns the response. This method is for tests: a real
-    /// platform sends the response first, and then does the work.
+    /// Does the work that follows the response, and then returns the response. This method is for tests. On a
+    /// real platform, the work begins after the response was sent.
     pub async fn finish(self) -> Response<Bytes> {
         if let Some(work) = self.then {
             work.await;

@@ -1,5 +1,5 @@
-//! The body of an inbound request. The entry point reads the body only after it has decided that it needs the
-//! body.
+//! The body of an inbound request. A component first checks the head of the request. Then the component reads
+//! the body only if the component needs the body.
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -10,13 +10,13 @@ pub trait RequestBody {
     fn read(self, max_bytes: usize) -> impl Future<Output = Result<Bytes, BodyError>>;
 }
 
-/// The reason why the body was not read.
+/// The reason why the body was not read completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BodyError {
     /// The body is longer than allowed.
     #[error("the body is too large")]
     TooLarge,
-    /// The connection broke while the body was read.
+    /// The connection broke before the whole body had arrived.
     #[error("the body could not be read")]
     Broken,
 }

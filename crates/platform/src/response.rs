@@ -1,5 +1,5 @@
-//! Makes the responses of the HTTP entry points: empty or JSON. The JSON of an error has the shape that the
-//! Connector uses: `{"error":{"code":"...","message":"..."}}`.
+//! Makes the HTTP responses of the components. A response is empty, or has a JSON body. Errors have the same
+//! JSON form as the errors of the Bot Connector: `{"error":{"code":"...","message":"..."}}`.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -22,8 +22,8 @@ pub fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     response
 }
 
-/// A response with an error. `code` is for programs and never changes. `message` is for people: it names the
-/// problem and the remedy.
+/// A response with an error. Programs read `code`, so the code of an error must never change. People read
+/// `message`, which names the problem and the remedy.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response<Bytes> {
     json(status, &json!({"error": {"code": code, "message": message}}))
 }

@@ -1,4 +1,4 @@
-//! Secrets. A caller can compare them, but no output shows them.
+//! Secrets, and hashes of secrets. `Debug` output never shows them.
 
 use std::fmt;
 
@@ -6,12 +6,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// A password, an API key or another secret text. `Debug` masks the text, and `Display` is not implemented.
-/// The time of a comparison does not show where two secrets of the same length differ.
+/// A comparison takes the same time for all texts of the same length. So the time does not tell an attacker
+/// where two texts differ.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Returns the secret in `text`, or `None` if `text` is empty, because an empty secret protects nothing.
+    /// Returns the secret, or `None` if `text` is empty. An empty secret would protect nothing.
     pub fn new(text: impl Into<String>) -> Option<Self> {
         Some(text.into()).filter(|text| !text.is_empty()).map(Self)
     }
@@ -21,8 +22,7 @@ impl Secret {
         self.0.as_bytes().ct_eq(candidate.as_bytes()).into()
     }
 
-    /// Returns the secret's text. Call this function only where the text is sent, or where a key is derived
-    /// from the text.
+    /// Returns the secret's text. Call this function only to send the text, or to derive a key from the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -34,9 +34,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a long, random secret. A program can recognise the secret by its hash, and does not have to
-/// store the secret itself. `Debug` masks the hash. The time of a comparison does not show where two hashes
-/// differ.
+/// The SHA-256 of a long, random secret. A program that stores only the hash can recognise the secret.
+/// `Debug` masks the hash. Every comparison takes the same time, so the time does not tell an attacker where
+/// two hashes differ.
 #[derive(Clone)]
 pub struct SecretHash([u64; 4]);
 
@@ -57,8 +57,9 @@ impl SecretHash {
             return None;
         }
         for (word, digits) in words.iter_mut().zip(text.as_bytes().chunks_exact(16)) {
-            // The low four bits of `0` to `9` are the value of the digit. The low four bits of the letters
-            // `a` to `f` and `A` to `F` are 1 to 6, so 9 is added. `digit >> 6` is 1 only for letters.
+            // In ASCII, the low four bits of `0` to `9` are the value of the digit. The low four bits of `a`
+            // to `f`, and of `A` to `F`, are 1 to 6, but the value of these letters is 10 to 15. So this code
+            // adds 9 for a letter: `digit >> 6` is 1 for a letter, and 0 for `0` to `9`.
             *word =
                 digits.iter().fold(0, |word, digit| word << 4 | u64::from((digit & 15) + 9 * (digit >> 6)));
         }
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn hash_of_64_hexadecimal_digits_matches_only_the_hashed_secret() {
-        // printf hunter2 | sha256sum
+        // The output of `printf hunter2 | sha256sum`.
         const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
         for text in [HASH, &HASH.to_uppercase()] {
             let hash = SecretHash::parse(text).unwrap();

@@ -1,17 +1,18 @@
-//! Settings: the variables of the application, by their one-word names (see the table in the README).
+//! Settings: the variables of the application. Each name is one word. The section *Variables* of the README
+//! lists the variables.
 
 use thiserror::Error;
 
-/// The trait ([port](crate)) for settings.
+/// The trait for settings, one of the [ports](crate) to the platform.
 pub trait Settings {
     /// Returns the value of a variable. The value of an empty variable is the empty string.
     ///
-    /// Read each variable only once for each request or run: if Azure Key Vault provides the variables, each
-    /// read is an HTTPS call.
+    /// Read each variable only once in each request, and only once in each run of the poller. If Azure Key
+    /// Vault provides the variables, each read is an HTTPS call.
     fn setting(&self, name: &str) -> Result<String, SettingsError>;
 
-    /// Reads a variable whose value must be one of the words in `choices`. Returns the `T` beside this word.
-    /// An empty value means the first choice.
+    /// Reads a variable whose value must be one of the words in `choices`. `choices` has a `T` for each word,
+    /// and this function returns the `T` of the variable's word. An empty value means the first word.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
         let value = self.setting(name)?;
         let chosen = match value.trim() {
@@ -26,8 +27,9 @@ pub trait Settings {
     }
 }
 
-/// A variable cannot be read, or its value cannot be used. The error text names the variable and the expected
-/// value. The error text never holds the actual value, because the value can be a secret.
+/// The error of a variable that has no usable value, or that the platform cannot read. The error text names
+/// the variable and the expected value. The error text never shows the actual value, because this value can
+/// be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("variable {name}: {problem}")]
 pub struct SettingsError {

@@ -1,5 +1,5 @@
-//! A fake of every [port](crate), for the unit tests of this crate and of other crates. The fake panics on an
-//! HTTP request that the test does not expect.
+//! A fake platform, for the unit tests of this crate and of other crates. [`FakeHost`] implements every
+//! [port](crate).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::{Cell, RefCell};
@@ -19,11 +19,12 @@ use crate::{
 type Responder =
     Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
 
-/// A scripted host: variables, a clock that does not run by itself, and a key-value store in memory. The test
-/// sets the responses to HTTP requests. If the test has set no response to a request, the host panics.
+/// A fake platform with variables, a clock, a log, and a key-value store in memory. The clock does not run by
+/// itself: only `sleep`, `slow_setting` and the test change the time. The test sets the responses to HTTP
+/// requests. If the test has set no response to a request, the host panics.
 #[derive(Default)]
 pub struct FakeHost {
-    /// The variables, as [`Settings::setting`] returns them.
+    /// The names and values of the variables. A variable that is missing here has an empty value.
     pub settings: RefCell<BTreeMap<String, String>>,
     /// The name of a variable that is slow to read, and the time that each read takes.
     pub slow_setting: RefCell<Option<(String, Duration)>>,
@@ -57,7 +58,7 @@ impl std::fmt::Debug for FakeHost {
 
 impl FakeHost {
     /// The time that [`Clock::now`] returns at first, in seconds since 1970: Mon, 23 Nov 2026 22:00:00 GMT.
-    /// The test vectors for signatures have the same date.
+    /// The expected signatures in the tests of the crate `storage-account` contain the same date.
     pub const START_SECONDS: i64 = 1_795_471_200;
 
     /// A host with these variables.
@@ -69,8 +70,8 @@ impl FakeHost {
         host
     }
 
-    /// Adds the response to one request. The host returns the added responses first, in order. When none of
-    /// them is left, the host calls the function that [`FakeHost::answers`] sets.
+    /// Adds the response to one request. The host returns the added responses first, in order. For later
+    /// requests, the host calls the function that [`FakeHost::answers`] sets.
     pub fn then(&self, response: Result<http::Response<Bytes>, TransportError>) -> &Self {
         self.scripted.borrow_mut().push_back(response);
         self
@@ -112,8 +113,9 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
 /// wait for real events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // Each sleep of the fake clock is pending once, so that concurrent futures interleave. So a sleep needs
-    // one more poll. No test needs a million polls, so a future that has not ended by then never ends.
+    // `FakeHost::sleep` returns `Pending` at its first poll, so that other futures can run. Therefore a
+    // future that sleeps needs several polls. No test needs a million polls. If a future has not ended after
+    // a million polls, the future never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;
@@ -190,7 +192,8 @@ impl Clock for FakeHost {
             if std::mem::replace(&mut yielded, true) {
                 return Poll::Ready(());
             }
-            // The wake is necessary, because a set of futures polls only the futures that were woken.
+            // The wake is necessary, because types such as `FuturesUnordered` poll a future only after a
+            // wake.
             context.waker().wake_by_ref();
             Poll::Pending
         })
@@ -200,12 +203,13 @@ impl Clock for FakeHost {
 }
 
 impl Randomness for FakeHost {
-    /// Fills the buffer by counting, so that two ids differ and each run of a test gets the same bytes.
+    /// Fills the buffer with bytes from a counter. So two random ids in a test differ, and each run of the
+    /// test gets the same ids.
     fn fill(&self, buffer: &mut [u8]) {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));
-            // The low byte alone repeats after 256 bytes. Some code draws random numbers until a number is
-            // small enough. If the sequence repeated, that code could draw the same numbers for ever.
+            // The low byte of the counter repeats after 256 bytes. Some code takes random numbers until a
+            // number is small enough. If the bytes repeated, this code could get the same numbers for ever.
             let [low, high, ..] = self.counter.get().to_le_bytes();
             *byte = low ^ high.wrapping_mul(167);
         }

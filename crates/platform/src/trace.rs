@@ -1,7 +1,7 @@
 //! The header `traceparent` of W3C Trace Context: one trace id follows a request through several programs.
 //!
-//! Specification: <https://www.w3.org/TR/trace-context/>. The header `tracestate` is not kept, because it is
-//! for the tracing systems of the sender, and can be longer than an alert.
+//! Specification: <https://www.w3.org/TR/trace-context/>. The bot ignores the header `tracestate`. That
+//! header is for the tracing systems of the sender, and can be longer than an alert.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ impl Traceparent {
     /// The name of the header.
     pub const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
-    /// The flags that the specification defines: sampled, and random trace id. All other flags must be sent
-    /// as zero.
+    /// The two flags that the specification defines: *sampled* and *random trace id*. A program must send all
+    /// other flags as zero.
     const DEFINED_FLAGS: u8 = 0b11;
 
     /// Reads the header of a request. Returns `None` if the header is missing, occurs several times, or is
@@ -53,8 +53,8 @@ impl Traceparent {
         &self.trace_id
     }
 
-    /// Makes the header's value for an outbound call of this program: the same trace id, with a new parent
-    /// id.
+    /// Makes the header's value for an outbound call of this program. The value has the same trace id, and a
+    /// new parent id (the id of the call).
     #[must_use]
     pub fn child(&self, host: &impl Randomness) -> Self {
         let mut parent_id = [0; 8];
@@ -80,7 +80,7 @@ impl fmt::Display for Traceparent {
     }
 }
 
-/// Whether a text has exactly `digits` hexadecimal digits in lower case, and not only zeros.
+/// Whether `text` has exactly `digits` hexadecimal digits in lower case, and at least one digit is not zero.
 fn is_id(text: &str, digits: usize) -> bool {
     is_hex(text, digits) && text.bytes().any(|byte| byte != b'0')
 }

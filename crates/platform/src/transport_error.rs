@@ -7,27 +7,26 @@ use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
 /// The reason why a request has no response, or no complete response. The variant shows whether a second send
-/// is safe: if the request has perhaps arrived at the server, a second send can repeat the effect of the
+/// is safe. If the server has perhaps received the request, a second send can repeat the effect of the
 /// request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
-    /// The platform does not let this component call that host (`allowed_outbound_hosts`).
+    /// The platform refused the call, because `allowed_outbound_hosts` of the component does not allow the
+    /// host.
     #[error("the platform refused the call: the host is not in allowed_outbound_hosts; add the host")]
     Denied,
-    /// The request did not arrive at the server, so a second send is safe.
+    /// The request was not sent, so a second send is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),
-    /// The response is lost. Perhaps the request has arrived at the server, so a second send can repeat the
-    /// effect of the request.
+    /// No valid response arrived, but the server has perhaps received the request.
     #[error("the response was lost: {0}")]
     ResponseLost(String),
-    /// The server answered, but the body of its response did not arrive completely. The HTTP status of the
-    /// response is valid.
+    /// The head of the response arrived, but the body did not arrive completely. The HTTP status is valid.
     #[error(transparent)]
     BodyLost(Box<BodyLost>),
 }
 
-/// A response without its body.
+/// The head of a response whose body did not arrive completely.
 #[derive(Clone, PartialEq, Eq, Error)]
 #[error("the response is {}, and its body was lost: {problem}", .status.as_u16())]
 pub struct BodyLost {
@@ -51,7 +50,7 @@ pub enum BodyProblem {
         /// The caller's limit.
         limit_bytes: usize,
     },
-    /// The time of the call ended before the body was complete.
+    /// The call reached [`Timeouts::total`](crate::Timeouts::total) before the body was complete.
     #[error("the body did not end in time")]
     OutOfTime,
 }
@@ -62,8 +61,8 @@ impl TransportError {
         Self::BodyLost(Box::new(BodyLost { status, headers, problem }))
     }
 
-    /// Returns false if the request certainly did not arrive at the server. Returns true if the request has
-    /// perhaps arrived and taken effect.
+    /// Returns false if the server certainly did not receive the request. Otherwise, returns true: the
+    /// request has perhaps arrived and taken effect.
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied | Self::NotSent(_) => false,

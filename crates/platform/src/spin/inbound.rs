@@ -1,4 +1,5 @@
-//! Inbound HTTP: converts between the handles of WASI and the types of the `http` crate.
+//! Serves inbound HTTP requests on Spin. This module converts between the HTTP types of WASI and the types of
+//! the `http` crate.
 
 use std::pin::pin;
 
@@ -35,8 +36,8 @@ impl RequestBody for SpinBody {
     }
 }
 
-/// Serves one request with `handler`. Each component calls `serve` in its function with the attribute
-/// `#[http_component]`. `joined` lists the variables that the component reads together.
+/// Serves one request with `handler`. Each component has a function with the attribute `#[http_component]`,
+/// and this function calls `serve`. `joined` lists the component's joined variables (see [`Joined`]).
 pub async fn serve(
     request: IncomingRequest,
     response_out: ResponseOutparam,
@@ -60,12 +61,13 @@ pub async fn serve(
     }
 }
 
-/// Sends a response in one piece: writes and finishes the body before it sets the response.
+/// Sends a response in one piece, if the body fits into Spin's buffer. To do this, the function writes and
+/// finishes the body before the call of `set`, which passes the response to Spin.
 ///
-/// The SDK's `set_with_body` sets the response first, so head and body leave as two TCP segments. Spin's
-/// listener does not set TCP_NODELAY, so the body then waits until the client acknowledges the head. This
-/// wait can take 40 ms. If the body is longer than Spin's buffer, this function writes the rest after it has
-/// set the response.
+/// The SDK's `set_with_body` calls `set` first. Then Spin sends the head and the body in two TCP segments.
+/// Spin's listener does not set TCP_NODELAY, so the body waits until the client acknowledges the head. This
+/// wait can take 40 ms. If the body is longer than Spin's buffer, this function writes the rest of the body
+/// after `set`.
 async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -> Result<(), StreamError> {
     let (outgoing, bytes) = outgoing_response(response);
     if bytes.is_empty() {
@@ -88,11 +90,12 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
     result
 }
 
-/// Finishes a body. The stream has to be dropped before the body to which it belongs.
+/// Drops the stream of a body, and then finishes the body. WASI requires this order.
 fn finish(stream: OutputStream, body: OutgoingBody) {
     drop(stream);
-    // `finish` fails if the client has closed the connection, or if too few bytes were written. The first
-    // case needs no report. In the second case, `write_all` has already failed, and `serve` logs its error.
+    // `finish` fails if the client has closed the connection, which needs no report. `finish` also fails if
+    // too few bytes were written. Then `write_all` has already failed, and `serve` logs the error of
+    // `write_all`.
     _ = OutgoingBody::finish(body, None);
 }
 
@@ -104,7 +107,7 @@ fn read_head(request: &IncomingRequest) -> Option<http::Request<()>> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
         head.headers_mut().append(name, http::HeaderValue::from_bytes(&value).ok()?);
     }
-    // Spin removes the header `Host`, and returns the value of this header as the authority.
+    // Spin removes the header `Host`. `authority()` returns the value of the removed header.
     if let Some(authority) = request.authority() {
         head.headers_mut().insert(http::header::HOST, http::HeaderValue::try_from(authority).ok()?);
     }
@@ -122,7 +125,7 @@ fn outgoing_response(response: http::Response<Bytes>) -> (OutgoingResponse, Byte
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
     headers.push(("content-length".into(), body.len().to_string().into_bytes()));
-    // Both calls fail only on values that the `http` crate has already refused.
+    // `from_list` and `set_status_code` fail only on values that the `http` crate has already refused.
     let outgoing = OutgoingResponse::new(Headers::from_list(&headers).unwrap_or_else(|_| Headers::new()));
     _ = outgoing.set_status_code(parts.status.as_u16());
     (outgoing, body)

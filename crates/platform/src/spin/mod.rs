@@ -1,5 +1,5 @@
 //! The Spin adapter: implements every [port](crate) with spin-sdk 5.2 and WASI 0.2. This module exists only
-//! in builds for WebAssembly. The adapter is thin, so that an adapter for a later SDK is easy to add.
+//! in builds for WebAssembly. The adapter is small, so an adapter for a later SDK is easy to write.
 
 mod inbound;
 mod outbound;
@@ -18,8 +18,8 @@ use crate::{
 
 pub use inbound::{SpinBody, serve};
 
-/// The platform of a component that runs on Spin. Each request has its own `SpinHost`, because a fresh
-/// instance serves each request.
+/// The platform of a component that runs on Spin. Each request has its own `SpinHost`, because Spin starts a
+/// new instance of the component for each request.
 pub struct SpinHost {
     joined: JoinedSettings,
     store: OnceCell<Store>,
@@ -33,7 +33,7 @@ impl std::fmt::Debug for SpinHost {
 }
 
 impl SpinHost {
-    /// The platform of this instance. `joined` lists the variables that the component reads together.
+    /// Makes the platform. `joined` lists the component's joined variables (see [`Joined`]).
     pub fn new(joined: &[Joined]) -> Self {
         Self { joined: JoinedSettings::new(joined), store: OnceCell::new(), start: OnceCell::new() }
     }
@@ -47,8 +47,9 @@ impl SpinHost {
     }
 }
 
-/// Runs a future to its end, for an entry point that is not HTTP. The macro of an HTTP entry point does this
-/// itself. Calls of this function must not nest, because spin-executor keeps one global list of wakers.
+/// Runs a future to its end. The entry point of the cron trigger needs this function. An HTTP entry point
+/// does not need this function, because the macro `http_component` runs the future. The future must not call
+/// `run`, because spin-executor has only one global list of waiting futures.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     spin_executor::run(future)
 }
@@ -84,7 +85,8 @@ impl Settings for SpinHost {
 }
 
 fn read_variable(name: &str) -> Result<String, SettingsError> {
-    // The provider's own text can quote a value, so only the kind of the error is passed on.
+    // The error text of the variable provider can quote a value, so this function uses only the kind of the
+    // error.
     spin_sdk::variables::get(name).map_err(|error| {
         use spin_sdk::variables::Error;
         let problem = match error {

@@ -1,6 +1,6 @@
-//! Outbound HTTP on `wasi:http/outgoing-handler`. This module does not use `http::send` of SDK 5.2, because
-//! that function sets no time-outs, and Spin's default is ten minutes for each phase. Spin has no time-out
-//! for a whole call, so a timer of this module ends the call.
+//! Sends HTTP requests with `wasi:http/outgoing-handler`. This module does not use `http::send` of SDK 5.2,
+//! because that function sets no time-outs. Spin's default is ten minutes for each phase of a call (e.g. the
+//! connect). Spin has no time-out for a whole call, so this module has a timer that ends the call.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -28,14 +28,14 @@ impl HttpClient for SpinHost {
         let mut end = pin!(wait::pause(timeouts.total));
         let (parts, body) = request.into_parts();
         let outgoing = outgoing_request(&parts, body.len())?;
-        // The handle of the body is taken only if there is a body. If the handle is taken and nothing is
-        // written, Spin sends the request chunked.
+        // This function takes the handle of the body only if there is a body. If a component takes the handle
+        // and writes nothing, Spin sends the request with `Transfer-Encoding: chunked`.
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
         let outgoing_body = outgoing_body.and_then(|outgoing_body| write_at_once(outgoing_body, &body));
         let options = request_options(timeouts)?;
         let pending = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
-        // If the timer fires first, the exchange is dropped together with its request, and Spin closes the
-        // connection.
+        // If the timer ends first, this function drops the future of `exchange`, and the request in this
+        // future. Then Spin closes the connection.
         let incoming = match select(pin!(exchange(pending, outgoing_body, &body)), end.as_mut()).await {
             Either::Left((incoming, _)) => incoming.map_err(transport_error)?,
             Either::Right(_) => return Err(TransportError::ResponseLost("no response in time".into())),
@@ -61,7 +61,8 @@ async fn exchange(
     body: &[u8],
 ) -> Result<IncomingResponse, ErrorCode> {
     let Some((stream, outgoing_body)) = unwritten else { return wait_for_head(&pending).await };
-    // A server can answer before it has read the whole request (e.g. with 413). This response counts.
+    // A server can respond before it has read the whole request (e.g. with 413). `exchange` returns such a
+    // response.
     let written = pin!(write_body(outgoing_body, stream, body));
     let head = pin!(wait_for_head(&pending));
     match select(written, head).await {
@@ -77,8 +78,8 @@ fn outgoing_request(
     let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
-    // Without this header, Spin sends a body in chunks, and an empty PUT without any length. Azure answers
-    // 411 to a PUT without a length.
+    // If this header is missing, Spin sends a body with `Transfer-Encoding: chunked`, and sends an empty PUT
+    // without a length. Azure refuses a PUT without a length, with 411.
     if body_bytes > 0 || matches!(parts.method, http::Method::PUT | http::Method::POST) {
         headers.push(("content-length".into(), body_bytes.to_string().into_bytes()));
     }
@@ -120,14 +121,17 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
     Ok(options)
 }
 
-/// Writes the body before the request is sent, if the stream accepts the whole body at once. Head and body
-/// then leave together. If they leave separately, the body waits until the server acknowledges the head. On a
-/// WASI host that does not set TCP_NODELAY (such as Spin 4.1), this wait takes 40 ms.
+/// Writes the body before the request is sent, if the stream accepts the whole body at once. Then the WASI
+/// host sends the head and the body together. If the host sends them separately, the body waits until the
+/// server acknowledges the head. On a WASI host that does not set TCP_NODELAY (such as Spin 4.1), this wait
+/// takes 40 ms.
 ///
-/// If the stream does not accept the whole body, this function writes nothing, and returns the handles for a
-/// later write. In the returned pair the stream comes first, because the stream has to be dropped before its
-/// body. This function reports no failure. After a failure, the server answers with an error, or no response
-/// arrives.
+/// If the stream does not accept the whole body at once, this function writes nothing, and returns the
+/// handles for a later write. The stream is first in the returned pair, because Rust drops the first part of
+/// a pair first, and the stream must be dropped before its body.
+///
+/// This function reports no failed write. The caller notices the failure later: the server responds with an
+/// error, or no response arrives.
 fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();
@@ -140,11 +144,11 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
     None
 }
 
-/// Writes the body as fast as the stream accepts the bytes. This function reports no failure. After a
-/// failure, the server answers with an error, or no response arrives.
+/// Writes the body as fast as the stream accepts the bytes. Like [`write_at_once`], this function reports no
+/// failed write.
 ///
-/// The stream has to be dropped before its body. Therefore `stream` comes after `body` in the parameters: if
-/// the future is dropped before its end, Rust drops the last parameter first.
+/// `stream` comes after `body` in the parameters, because the stream must be dropped before its body. If a
+/// caller drops the future early, Rust drops the parameters in reverse order.
 async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
     _ = stream::write_all(&stream, bytes).await;
     drop(stream);
@@ -194,9 +198,9 @@ async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes
     }
 }
 
-/// Converts an error code of the WASI host. A code becomes [`TransportError::NotSent`] only if the WASI host
-/// surely failed before it sent the request. If the request has perhaps arrived at the server, the code
-/// becomes [`TransportError::ResponseLost`].
+/// Converts an error code of the WASI host. If the code shows that the request was not sent, the result is
+/// [`TransportError::NotSent`] or [`TransportError::Denied`]. For every other code, the server has perhaps
+/// received the request, so the result is [`TransportError::ResponseLost`].
 ///
 /// Spin maps a connect time-out to `ConnectionTimeout` and a missing first byte to `ConnectionReadTimeout`
 /// (spin: crates/factor-outbound-http/src/wasi.rs).

@@ -1,4 +1,4 @@
-//! Writes a body into a stream of WASI.
+//! Writes bytes into an output stream of WASI.
 
 use wasi::io::streams::{OutputStream, StreamError};
 
@@ -11,7 +11,7 @@ pub(super) fn write_now(stream: &OutputStream, bytes: &[u8]) -> Result<usize, St
     Ok(accepted)
 }
 
-/// Writes all bytes, as fast as the stream accepts them, and flushes.
+/// Writes all bytes as fast as the stream accepts them, and then flushes the stream.
 pub(super) async fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
     while !bytes.is_empty() {
         let allowed = wait::until(

@@ -1,4 +1,5 @@
-//! Waits for WASI events inside the loop of spin-executor.
+//! Waits for events of WASI, such as new bytes in a stream. During the wait, spin-executor can continue other
+//! futures of the component.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -18,12 +19,13 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
     )
 }
 
-/// Waits until `attempt` returns a value. Between attempts, the task sleeps until the pollable from
-/// `subscribe` is ready.
+/// Waits until `attempt` returns a value. `subscribe` returns a *pollable*, the WASI handle for an event.
+/// Between two attempts, the task sleeps until this event happens.
 ///
-/// spin-executor keeps the pollable while the task sleeps. If a caller drops this future meanwhile, the
-/// [`CancelOnDropToken`] drops the pollable at once. Without the token, spin-executor could drop the pollable
-/// after the resource to which the pollable belongs, and the WASI host would then trap.
+/// spin-executor keeps the pollable during the sleep. If a caller drops this future during the sleep, the
+/// [`CancelOnDropToken`] drops the pollable at once. Without the token, spin-executor would drop the pollable
+/// later, perhaps after its resource (e.g. the stream). WASI does not permit this order, and the WASI host
+/// would end the instance with an error.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

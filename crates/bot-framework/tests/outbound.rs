@@ -1,5 +1,7 @@
-//! Tests of the crate's public interface. A test sets variables of the bot, sends messages, and checks the
-//! requests that the login host and the Connector get. Both services are fakes.
+//! Tests of the access tokens that the bot sends to the Bot Connector, through the crate's public interface.
+//! A test sets the bot's variables, sends messages, and checks the requests. Two services get these requests:
+//! the login host of Microsoft Entra, which issues the tokens, and the Connector. The [`FakeHost`] gives the
+//! responses of both services.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::Cell;
@@ -21,7 +23,7 @@ use serde_json::json;
 const SECRET: &str = "s3cr~t&=+ü";
 const CERTIFICATE: &str = concat!(include_str!("keys/pkcs8.pem"), include_str!("keys/certificate.pem"));
 
-/// Makes a host with the variables of a single-tenant bot, and with `variables`.
+/// Makes a fake of the bot's runtime. It has the variables of a single-tenant bot, and `variables`.
 fn host(variables: &[(&str, &str)]) -> FakeHost {
     let host = FakeHost::with_settings([
         ("microsoftappid", "app-id"),
@@ -51,7 +53,7 @@ fn deadline(host: &FakeHost) -> Deadline {
     Deadline::after(host, Duration::from_secs(20))
 }
 
-/// Sends one message to a `serviceUrl` that the policy trusts.
+/// Sends one message to `service_url`. Panics if `trust` does not trust this URL.
 async fn send_by(trust: &TrustPolicy, connector: Connector<'_, FakeHost>, service_url: &str) -> Verdict {
     let reference = json!({"channelId": "msteams", "serviceUrl": service_url, "conversation": {"id": "c"}});
     let reference =
@@ -60,14 +62,15 @@ async fn send_by(trust: &TrustPolicy, connector: Connector<'_, FakeHost>, servic
     connector.send(&url, "c", &OutgoingMessage::new(&reference, "hi")).await
 }
 
-/// Sends one message, with the tokens of a run.
+/// Sends one message. `tokens` are the tokens of one run (one execution of the poller).
 async fn send<'a>(host: &'a FakeHost, tokens: &'a Tokens<'a, FakeHost>, service_url: &str) -> Verdict {
     let trust = TrustPolicy::read(AuthMode::Required, host).unwrap();
     send_by(&trust, Connector::new(host, Some(tokens), deadline(host)), service_url).await
 }
 
-/// Sets the responses of both services. The login host issues the tokens `t1`, `t2`, …. The Connector answers
-/// a call that has the token `t<n>` with the HTTP status `status(n)`. Returns the number of issued tokens.
+/// Sets the responses of the login host and of the Connector. The login host issues the tokens `t1`, `t2`, ….
+/// The Connector's response to a call with the token `t<n>` has the HTTP status `status(n)`. Returns a
+/// counter of the issued tokens.
 fn tokens_and_statuses(host: &FakeHost, status: impl Fn(u32) -> u16 + 'static) -> Rc<Cell<u32>> {
     let logins = Rc::new(Cell::new(0));
     let counted = Rc::clone(&logins);
@@ -88,8 +91,8 @@ fn send_once(host: &FakeHost) -> Verdict {
     run(send(host, &Tokens::new(host, &bot), "https://smba.trafficmanager.net/amer/"))
 }
 
-/// The requests in order: `login` for a request to a login host, `nothing` for a request without
-/// `Authorization`, and the value of `Authorization` for any other request.
+/// Returns one text for each request, in order: `login` for a request to a login host, `nothing` for a
+/// request without `Authorization`, and the value of `Authorization` for any other request.
 fn trace(host: &FakeHost) -> Vec<String> {
     let sent = host.sent.borrow();
     let line = |request: &http::Request<Bytes>| {
@@ -259,7 +262,7 @@ fn token_serves_all_sends_of_two_runs() {
         assert!(run(join_all(sends)).iter().all(|verdict| verdict.class == Class::Accepted));
     }
     assert_eq!(logins.get(), 1, "{:?}", trace(&host));
-    // The token is renewed five minutes before its end.
+    // Five minutes before the token expires, a run gets a new token.
     host.elapsed.set(Duration::from_secs(3599 - 300));
     send_once(&host);
     assert_eq!(logins.get(), 2);
@@ -277,7 +280,7 @@ fn refused_token_is_renewed_once_for_all_sends() {
         let sends = (0..16).map(|_| send(&host, &tokens, "https://smba.trafficmanager.net/amer/"));
         let verdicts = run(join_all(sends));
         assert!(verdicts.iter().all(|verdict| verdict.class == expected_class), "{verdicts:?}");
-        // Later sends of the run use the result of the renewal.
+        // A later send of the same run uses the result of the renewal, and does not renew the token again.
         assert_eq!(run(send(&host, &tokens, "https://smba.trafficmanager.net/")).class, expected_class);
         assert_eq!(logins.get(), expected_logins, "{:?}", trace(&host));
     }
@@ -311,8 +314,9 @@ fn token_is_renewed_only_after_a_401_or_after_a_403_without_an_error_code() {
     }
 }
 
-/// After the run has renewed its token, a 401 stops the run. A 403 without an error code concerns only the
-/// message, and must not stop other messages.
+/// A 401 for a renewed token has the class `Unauthorized`, because the Connector refuses the bot itself. A
+/// 403 without an error code has the class `Permanent`, because it concerns only this message. In both cases,
+/// the client still sends the next message.
 #[test]
 fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
     for (status, expected) in [(401, Class::Unauthorized), (403, Class::Permanent)] {

@@ -1,4 +1,5 @@
-//! Tables of URLs. Each row says whether the bot is allowed to send its token to the URL, or why not.
+//! Tests of the rules that decide whether the bot trusts a `serviceUrl`. The bot sends its access token only
+//! to a URL that it trusts. Each row of a table has a URL and the expected result of the check.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bot_framework::{AuthMode, NotTrusted, ServiceHosts, TrustPolicy};
@@ -36,7 +37,7 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://a.b.botframework.com/", Ok(())),
             ("https://smba.infra.gcc.teams.microsoft.com/teams", Ok(())),
             ("https://smba.emea.teams.microsoft.com/", Ok(())),
-            // Hosts that look like trusted hosts.
+            // Hosts that the bot does not trust. Their names resemble the names of trusted hosts.
             ("https://evil.trafficmanager.net/", UNKNOWN),
             ("https://xsmba.trafficmanager.net/", UNKNOWN),
             ("https://x.smba.trafficmanager.net/", UNKNOWN),
@@ -48,7 +49,8 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://.botframework.com/", UNKNOWN),
             ("https://..botframework.com/", UNKNOWN),
             ("https://a..b.botframework.com/", UNKNOWN),
-            // Found by fuzzing: the crate `url` accepts these characters in a host name.
+            // A fuzz test found that the crate `url` accepts characters such as `&`, `_` and `!` in a host
+            // name.
             ("https://webchat&&.botframework.com:443/", UNKNOWN),
             ("https://a_b.botframework.com/", UNKNOWN),
             ("https://smba.!$'()*+,;=.teams.microsoft.com/", UNKNOWN),
@@ -64,14 +66,15 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://xsmba.infra.gcc.teams.microsoft.com/", UNKNOWN),
             ("https://smba-trafficmanager.net/", UNKNOWN),
             ("https://smba.trafficmanager.net.botframework.com.evil.com/", UNKNOWN),
-            // Hosts of Microsoft that are not Connectors. They must not get the token.
+            // Hosts of Microsoft that are not in the list of the public cloud's Connectors. The bot must not
+            // send its token to these hosts.
             ("https://graph.microsoft.com/", UNKNOWN),
             ("https://login.microsoftonline.com/", UNKNOWN),
             ("https://contoso.sharepoint.com/", UNKNOWN),
             ("https://contoso.blob.core.windows.net/", UNKNOWN),
             ("https://canary.botapi.skype.com/amer/", UNKNOWN),
             ("https://webchat.botframework.azure.us/", UNKNOWN),
-            // Users, ports, schemes.
+            // URLs with a user, a port or another scheme, and texts that are no absolute URL.
             ("https://smba.trafficmanager.net@evil.com/", REFUSED),
             ("https://user:pass@smba.trafficmanager.net/", REFUSED),
             ("https://@smba.trafficmanager.net/", REFUSED),
@@ -96,7 +99,7 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https:///smba.trafficmanager.net/", REFUSED),
             ("smba.trafficmanager.net", REFUSED),
             ("", REFUSED),
-            // Forms of IP addresses.
+            // IP addresses in several forms, and host names that stand for two of these addresses.
             ("https://127.0.0.1/", IP),
             ("https://169.254.169.254/", IP),
             ("https://[::1]/", IP),
@@ -111,7 +114,7 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://169.254.169.254.nip.io/", UNKNOWN),
             ("https://localhost/", UNKNOWN),
             ("http://localhost:9200/", INSECURE),
-            // Characters that parsers read differently.
+            // Queries, fragments, and characters about which parsers of URLs disagree.
             ("https://smba.trafficmanager.net\\@evil.com/", REFUSED),
             ("https://evil.com\\.botframework.com/", REFUSED),
             ("https:\\\\smba.trafficmanager.net/", REFUSED),
@@ -121,8 +124,8 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://evil.com?.botframework.com/", REFUSED),
             ("https://smba%2Etrafficmanager.net/", REFUSED),
             ("https://evil.com%2F.botframework.com/", REFUSED),
-            // Found by fuzzing: in debug builds, the parser panicked on such a host (an assertion of
-            // `idna_adapter`).
+            // A fuzz test found the host `D%cbafhs`. In debug builds, an assertion of `idna_adapter` failed
+            // for this host, so the parser of the crate `url` panicked.
             ("https://D%cbafhs", REFUSED),
             ("http:D%cbafhs", REFUSED),
             ("https:/D%cbafhs/0://", REFUSED),
@@ -132,8 +135,8 @@ fn public_cloud_trusts_its_connectors_only() {
             ("https://smba.trafficmanager.net/ ", REFUSED),
             ("https://smba.\ttrafficmanager.net/", REFUSED),
             ("https://smba.trafficmanager.net/\r\nHost: evil.com", REFUSED),
-            // Characters that look like ASCII: a Cyrillic `а`, a full-width dot, and the punycode of the
-            // Cyrillic `а`.
+            // Characters that look like ASCII: a Cyrillic `а`, an ideographic full stop (`。`), and the
+            // Cyrillic `а` in punycode.
             ("https://smbа.trafficmanager.net/", REFUSED),
             ("https://smba。trafficmanager.net/", REFUSED),
             ("https://xn--smb-7cd.trafficmanager.net/", UNKNOWN),

@@ -1,4 +1,5 @@
-//! Makes one callback: a signed HTTP call to the back end of an alert's sender.
+//! Sends a callback: a signed HTTP call to the back end of an alert's sender. The callback tells the sender
+//! how a person has answered the alert.
 
 use std::time::Duration;
 
@@ -19,16 +20,16 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 64 * 1024,
 };
 
-/// A callback: one report to the back end of an alert's sender.
+/// One callback: the report of one answer.
 #[derive(Debug, Clone)]
 pub struct Callback<'a> {
     /// The URL to call.
     pub url: &'a CallbackUrl,
-    /// The id of the report (`webhook-id`), which is the same for each attempt.
+    /// The id of the report (`webhook-id`). Each attempt to send the report has the same id.
     pub id: &'a str,
     /// The body, as JSON.
     pub body: Bytes,
-    /// The trace to which the call belongs.
+    /// The W3C trace (`traceparent`) to which the call belongs.
     pub trace: Option<&'a Traceparent>,
 }
 
@@ -39,16 +40,17 @@ pub enum Called {
     Accepted,
     /// The back end wants no more reports at this URL: it returned 410.
     Gone,
-    /// The back end limits the rate: it returned 429. The value is the pause that the back end asked for, if
-    /// any.
+    /// The back end returned 429, because it limits the rate of calls. The value is the pause that the
+    /// response asks for (`Retry-After`).
     Throttled(Option<Duration>),
     /// The back end returned any other status, or there was no response. A later attempt can succeed.
     Failed {
         /// The HTTP status, if there was a response.
         status: Option<u16>,
-        /// The reason, without the body of the response.
+        /// The HTTP status as text, or the error of the connection. The reason never contains the body of the
+        /// response.
         reason: String,
-        /// The pause that the back end asked for.
+        /// The pause that the response asks for (`Retry-After`).
         retry_after: Option<Duration>,
     },
 }
@@ -77,8 +79,8 @@ pub async fn call<H: HttpClient + Clock + Randomness>(
     };
     let (status, headers) = match &response {
         Ok(response) => (response.status().as_u16(), response.headers()),
-        // The back end has answered. Only the HTTP status and the headers count, so the lost body does not
-        // matter.
+        // The back end has responded, but the body was lost. The result depends only on the status and the
+        // headers.
         Err(TransportError::BodyLost(lost)) => (lost.status.as_u16(), &lost.headers),
         Err(error) => {
             return Called::Failed { status: None, reason: error.to_string(), retry_after: None };
@@ -135,7 +137,8 @@ mod tests {
         for (status, expected) in [
             (200, Called::Accepted),
             (202, Called::Accepted),
-            // A redirect is not followed, because it could lead to a host that is not listed.
+            // The client follows no redirect, because a redirect could lead to a host that is not in the
+            // variable `callbackhosts`.
             (302, failed(302)),
             (400, failed(400)),
             (404, failed(404)),

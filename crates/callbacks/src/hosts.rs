@@ -1,4 +1,5 @@
-//! The variable `callbackhosts`: the hosts to which the poller is allowed to send callbacks.
+//! The variable `callbackhosts`: the hosts to which the poller is allowed to send callbacks. A *callback* is
+//! an HTTP call that tells the sender of an alert how a person has answered.
 
 use std::fmt;
 
@@ -9,8 +10,8 @@ use url::{Host, Url};
 
 const NAME: &str = "callbackhosts";
 
-/// The hosts to which the poller is allowed to send callbacks. In anonymous mode, the poller is also allowed
-/// to call every loopback address.
+/// The hosts to which the poller is allowed to send callbacks. In anonymous mode (`authmode=anonymous`), the
+/// poller is also allowed to send callbacks to every loopback address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackHosts {
     /// Exact host names in lower case.
@@ -18,8 +19,8 @@ pub struct CallbackHosts {
     allows_loopback: bool,
 }
 
-/// A URL that [`CallbackHosts::check`] has checked. The query of the URL can hold a secret, so `Debug` shows
-/// only the origin.
+/// A URL that [`CallbackHosts::check`] has checked. `Debug` shows only the origin, because the query can hold
+/// a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallbackUrl {
     url: String,
@@ -32,8 +33,9 @@ impl CallbackUrl {
         &self.url
     }
 
-    /// The scheme and the host, with the port if it is not the default. The log is allowed to show the
-    /// origin, because the origin holds no secret. The poller counts the failed callbacks of each origin.
+    /// The origin: the scheme, the host, and the port if it is not the default port. The origin holds no
+    /// secret, so the log is allowed to show it. The poller counts the failed callbacks of each origin, to
+    /// find out whether a host is down.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -45,16 +47,18 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-/// The reason why the poller is not allowed to call a URL. The error texts do not repeat the URL, because the
-/// URL can hold a secret.
+/// The reason why the poller is not allowed to send callbacks to a URL. No error text repeats the URL,
+/// because the URL can hold a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAllowed {
-    /// The text is no URL, or has a user, a fragment, or characters on which parsers of URLs disagree.
+    /// The text is not an absolute http or https URL. Or the URL has a user, a fragment, or characters on
+    /// which parsers of URLs disagree. Or the URL spells its host in an unusual way, such as `0x7f.1` for
+    /// `127.0.0.1`.
     #[error(
         "callback: expected an absolute URL without user and fragment; ask the sender for another address"
     )]
     NotAUrl,
-    /// The URL is not https on the default port.
+    /// The scheme is not https, or the port is not the default port of https.
     #[error("callback: expected https on its default port; ask the sender for another address")]
     NotSecure,
     /// The host is an IP address.
@@ -66,8 +70,8 @@ pub enum NotAllowed {
 }
 
 impl NotAllowed {
-    /// The text after `expected` in the error that the sender of the alert gets. The whole error is
-    /// `<path>: expected <this text>`. `<path>` is the JSON member that holds the URL.
+    /// Returns the text after `expected` in the error that the sender of the alert gets. The whole error is
+    /// `callback: expected <this text>`, because `callback` is the JSON member with the URL.
     pub fn expected(self) -> &'static str {
         match self {
             Self::NotAUrl => "an absolute URL without user and fragment",
@@ -79,7 +83,8 @@ impl NotAllowed {
 }
 
 impl CallbackHosts {
-    /// Reads the variable: exact host names, separated by commas.
+    /// Reads the variable `callbackhosts`: exact host names, separated by commas. Returns an error if an
+    /// entry is no host name.
     pub fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
         let mut hosts = Vec::new();
         let text = settings.setting(NAME)?;
@@ -95,8 +100,8 @@ impl CallbackHosts {
 
     /// Checks whether the poller is allowed to send callbacks to the URL `address`.
     pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
-        // Parsers of URLs do not agree on these characters: some parsers drop them, some read them as a
-        // slash, and some read them as a part of the host name. So another parser could find another host.
+        // Parsers of URLs do not agree on these characters. For example, some parsers read `\` as a slash,
+        // and others as a part of the host name. So another parser could find another host in the URL.
         if address.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'#')) {
             return Err(NotAllowed::NotAUrl);
         }
@@ -119,8 +124,8 @@ impl CallbackHosts {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        // `address` must contain the parsed host literally. For example, `https://0x7f.1/` is refused,
-        // because its parsed host is 127.0.0.1.
+        // `address` must spell the host as the parser prints it. For example, the parser prints `0x7f.1` as
+        // `127.0.0.1`, so this function refuses `https://0x7f.1/`.
         let written = authority.to_ascii_lowercase();
         let default_port = if url.scheme() == "https" { ":443" } else { ":80" };
         if written != literal && written.strip_suffix(default_port) != Some(literal.as_str()) {
@@ -143,8 +148,8 @@ impl CallbackHosts {
     }
 }
 
-/// Whether the text has at least two labels of letters, digits and `-`. The last label must not be a number,
-/// because the text would then be an IP address.
+/// Whether the text is a host name: at least two labels (the parts between the dots) of letters, digits and
+/// `-`. If the last label is a number, the text is an IP address and no host name.
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<_> = text.split('.').collect();
     let is_label =

@@ -1,4 +1,5 @@
-//! The variable `callbacksecret`, and the signature of a callback.
+//! The variable `callbacksecret`, and the signature of a callback (an HTTP call to the back end of an alert's
+//! sender).
 
 use std::fmt;
 
@@ -11,17 +12,17 @@ use sha2::Sha256;
 const NAME: &str = "callbacksecret";
 const PREFIX: &str = "whsec_";
 
-/// The lengths of a secret that Standard Webhooks 1.0 allows, in bytes.
+/// The allowed lengths of a decoded secret, in bytes. Source: Standard Webhooks 1.0.
 const ALLOWED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// The secrets that sign callbacks. While the operator replaces the secret, there are two secrets, and each
-/// callback has two signatures, one for each secret.
+/// The secrets that sign callbacks: one secret, or two during a replacement of the secret. Each callback has
+/// one signature for each secret.
 #[derive(Clone)]
 pub struct CallbackSecrets(Vec<Hmac<Sha256>>);
 
 impl CallbackSecrets {
-    /// Reads the variable: `whsec_` and base64, or two such secrets separated by a comma. Returns `None` if
-    /// the variable is empty.
+    /// Reads the variable: `whsec_` and the secret in base64, or two such texts separated by a comma. Returns
+    /// `None` if the variable is empty.
     pub fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         let text = settings.setting(NAME)?;
         let entries: Vec<&str> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
@@ -38,7 +39,7 @@ impl CallbackSecrets {
         }
     }
 
-    /// The value of the header `webhook-signature`.
+    /// Signs a callback. Returns the value of the header `webhook-signature`.
     pub(crate) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
         let sign = |key: &Hmac<Sha256>| {
             let mut mac = key.clone();
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn signature_equals_the_example_of_standard_webhooks() {
-        // This example is in the libraries of Standard Webhooks.
+        // The libraries of Standard Webhooks contain this example.
         let secrets = read("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap().unwrap();
         let signature =
             secrets.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);

@@ -1,9 +1,12 @@
-//! The job in an envelope. A *job* is a queue message that holds no alert. There are two kinds:
+//! The field `answer` of an envelope (the JSON of a queue message). An envelope with this field is a *job*:
+//! the envelope holds no alert, but tells the poller to pass something on to a program. There are two kinds
+//! of jobs:
 //!
-//! - [`AnswerJob::Answer`]: a person has answered a question. The poller brings the answer to a back end,
-//!   and shows the answer on the *card*, the chat message with the question.
-//! - [`AnswerJob::Message`]: a person has written a chat message. The poller brings the chat message to a
-//!   back end.
+//! - [`AnswerJob::Answer`]: a person has answered a question (an alert with buttons, for example). The poller
+//!   passes the answer on to a program, and shows the answer on the *card*, the chat message with the
+//!   question.
+//! - [`AnswerJob::Message`]: a person has written a chat message. The poller passes the chat message on to a
+//!   program.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -13,13 +16,14 @@ use serde_json::{Map, Value};
 
 use crate::{QuestionKeys, time};
 
-/// The person who answered a question or wrote a chat message, with the ids and the name that the channel
-/// gives.
+/// The person who answered a question or wrote a chat message. The ids and the name come from the channel,
+/// such as Teams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
-    /// The person's object id in Entra, if the channel itself sets this id. Teams does so.
+    /// The person's object id in Entra. `None` if the channel lets a client choose this id. Teams sets the id
+    /// itself.
     pub aad_object_id: Option<String>,
-    /// The person's tenant in Entra, if the channel itself sets the tenant.
+    /// The person's tenant in Entra. `None` if the channel lets a client choose the tenant.
     pub tenant: Option<String>,
     /// The name, as the channel sent it.
     pub name: Option<String>,
@@ -28,7 +32,7 @@ pub struct By {
 }
 
 impl By {
-    /// The person in the `user` of an address.
+    /// Returns the person in the member `user` of a conversation's address.
     pub fn of(address: &ConversationReference) -> Self {
         Self {
             aad_object_id: address.vouched_aad_object_id().map(str::to_owned),
@@ -61,9 +65,9 @@ impl By {
 /// A person's answer to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The id of the action that the person chose.
+    /// The id of the action that the person chose. Usually, an action is a button of the question.
     pub action: String,
-    /// The text that the person wrote with the answer.
+    /// The text that the person wrote, for example in the input field of the action.
     pub input: Option<String>,
     /// The values that the person entered into the other fields of the card.
     pub data: Map<String, Value>,
@@ -99,17 +103,18 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for one place in the ledger. The ledger stores each answer in a separate row, and
-    /// also in the record of each alert that the answer concerns.
+    /// Encrypts the answer for one place in the ledger (the table with one record for each alert).
+    /// [`Answer::open`] decrypts the text only for the same place. There are two kinds of places:
     ///
-    /// - For the answer's own row, `alert` and `row` are the two parts of the row key: `reply.<alert>.<row>`.
-    /// - For the record of an alert, `alert` is the id of this alert, and `row` is empty.
+    /// - The answer's own row. The key of this row is `reply.<alert>.<row>`.
+    /// - The record of an alert to which the answer belongs. `alert` is the id of this alert, and `row` is
+    ///   empty.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
         keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
     }
 
-    /// Decrypts an answer. `None` if the text belongs to another row or record, was changed, or was
-    /// encrypted with another key.
+    /// Decrypts an answer. Returns `None` in three cases: the text belongs to another place, or was changed,
+    /// or was encrypted with another key.
     pub fn open(keys: &QuestionKeys, alert: &str, row: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert, row), sealed)? else { return None };
         Self::of(Fields::new(object, "")).ok()
@@ -120,51 +125,53 @@ fn place(alert: &str, row: &str) -> String {
     format!("answer {alert} {row}")
 }
 
-/// The steps of an [`AnswerJob::Answer`] that the poller has done.
+/// The steps of an [`AnswerJob::Answer`] that are done. A later attempt does not repeat these steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// The ledger has the answer, and the poller has cancelled the unsent alerts that became unnecessary:
-    /// for example those of an *escalation*, which alerts further conversations if no person answers.
+    /// The ledger has the answer, and the poller has cancelled the unsent alerts that the answer makes
+    /// unnecessary. One example is an *escalation*: alerts that the poller sends to further conversations if
+    /// no person answers.
     pub recorded: bool,
-    /// The queue of replies (`<queuename>-replies`), from which a back end reads, has the answer.
+    /// The answer is on the queue of replies (`<queuename>-replies`). Programs read this queue.
     pub queued: bool,
-    /// The card shows the answer, or the poller has stopped trying to change the card.
+    /// The poller no longer has to change the card. For example, the card shows the answer, or too many
+    /// attempts have failed.
     pub shown: bool,
-    /// How often the poller has tried to change the card.
+    /// The number of failed attempts to change the card.
     pub tries: u8,
 }
 
-/// A job: it brings a person's answer or chat message to a back end.
+/// A job: it passes a person's answer or chat message on to a program.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerJob {
-    /// Brings a person's answer to a back end, and shows the answer on the card.
+    /// Passes a person's answer on to a program, and shows the answer on the card.
     Answer {
-        /// The id of the alert whose question is answered.
+        /// The id of the alert to which the answer belongs.
         alert: String,
-        /// The alert id that the key of the answer's row contains, if this id is not `alert`. For example,
-        /// several alerts of an API call share one answer. The ledger then has one row for the answer, and
-        /// the row's key contains the id of the first alert of the call.
+        /// The alert id in the key of the answer's row, if this id is not `alert`. For example, several
+        /// alerts of one API call can share one answer. The ledger then has one row for the answer, and the
+        /// key of this row contains the id of the call's first alert.
         lead: Option<String>,
-        /// Whether another job brings the answer to the back end. This job then only records and shows the
-        /// answer. For example, one API call sends an alert to Kim and an alert to Lee, and Kim answers. The
-        /// job for Kim's alert brings the answer to the back end. The job for Lee's alert has `shows`: it
+        /// Whether the job only records and shows the answer, because another job passes the answer on to a
+        /// program. For example, one API call sends an alert to Kim and an alert to Lee, and Kim answers. The
+        /// job for Kim's alert passes the answer on. In the job for Lee's alert, `shows` is true: this job
         /// records the answer for Lee's alert, and shows the answer on Lee's card.
         shows: bool,
-        /// The name of the answer's row: the last part of the row's key in the ledger.
+        /// The last part of the key of the answer's row: `<row>` in `reply.<alert>.<row>`.
         row: String,
-        /// The id of the press of a button, or of the text, with which the person answered. If two people
-        /// answer a question that takes one answer, the answer's row has the id of the first press or text. A
-        /// job with another id does nothing.
+        /// The id of the person's press of a button, or of the person's text. If two people answer a question
+        /// that takes one answer, the answer's row has the id of the first press or text. A job with another
+        /// id does nothing.
         press: String,
         /// The answer.
         answer: Box<Answer>,
-        /// The id of the chat message with the card, if the channel told the bot this id.
+        /// The id of the card (the chat message with the question), if the channel told the bot this id.
         card: Option<String>,
         /// The steps that are done.
         done: Steps,
     },
-    /// Brings a person's chat message to a back end. The envelope's `text` is the text of the chat message,
-    /// and `address` is the person's conversation.
+    /// Passes a person's chat message on to a program. The envelope's `text` is the text of the chat message.
+    /// The envelope's `address` is the conversation in which the person wrote.
     Message {
         /// The person who wrote the chat message.
         by: By,

@@ -1,4 +1,4 @@
-//! Encodes an [`Envelope`] as the text of a queue message, and decodes such a text.
+//! Encodes an [`Envelope`] (usually one alert) as the text of a queue message, and decodes such a text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,16 +17,17 @@ use crate::{
     Question, SealKey, SealState, Series, VERSION, question, time,
 };
 
-/// The longest JSON, in bytes. The base64 of this JSON has 64 KiB, the longest message that Azure accepts
-/// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
+/// The maximum length of an envelope's JSON, in bytes. The base64 of this JSON has 64 KiB, the maximum length
+/// of a queue message in Azure (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
-/// The JSON of the mark `once`. The mark tells the poller that the queue may hold the envelope twice. If the
-/// bot calls Put Message, and the response is lost, the bot puts the envelope on the queue again, with the
-/// mark. So each envelope has to leave room for the mark.
+/// The JSON of the mark `once`. The mark tells the poller that the queue can hold the envelope twice. For
+/// example, the bot puts an envelope without the mark on the queue, and the response of the queue is lost.
+/// The bot then puts the envelope on the queue again, with the mark. So every envelope must have room for the
+/// mark.
 const ONCE: &str = r#","once":true"#;
 
-/// The envelope does not fit into a queue message.
+/// The error for an envelope that is too long for a queue message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("envelope: expected at most {MAX_JSON_BYTES} bytes of JSON, found {json_bytes}")]
 pub struct TooLarge {
@@ -35,14 +36,15 @@ pub struct TooLarge {
 }
 
 impl Envelope {
-    /// Returns the text of the queue message, with a seal if `key` is set. If the text is too long, the
-    /// function leaves `traceparent` out: it is better to send an alert without a trace than to send no
-    /// alert. The text always has room for the mark `once`.
+    /// Returns the text of the queue message. If `key` is set, the text has a *seal* (an HMAC over the other
+    /// fields). If the text is too long, the function leaves out `traceparent`, because an alert without a
+    /// trace is better than no alert. The text always has room for the mark `once`.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
 
-    /// Returns the text for the poison queue, with the reason of the failure.
+    /// Returns the text for the poison queue (the queue of messages that the poller could not deliver).
+    /// `failure` contains the reason.
     pub fn encode_failed(&self, key: Option<&SealKey>, failure: &Failure) -> Result<String, TooLarge> {
         self.encode_with(key, Some(failure))
     }
@@ -52,7 +54,8 @@ impl Envelope {
         put(&mut object, "failure", failure.map(Failure::to_json));
         let json = match key {
             Some(key) => key.sealed_json(&object),
-            // Writing JSON with text keys into memory does not fail.
+            // This call does not fail, because all keys of the JSON are strings, and the call writes into
+            // memory.
             None => serde_json::to_vec(&object).unwrap_or_default(),
         };
         let is_marked = self.once || failure.is_some();
@@ -66,9 +69,9 @@ impl Envelope {
         }
     }
 
-    /// Reads the text of a queue message. [`json_of`] lists the encodings that the text can have, such as
-    /// base64. JSON that has neither a `version` nor a `seal` is read as one of the older shapes. `arrival`
-    /// supplies the id and the time, which these shapes lack.
+    /// Reads the text of a queue message. The text can have every encoding that [`json_of`] lists, such as
+    /// base64. If the JSON has neither a `version` nor a `seal`, the function expects a message of an older
+    /// bot. Such a message contains no id and no time, so the function takes both from `arrival`.
     pub fn decode(
         text: &str,
         key: Option<&SealKey>,
@@ -113,8 +116,8 @@ pub(crate) fn from_fields(
     key: Option<&SealKey>,
     arrival: Arrival,
 ) -> Result<(Envelope, SealState), DecodeError> {
-    // Older shapes have no seal. If an envelope has a seal but no version, its version was removed. So this
-    // function reads the envelope as version 1, and `version_1` refuses it.
+    // Messages of older bots have no seal. If an envelope has a seal but no version, a program has removed
+    // the version. In this case, `version_1` returns an error.
     if fields.as_object().contains_key("version") || fields.as_object().contains_key("seal") {
         return version_1(fields, key);
     }
@@ -162,8 +165,8 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
     Ok((envelope, state))
 }
 
-/// Takes the `traceparent`, if it is valid. An invalid `traceparent` stays with the unknown fields, and the
-/// poller delivers the alert without a trace.
+/// Takes the `traceparent`, if it is valid. An invalid `traceparent` stays in `rest`, with the unknown
+/// fields. The poller then sends the alert without a trace.
 fn take_traceparent(fields: &mut Fields) -> Option<Traceparent> {
     let trace = fields.as_object().get("traceparent")?.as_str().and_then(Traceparent::parse)?;
     fields.take("traceparent");

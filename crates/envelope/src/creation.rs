@@ -1,4 +1,4 @@
-//! The member `creation` of an envelope: the conversation that the poller has to create or find before it
+//! The field `creation` of an envelope: the conversation that the poller has to create or find before it
 //! sends the alert.
 
 use bot_framework::json::{FieldError, Fields, put};
@@ -8,32 +8,37 @@ use serde_json::{Map, Value};
 
 use crate::time;
 
-/// The conversation that the poller has to create or find before it sends the alert. The envelope's `address`
-/// names the Connector, the tenant and the bot. For a [thread](CreationOf::Thread), the conversation in
-/// `address` is the Teams channel in which the thread begins. For a personal chat, the conversation id in
-/// `address` is a [placeholder](Creation::placeholder). All alerts to one person have the same placeholder,
-/// so that the poller keeps their order.
+/// The conversation that the poller has to create or find before it sends the alert. The Connector's URL, the
+/// tenant and the bot are in the envelope's `address`. The conversation in `address` depends on the kind of
+/// conversation that the alert needs:
+///
+/// - For a [thread](CreationOf::Thread), the conversation in `address` is the Teams channel in which the
+///   thread begins.
+/// - For a personal chat, the conversation id in `address` is a [placeholder](Creation::placeholder). The
+///   poller keeps the order of alerts with the same conversation id. All alerts to one person have the same
+///   placeholder, so they stay in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
     pub of: CreationOf,
-    /// `askedAt`: when the poller last failed to create the conversation because the bot was not installed
-    /// for the person.
+    /// `askedAt`: when the poller last asked the Connector to create the conversation, and the Connector
+    /// refused, because the bot was not installed for the person.
     pub asked_at: Option<DateTime<Utc>>,
 }
 
-/// The conversation that an alert needs.
+/// The kind of the conversation that an alert needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreationOf {
     /// `person`: the personal chat with the person in `address.user`.
     Person,
-    /// `member`: the personal chat with the person who has the address `email`. The person is a member of a
-    /// team or chat of the tenant.
+    /// `member`: the personal chat with the person whose e-mail address is `email`. The poller looks for this
+    /// person among the members of the bot's teams and chats in the tenant.
     Member {
         /// The e-mail address or the user principal name.
         email: String,
     },
-    /// `thread`: a new thread in the channel `address.conversation`, with the alert as its first message.
+    /// `thread`: a new thread in the Teams channel `address.conversation`. The alert is the first message of
+    /// the thread.
     Thread,
 }
 
@@ -46,8 +51,8 @@ impl CreationOf {
         }
     }
 
-    /// The least number of calls to the Connector that the alert needs. Each call counts against the rate
-    /// limit of the tenant.
+    /// The minimum number of calls to the Connector for an alert with this kind of conversation. The rate
+    /// limit of the tenant counts each call.
     pub fn calls(&self) -> u32 {
         match self {
             Self::Thread => 1,
@@ -58,20 +63,20 @@ impl CreationOf {
 }
 
 impl Creation {
-    /// Makes the field `creation` for a conversation that the poller has not yet tried to create.
+    /// Makes a `Creation` for a conversation that the poller has not tried to create yet.
     pub fn new(of: CreationOf) -> Self {
         Self { of, asked_at: None }
     }
 
-    /// The conversation id for a person whose conversation the bot does not know yet. The id is the same for
-    /// every alert to the person, and no real conversation has this id. `person` is an object id, a user id
-    /// on the channel, or an e-mail address.
+    /// Returns the placeholder for the conversation id of a personal chat that the bot does not know yet. The
+    /// placeholder is the same for every alert to the person, and no real conversation has this id. `person`
+    /// is an object id in Entra, a user id on the channel, or an e-mail address.
     pub fn placeholder(tenant_id: &str, person: &str) -> String {
         format!("new:{}/{}", tenant_id.to_lowercase(), person.to_lowercase())
     }
 
-    /// The id of the person in an address: the object id if the address has one, otherwise the user id on the
-    /// channel.
+    /// Returns the id of the person in an address. The id is the object id in Entra, if the channel itself
+    /// sets this id, as Teams does. Otherwise, the id is the user id on the channel.
     pub fn person_of(address: &ConversationReference) -> Option<&str> {
         let object_id = address.vouched_aad_object_id();
         object_id.or(address.user.as_ref().map(|user: &ChannelAccount| user.id.as_str()))

@@ -1,26 +1,27 @@
-//! The poller's counts of its attempts to send an envelope, and the rule for an attempt with no clear result.
+//! The poller's counts of its attempts to send an alert, and the rule for an attempt with no clear result.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
-/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because the queue counts
-/// every hand-out of the message. Some hand-outs are no failures. For example, the Connector throttles the
-/// alert, or the run has no time left.
+/// The poller's own counts of its attempts. The queue also counts how often a message is dequeued
+/// (DequeueCount). But not every dequeue is a failed attempt. For example, the Connector limits the rate, or
+/// the run (one execution of the poller) has no time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Attempts that failed while the Connector's host worked. They count towards the limit of tries.
+    /// Attempts that failed, although the Connector's host was known to work. The limit of tries counts these
+    /// attempts.
     pub tries: u32,
-    /// Attempts that failed while the poller did not know whether the Connector's host worked or was down.
-    /// They count towards a separate limit. For a job (a message that holds no alert), this field counts all
-    /// failed attempts, and no limit of tries applies.
+    /// Attempts that failed when the poller did not know whether the Connector's host was up or down. A
+    /// separate limit counts these attempts. For a job (a message that holds no alert), this field counts all
+    /// failed attempts, and the number of attempts has no limit.
     pub outages: u32,
-    /// Attempts that were throttled. They count towards no limit.
+    /// Attempts that failed because the Connector limited the rate. No limit counts these attempts.
     pub throttled: u32,
-    /// Attempts with no clear result: the alert may have been delivered.
+    /// Attempts with no clear result: perhaps the alert was delivered.
     pub uncertain: u32,
-    /// The message's DequeueCount at the last hand-out whose result a run has recorded. For example,
-    /// `accounted` is 3, and the queue hands out the message with a DequeueCount of 6. Then no run has
-    /// recorded a result of the hand-outs 4 and 5, perhaps because both runs were killed.
+    /// The DequeueCount of the message when a run last recorded a result. For example, `accounted` is 3, and
+    /// a run sees a DequeueCount of 6. Then two earlier runs dequeued the message (4 and 5) and recorded no
+    /// result, perhaps because both runs were killed.
     pub accounted: u32,
 }
 
@@ -49,8 +50,8 @@ impl Delivery {
         }
     }
 
-    /// The JSON form: `{tries?, outages?, throttled?, uncertain?, accounted?}`, without the counts that are
-    /// zero.
+    /// The JSON form: `{tries?, outages?, throttled?, uncertain?, accounted?}`. A count that is zero is left
+    /// out.
     pub fn to_json(&self) -> Value {
         let mut counts = Map::new();
         for (name, count) in [
@@ -72,7 +73,7 @@ impl Delivery {
     }
 
     /// Raises each count to its value in `json`, if that value is higher. `json` has the form that
-    /// [`Delivery::to_json`] writes. No count goes down.
+    /// [`Delivery::to_json`] writes.
     pub fn raise_to(&mut self, json: &Value) {
         for (name, count) in [
             ("tries", &mut self.tries),
@@ -87,19 +88,19 @@ impl Delivery {
     }
 }
 
-/// Whether the poller tries again after an attempt with no clear result. Such an attempt may have delivered
-/// the alert.
+/// Whether the poller tries again after an attempt with no clear result. Perhaps such an attempt has
+/// delivered the alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUncertain {
-    /// The default: try once more. The person perhaps sees the alert twice.
+    /// The default: try once more. Perhaps the person sees the alert twice.
     #[default]
     Retry,
-    /// Do not try again. The person perhaps never sees the alert.
+    /// Do not try again. Perhaps the person never sees the alert.
     Drop,
 }
 
 impl OnUncertain {
-    /// Reads the value of the field: `retry` or `drop`.
+    /// Reads the word of `onUncertain`: `retry` or `drop`.
     pub fn from_word(word: &str) -> Option<Self> {
         match word {
             "retry" => Some(Self::Retry),

@@ -1,5 +1,5 @@
-//! The field `failure`: the reason why the poller moved a message to the poison queue. The poller adds the
-//! field to the envelope, and the bot reads the field.
+//! The field `failure` of an envelope: the reason why the poller moved the envelope to the poison queue. The
+//! poller writes this field. The bot reads this field, for example when an operator lists the poison queue.
 
 use bot_framework::json::put;
 use chrono::{DateTime, Utc};
@@ -10,11 +10,10 @@ use crate::{Envelope, time};
 /// The name of the field in the envelope's JSON.
 const FIELD: &str = "failure";
 
-/// The field `failure` of an envelope on the poison queue: `{id, outcome, reason, status?, at, attempts}`.
+/// The field `failure`, as the poller writes it: `{id, outcome, reason, status?, at, attempts}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The id under which the table `<tableprefix>runs` lists this dead letter (a message on the poison
-    /// queue).
+    /// The id of this dead letter (a message on the poison queue) in the table `<tableprefix>runs`.
     pub id: String,
     /// The poller's word for the outcome, such as `destinationGone`.
     pub outcome: &'static str,
@@ -24,7 +23,7 @@ pub struct Failure {
     pub status: Option<u16>,
     /// The time at which the poller moved the message to the poison queue.
     pub at: DateTime<Utc>,
-    /// How often the queue had handed out the message.
+    /// The DequeueCount: how often the message was dequeued before the move to the poison queue.
     pub attempts: u32,
 }
 
@@ -41,8 +40,9 @@ impl Failure {
     }
 }
 
-/// The field `failure`, as the bot reads it. A member that the bot cannot read is `None` or 0. Trust the
-/// values only if the seal of the envelope is valid, because other programs can also write this field.
+/// The field `failure`, as the bot reads it. A member that the bot cannot read is `None` or 0. Other programs
+/// can also write this field. So trust the values only if the envelope has a valid *seal* (an HMAC with a key
+/// that only the bot and the poller have).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailureNote {
     /// The id of the dead letter. Older pollers wrote no id.
@@ -55,12 +55,13 @@ pub struct FailureNote {
     pub status: Option<u16>,
     /// The time at which the poller moved the message to the poison queue.
     pub at: Option<DateTime<Utc>>,
-    /// How often the queue had handed out the message.
+    /// The DequeueCount: how often the message was dequeued before the move to the poison queue.
     pub attempts: u32,
 }
 
 impl Envelope {
-    /// Takes the field `failure` out of an envelope; `None` if the envelope has no such field.
+    /// Removes the field `failure` from the envelope, and returns it. Returns `None` if the envelope has no
+    /// such field.
     pub fn take_failure(&mut self) -> Option<FailureNote> {
         let failure = self.rest.remove(FIELD)?;
         let text = |name: &str| failure[name].as_str().map(str::to_owned);

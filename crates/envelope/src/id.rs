@@ -10,26 +10,26 @@ use platform::{excerpt, hex, name_of};
 pub struct EnvelopeId(String);
 
 impl EnvelopeId {
-    /// The id of the envelope that the bot makes from a person's chat message. If the channel sends the
-    /// activity of the chat message again, the id is the same. Teams does so if the bot's response takes too
-    /// long.
+    /// Makes the id of the envelope for a person's chat message. The channel can send the activity (the JSON
+    /// with the chat message) again. For example, Teams does this if the bot's response takes too long. The
+    /// envelope for the repeated activity has the same id.
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
-    /// The id of a message that contains no id. The id is a hash of the MessageId, which is the same each
-    /// time the queue hands out the message. The id does not depend on the text: two messages with the text
-    /// "ping" are two alerts.
+    /// Makes the id for a queue message that contains no id. The id is a hash of the queue's MessageId, which
+    /// stays the same if the message is dequeued again. Two messages with the same text have different
+    /// MessageIds, so they are two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
         Self(name_of(&["queue message", message_id]))
     }
 
-    /// An id made of 16 random bytes.
+    /// Makes an id from 16 random bytes.
     pub fn random(bytes: [u8; 16]) -> Self {
         Self(hex(&bytes))
     }
 
-    /// The id that a message contains.
+    /// Makes an id from the id in a message.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -39,8 +39,8 @@ impl EnvelopeId {
         &self.0
     }
 
-    /// The part of the id that a log line shows. A long id is cut. Other producers choose the ids of their
-    /// messages, so an id can have any length.
+    /// Returns the id for a log line. A long id is cut, because other programs can write messages with ids of
+    /// any length.
     pub fn excerpt(&self) -> Cow<'_, str> {
         excerpt(&self.0)
     }

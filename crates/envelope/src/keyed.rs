@@ -1,7 +1,6 @@
-//! The field `keyed` of an envelope. The field tells the poller what to do with a chat message that the
-//! conversation already shows, for example to change or to delete the chat message. An *alert key* is the
-//! member `key` of an API call: alerts with the same alert key report the same problem, and share one chat
-//! message.
+//! The field `keyed` of an envelope. With this field, an envelope can change or delete a chat message that
+//! the conversation already shows. An *alert key* is the member `key` of an API call. Alerts with the same
+//! alert key report the same problem, and usually share one chat message.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
@@ -9,8 +8,8 @@ use serde_json::{Map, Value};
 const FIELD: &str = "keyed";
 const NAME: &str = "32 hexadecimal digits in lower case";
 
-/// Tells the poller what to do with a chat message that the conversation already shows. There are three kinds
-/// of envelopes with this field:
+/// The rules for a chat message that the conversation already shows. There are three kinds of envelopes with
+/// this field:
 ///
 /// - An alert with an alert key. If the conversation shows an alert with the same alert key, the poller
 ///   follows the rule in `again`.
@@ -19,19 +18,19 @@ const NAME: &str = "32 hexadecimal digits in lower case";
 ///   earlier alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyed {
-    /// `key`: a hash of the sender's name and the alert key. `None` if the alert has no alert key. If the
-    /// envelope changes an alert or takes an alert back, `key` is the `key` of that alert.
+    /// `key`: a hash of the sender's name and the alert key. `None` if the alert has no alert key. An
+    /// envelope that changes an alert, or takes an alert back, has the `key` of that alert.
     pub key: Option<String>,
-    /// `at`: the time that orders the alerts with the same alert key, in milliseconds since 1970. It is the
-    /// time at which the bot accepted the alert, or the due time of an alert that is due later. If the
-    /// envelope changes an alert or takes an alert back, `at` is the `at` of that alert.
+    /// `at`: a time in milliseconds since 1970. This time orders the alerts with the same alert key. Usually,
+    /// `at` is the time at which the bot accepted the alert. If the alert is due later, `at` is the due time.
+    /// An envelope that changes an alert, or takes an alert back, has the `at` of that alert.
     pub at: i64,
-    /// `state`: whether the problem that the alert reports still lasts.
+    /// `state`: whether the reported problem still lasts.
     pub state: KeyState,
     /// `again`: the rule for this alert, if the conversation already shows an alert with the same alert key.
     pub again: Again,
     /// `notify`: whether the poller also sends a short reply after it has changed a chat message. The reply
-    /// tells the people of the conversation about the change.
+    /// tells people about the change, because channels do not notify people of a changed chat message.
     pub notify: bool,
     /// `edits`: the id of the alert whose chat message this envelope changes.
     pub edits: Option<String>,
@@ -43,8 +42,7 @@ pub struct Keyed {
 /// Whether the problem that an alert reports still lasts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyState {
-    /// The default: the problem lasts. When the next alert with the same alert key comes, the poller follows
-    /// the rule `again` of that next alert.
+    /// The default: the problem lasts. The next alert with the same alert key follows its own rule `again`.
     #[default]
     Firing,
     /// The problem has ended. The next alert with the same alert key is a new chat message.
@@ -62,7 +60,7 @@ pub enum Again {
     Reply,
     /// Send a new chat message.
     New,
-    /// Send nothing until an alert with the state `resolved` arrives.
+    /// Send nothing. Exception: an alert with the state `resolved` changes the chat message.
     Skip,
 }
 
@@ -109,29 +107,30 @@ impl Again {
         }
     }
 
-    /// Whether a new alert with this rule replaces an alert with the same alert key that still waits on the
-    /// queue. If not, each of the two alerts becomes a separate chat message.
+    /// Whether a new alert with this rule replaces an older alert with the same alert key, if the older alert
+    /// is still on the queue. With the other rules, the poller sends both alerts.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
     }
 }
 
 impl Keyed {
-    /// The id of the alert that this envelope changes or takes back. If the envelope does neither, the id is
-    /// `own`, the id of the envelope itself. If two alerts have the same `at`, this id decides their order.
+    /// Returns the id of the alert that this envelope changes or takes back. For every other envelope,
+    /// returns `own`, the envelope's id. If two alerts have the same `at`, the poller orders the alerts by
+    /// this id.
     pub fn subject<'a>(&'a self, own: &'a str) -> &'a str {
         self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
     }
 
-    /// The JSON of this value, without `at`, `edits` and `takesBack`. The ledger stores this text with the
-    /// alert. If a program changes the alert later, the bot reads the text, and gives the change the same
-    /// `key` and the same rules.
+    /// Returns the JSON of this value, without `at`, `edits` and `takesBack`. The ledger (the table of all
+    /// alerts) stores this JSON in the record of the alert. If a program changes the alert later, the bot
+    /// reads the `key` and the rules of the change from this JSON.
     pub fn to_note(&self) -> String {
         let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
         Value::Object(note.to_json()).to_string()
     }
 
-    /// Reads a text that [`Keyed::to_note`] wrote. `None` if the text cannot be read.
+    /// Reads the JSON that [`Keyed::to_note`] wrote. Returns `None` if the JSON cannot be read.
     pub fn from_note(note: &str) -> Option<Self> {
         Self::read(Fields::parse(note.as_bytes()).ok()?).ok()
     }
@@ -171,8 +170,8 @@ impl Keyed {
     }
 }
 
-/// Whether a text has the form of an id or of a hash. Other texts are refused, because ids and hashes become
-/// parts of row keys in tables.
+/// Whether a text has 32 hexadecimal digits in lower case, like the ids of alerts and the hashes of alert
+/// keys. Other texts are refused, because ids and hashes become parts of row keys in tables.
 fn is_name(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,19 +1,21 @@
-//! The format of a queue message: an alert with the address of its conversation. In this crate, a *message*
-//! is a queue message, and a *producer* is a program that writes messages to the queue. A message that people
-//! see is called a chat message. The module [`words`] has the texts that people read in chats.
+//! The format of a queue message. Usually, a queue message is an alert with the address of its conversation.
+//! In this crate, a *message* is a queue message, and a *producer* is a program that writes messages to the
+//! queue. A message that people see is called a chat message. The module [`words`] has the texts that people
+//! read in chats.
 //!
 //! Use this crate to write a message for the queue ([`Envelope::encode`]), to read a message
-//! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal a message ([`SealKey`]). The crate never
-//! calls the queue, and does not decide whether an address is trusted. Its only I/O is one read of the
-//! key-value store, in [`is_run_at_work`].
+//! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal a message ([`SealKey`]). A *seal* is an
+//! HMAC that only the bot and the poller can make. The crate never calls the queue, and does not decide
+//! whether an address is trusted. Only [`is_run_at_work`] does I/O: it reads the key-value store once.
 //!
 //! On the queue, a message is UTF-8 JSON in base64, the default of Azure Functions. The JSON has at most
-//! [`MAX_JSON_BYTES`]. Its fields are those of [`Envelope`], plus `version` and `seal`. The Node.js template
-//! of 2017 used only `address` and `text`. Every envelope has these two fields, so an Azure Function of the
-//! template can still read the envelope.
+//! [`MAX_JSON_BYTES`]. The fields of the JSON are `version`, `seal`, and the fields of [`Envelope`]. Every
+//! message has the fields `address` and `text`. The Azure Function of Microsoft's Node.js template of 2017
+//! uses only these two fields. So this Azure Function can still read the messages.
 //!
-//! The crate also reads the messages of older bots. [`Shape`] lists the shapes of the JSON, and [`json_of`]
-//! lists the encodings around it. The files in `tests/golden/` show each shape.
+//! The crate also reads the messages of older bots, such as the bots of Microsoft's templates of 2017.
+//! [`Shape`] lists the shapes of the JSON, and [`json_of`] lists the encodings around the JSON. The files in
+//! `tests/golden/` show each shape.
 #![warn(missing_docs)]
 
 mod answer;
@@ -68,11 +70,11 @@ pub use series::Series;
 pub use shape::Shape;
 pub use wrapping::json_of;
 
-/// The version of the format that this code writes, and the only version that it reads. Messages of older
-/// bots have no version.
+/// The version of the format. This code writes only this version, and reads no other version. Messages of
+/// older bots have no version.
 pub const VERSION: u64 = 1;
 
-/// One alert with the address of its conversation.
+/// The content of a queue message: one alert with the address of its conversation, or a job (see `answer`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     /// `id`: the id of this alert. It never changes. Two queue messages with the same id are duplicates.
@@ -81,64 +83,67 @@ pub struct Envelope {
     pub address: ConversationReference,
     /// `text`: the text of the alert.
     pub text: String,
-    /// `activity`: further members of the activity to send. [`bot_framework::MORE_MEMBERS`] lists the
-    /// possible members.
+    /// `activity`: further members of the activity (the chat message as JSON).
+    /// [`bot_framework::MORE_MEMBERS`] lists the possible members.
     pub activity: Map<String, Value>,
     /// `format`, `mentions`: how the alert looks.
     pub look: Look,
     /// `series`: the series to which the alert belongs, if the alert recurs.
     pub series: Option<Series>,
-    /// `enqueuedAt`: the time at which the alert was put on the queue.
+    /// `enqueuedAt`: the time at which the bot accepted the alert. In a series, the poller makes the later
+    /// alerts, and `enqueuedAt` is the time at which the poller made the alert. For messages of older bots,
+    /// see [`Arrival::at`].
     pub enqueued_at: DateTime<Utc>,
     /// `notBefore`: the earliest time at which the poller may deliver the alert.
     pub not_before: Option<DateTime<Utc>>,
     /// `expires`: the latest time at which the poller may deliver the alert.
     pub expires: Option<DateTime<Utc>>,
-    /// `cancellable`: the alert can be cancelled. So the poller looks for a cancellation before it sends the
-    /// alert.
+    /// `cancellable`: whether the alert can be cancelled. If so, the poller looks for a cancellation before
+    /// it sends the alert.
     pub cancellable: bool,
-    /// `stoppable`: a person's `stop` also stops this alert. Only the alerts of programs are stoppable, and
-    /// not the person's own messages and reminders.
+    /// `stoppable`: whether a person's command `stop` also stops this alert. Alerts of programs are
+    /// stoppable. The person's own messages and reminders are not.
     pub stoppable: bool,
-    /// `once`: the queue may hold several messages with this id. The poller must not deliver more than one of
-    /// them.
+    /// `once`: the queue can hold several messages with this id. The poller must deliver at most one of these
+    /// messages.
     pub once: bool,
-    /// `onUncertain`: whether the poller tries again after an attempt that may have delivered the alert.
+    /// `onUncertain`: whether the poller tries again after an attempt with no clear result.
     pub on_uncertain: OnUncertain,
     /// `keyed`: what the poller does with a chat message that the conversation already shows.
     pub keyed: Option<Keyed>,
     /// `traceparent`: the W3C header of the request that made the alert. HTTP calls and log lines about the
-    /// alert have the same trace id.
+    /// alert have the trace id of this header.
     pub traceparent: Option<Traceparent>,
     /// `question`: the buttons of the alert, and the rules for people's answers.
     pub question: Option<Question>,
-    /// The answer to the question, if the run knows that a person has answered. The queue message does not
-    /// contain this field.
+    /// The answer that a changed chat message has to show. This field is set if the envelope changes an alert
+    /// that a person has already answered. The poller reads the answer from the ledger (the table of all
+    /// alerts). The queue message does not contain this field.
     pub answered: Option<Box<Answer>>,
-    /// `answer`: if set, the envelope is a job, and no alert. A *job* tells the poller to pass a person's
+    /// `answer`: if set, the envelope is a *job*, and not an alert. A job tells the poller to pass a person's
     /// answer or chat message on to a program.
     pub answer: Option<AnswerJob>,
-    /// `unlessAnswered`: the ids of alerts. If a person has answered one of them, the poller does not send
-    /// this alert.
+    /// `unlessAnswered`: the ids of other alerts. If a person has answered one of these alerts, the poller
+    /// does not send this alert.
     pub unless_answered: Vec<String>,
     /// `creation`: the conversation that the poller has to create or find before it sends the alert.
     pub creation: Option<Creation>,
     /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
     /// Fields that this code does not know, from a newer bot or another producer. [`Envelope::encode`] writes
-    /// them unchanged.
+    /// these fields unchanged.
     pub rest: Map<String, Value>,
-    /// The shape of the message that was read. An envelope is always written as version 1.
+    /// The shape of the message that was read. [`Envelope::encode`] always writes version 1.
     pub shape: Shape,
 }
 
-/// How long people can answer a question that has no `expires`. The time begins when the bot accepts the
-/// alert. If the alert is due later, the time begins when the alert is due. The ledger keeps the alert's
-/// record for the same time.
+/// How long people can answer a question that has no `expires`. The ledger keeps the alert's record at least
+/// for this time.
 pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
 
-/// Returns when a question ends: at `expires`. Without `expires`, the question ends [`ANSWERED_WITHIN`] after
-/// the later of two times: the time at which the bot accepted the alert, and the due time.
+/// Returns the time at which a question ends. This time is `expires`, if `expires` is set. Otherwise, the
+/// question ends [`ANSWERED_WITHIN`] after the bot accepted the alert. If the alert is due later, the
+/// question ends [`ANSWERED_WITHIN`] after the due time.
 pub fn end_of_question(
     accepted_at: DateTime<Utc>,
     due: Option<DateTime<Utc>>,
@@ -149,9 +154,10 @@ pub fn end_of_question(
 }
 
 impl Envelope {
-    /// The text of the alert and the further members of its activity, in the form in which the channel gets
-    /// them. Only a question needs `keys`, for the MACs in the buttons. Without `keys`, the question has no
-    /// buttons.
+    /// Returns the text of the alert and the further members of its activity, in the form that the channel
+    /// gets. If the alert has a question, the result can also contain the buttons or the answer. `keys` make
+    /// the MACs of the buttons. A MAC proves that the bot made the button. Without `keys`, the question has
+    /// no buttons.
     pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
         let address = &self.address;
         let words = words::Words::of(address);
@@ -190,15 +196,15 @@ impl Envelope {
         time::to_text(self.enqueued_at)
     }
 
-    /// The id of the alert that gets the answers to this question. If this envelope changes the chat message
-    /// of an earlier alert, the result is the id of the earlier alert. Otherwise, the result is the id of
-    /// this envelope.
+    /// Returns the id of the alert to which people's answers belong. If this envelope changes the chat
+    /// message of an earlier alert, the result is the id of the earlier alert. Otherwise, the result is the
+    /// id of this envelope.
     pub fn question_alert(&self) -> &str {
         let of_question = self.question.as_ref().and_then(|question| question.alert.as_deref());
         of_question.unwrap_or(self.id.as_str())
     }
 
-    /// When the question of the alert ends.
+    /// Returns the time at which the question of the alert ends.
     pub fn question_until(&self) -> DateTime<Utc> {
         let of_question = self.question.as_ref().and_then(|question| question.until);
         of_question.unwrap_or_else(|| self.question_end())

@@ -1,4 +1,4 @@
-//! The fields `format` and `mentions` of an envelope.
+//! The fields `format` and `mentions` of an envelope, which say how the alert looks.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{Mention, TextFormat};

@@ -1,13 +1,13 @@
-//! The chat message that the Connector gets.
+//! Makes the chat message of an alert, for the Connector.
 
 use bot_framework::OutgoingMessage;
 
 use crate::{Envelope, QuestionKeys};
 
 impl Envelope {
-    /// The chat message for the Connector: the text with `Alert:` in front, the further members of the
-    /// activity, the format, the mentions and the trace. Only a question needs `keys`, for the MACs in the
-    /// buttons.
+    /// Makes the chat message for the Connector. The chat message consists of the text with `Alert:` in
+    /// front, the further members of the activity, the format, the mentions and the trace. `keys` make the
+    /// MACs of a question's buttons ([`Envelope::shown`]).
     pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
         let (text, activity) = self.shown(keys);
         let message = OutgoingMessage::new(&self.address, &text).with(&activity);
@@ -15,7 +15,8 @@ impl Envelope {
         message.in_trace(self.traceparent.as_ref())
     }
 
-    /// Whether the sender marks the alert as important. Quiet hours do not delay an important alert.
+    /// Whether the sender marked the alert as important. An important alert does not wait for the end of the
+    /// person's *quiet hours* (hours in which the person wants no alerts).
     pub fn is_important(&self) -> bool {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }

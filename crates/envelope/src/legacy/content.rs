@@ -1,8 +1,8 @@
-//! The common result of the readers of legacy messages.
+//! The result of each `read` function in this folder.
 
 use bot_framework::ConversationReference;
 
-/// The address and the text of a legacy message.
+/// The address and the text in a message of an older bot.
 pub(super) struct Content {
     pub(super) address: ConversationReference,
     pub(super) text: String,

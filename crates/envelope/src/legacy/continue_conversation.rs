@@ -1,10 +1,11 @@
-//! Reads messages of Composer's `ContinueConversationLater` and the SDK's `AzureQueueStorage`: an event
-//! activity `{type: "event", name: "ContinueConversation", conversation, serviceUrl, from, recipient,
-//! channelId, value?, relatesTo?}`.
+//! Reads messages of Bot Framework Composer (its action `ContinueConversationLater`) and of the Bot Framework
+//! SDK (its class `AzureQueueStorage`). Such a message is an event activity: `{type: "event", name:
+//! "ContinueConversation", conversation, serviceUrl, from, recipient, channelId, value?, relatesTo?}`.
 //!
-//! The bots that read these messages continued a dialog. `value` was the dialog's argument, of any type. This
-//! bot has no dialogs, so it sends a text. If `value` is a string, the text is `value`. If `value` is an
-//! object with a `text`, the bot sends that `text`. Otherwise the bot sends the `text` of the activity.
+//! The older bots that received such a message continued a dialog. The argument of the dialog was `value`,
+//! which can be any JSON. The bot of this project has no dialogs, and only sends a text. If `value` is a
+//! string, the text is `value`. If `value` is an object with a `text`, the text is this `text`. Otherwise,
+//! the text is the `text` of the activity.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};
@@ -22,7 +23,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let text = text(fields)?;
     let address = match fields.object("relatesTo")? {
         Some(reference) => relates_to::reference(reference)?,
-        // The message has the form of an activity that a bot receives, so `from` is the person, and
+        // The message has the form of an activity that a person sends to a bot. So `from` is the person, and
         // `recipient` is the bot.
         None => {
             let mut object = Map::new();

@@ -1,10 +1,12 @@
-//! Reads the messages of older bots. These messages have no `version`. Some come from bots that were made
-//! with the 2017 templates in Node.js and C#. Others are `ContinueConversation` events of Composer. The case
-//! of the JSON keys does not matter, because C# messages mix Pascal case and camel case.
+//! Reads the messages of older bots. These messages have no `version`. Some of these bots were made with
+//! Microsoft's templates of 2017, in Node.js or C#. Other bots used Bot Framework Composer or an SDK, and
+//! wrote `ContinueConversation` events. The case of the JSON keys does not matter, because C# messages mix
+//! Pascal case and camel case.
 //!
-//! These messages have only an address and a text. The carrier of the message supplies the id and the time
-//! ([`Arrival`]). A message can claim with `IsTrustedServiceUrl` that its address is trusted. The readers
-//! drop this claim. The code that sends the alert decides whether the address is trusted.
+//! From such a message, this module reads only an address and a text. The *carrier* of the message (the
+//! queue, or an activity) supplies the id and the time ([`Arrival`]). With `IsTrustedServiceUrl`, a message
+//! can claim that its address is trusted. This module ignores the claim. The code that sends the alert
+//! decides whether the address is trusted.
 
 mod content;
 mod continue_conversation;
@@ -18,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::shape::Shape;
 use crate::{Arrival, DecodeError, Envelope};
 
-/// The JSON keys of all shapes, in the spelling that the readers expect.
+/// The JSON keys of all these messages, in the spelling that this module expects.
 const KEYS: [&str; 30] = [
     "aadObjectId",
     "activityId",
@@ -52,8 +54,8 @@ const KEYS: [&str; 30] = [
     "value",
 ];
 
-/// Reads a message that has no `version`. The function drops unknown fields, because a field with the same
-/// name can have another meaning in version 1.
+/// Reads a message that has no `version`. The function drops unknown fields. The reason: in version 1 (this
+/// bot's own format), a field with the same name can have another meaning.
 pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::new(with_known_spelling(object), "");
     let has = |name: &str| fields.as_object().contains_key(name);
@@ -72,8 +74,8 @@ pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envel
     Ok(Envelope { shape, ..Envelope::new(arrival.id, content.address, content.text, arrival.at) })
 }
 
-/// Changes the JSON keys at each level to the spelling in [`KEYS`]. If an object has a key in several
-/// spellings, the function prefers the value whose key is spelt as in [`KEYS`].
+/// Changes the JSON keys at each level to the spelling in [`KEYS`]. For example, `Text` becomes `text`. If an
+/// object has both `Text` and `text`, the function keeps the value of `text`.
 fn with_known_spelling(object: Map<String, Value>) -> Map<String, Value> {
     let mut spelt = Map::new();
     let mut others = Vec::new();

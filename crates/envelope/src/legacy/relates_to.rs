@@ -1,4 +1,4 @@
-//! Reads messages of the C# template from its second version on:
+//! Reads messages of bots that were made with the C# template of 2017, in its second or a later version:
 //! `{"RelatesTo": <ConversationReference>, "Text", "IsTrustedServiceUrl"?}`.
 
 use bot_framework::ConversationReference;
@@ -12,8 +12,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     Ok(Content { address, text: fields.required_string("text")? })
 }
 
-/// Reads a ConversationReference as the SDKs write it. The SDKs call the activity's id `activityId`, and
-/// version 1 calls it `id`.
+/// Reads a ConversationReference in the form of the Bot Framework SDKs. The SDKs write the id of the activity
+/// as `activityId`. This bot's own format (version 1) writes it as `id`.
 pub(super) fn reference(mut fields: Fields) -> Result<ConversationReference, FieldError> {
     let activity_id = fields.string("activityId")?;
     let mut address = ConversationReference::from_fields(fields)?;

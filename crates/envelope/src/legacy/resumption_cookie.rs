@@ -1,5 +1,6 @@
-//! Reads messages of the first C# template: `{"ResumptionCookie": {"Address": {BotId, ChannelId, UserId,
-//! ConversationId, ServiceUrl}, UserName, IsGroup, Locale, IsTrustedServiceUrl}, "Text"}`.
+//! Reads messages of bots that were made with the first version of the C# template of 2017:
+//! `{"ResumptionCookie": {"Address": {BotId, ChannelId, UserId, ConversationId, ServiceUrl}, UserName,
+//! IsGroup, Locale, IsTrustedServiceUrl}, "Text"}`.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};

@@ -1,6 +1,7 @@
-//! The part of a question that the ledger stores in encrypted form. When a person has answered, the bot and
-//! the poller read this part, to show the answer on the card, and to send the answer to the back end of the
-//! alert's sender.
+//! The question of an alert, in the encrypted form that the ledger (the table of all alerts) stores. When a
+//! person has answered, the bot and the poller read the stored question. Both use the stored question to show
+//! the answer on the card (the chat message with the question). The poller also sends the answer to the back
+//! end of the alert's sender.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};
@@ -10,18 +11,18 @@ use serde_json::{Map, Value, json};
 use super::{Question, QuestionKeys};
 use crate::time;
 
-/// The longest stored question, in bytes of JSON. Encrypted and in base64, it fits into a property of a
-/// table.
+/// The maximum length of a stored question, in bytes of JSON. After encryption and base64, a question of this
+/// length fits into one property of a table.
 pub const MAX_ASKED_BYTES: usize = 24 * 1024 - 64;
 
-/// A question as the ledger stores it.
+/// A question with the further data that the ledger stores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// The buttons, and how many answers the question takes.
     pub question: Question,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The text of the alert, as its sender wrote it.
+    /// The text of the alert, without the `Alert:` that the bot adds in front.
     pub text: String,
     /// Further members of the alert's activity, such as `attachments`.
     pub activity: Map<String, Value>,
@@ -29,11 +30,11 @@ pub struct Asked {
     pub callback: Option<String>,
     /// The alert key (the member `key` of the API call), as the alert's sender wrote it.
     pub key: Option<String>,
-    /// The ids of the alerts of the escalation. An *escalation* alerts further conversations if no person
-    /// answers. So an answer cancels these alerts.
+    /// The ids of the alerts of the *escalation*. The poller sends these alerts to further conversations if
+    /// no person answers. So an answer cancels these alerts.
     pub escalations: Vec<String>,
-    /// Whether other alerts share the answer: the other alerts of the same API call, and the escalation's
-    /// alerts.
+    /// Whether other alerts share the answer. The other alerts are in the same API call, or in the escalation
+    /// of this call.
     pub shared: bool,
 }
 
@@ -70,8 +71,8 @@ impl Asked {
         })
     }
 
-    /// The alert id that the key of the answer's row contains. `alert` is the id of this question's alert.
-    /// The result is the question's `lead`, or `alert` if the question has no `lead`.
+    /// Returns the alert id in the key of the answer's row. This id is the question's `lead`. If the question
+    /// has no `lead`, this id is `alert`, the id of the question's alert.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }
@@ -84,13 +85,13 @@ impl Asked {
         if bytes > MAX_ASKED_BYTES {
             return Err(bytes);
         }
-        // Without question keys, this function returns an empty text. The bot then never reads a stored
-        // question, because without the keys the bot accepts no press of a button.
+        // Without keys, the result is an empty text. This does no harm: without keys, the bot accepts no
+        // press of a button, and so it never reads a stored question.
         Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
     }
 
-    /// Decrypts the question of an alert; `None` if the text belongs to another alert, was changed, or was
-    /// encrypted with another key.
+    /// Decrypts the question of an alert. Returns `None` in three cases: the text belongs to another alert,
+    /// or was changed, or was encrypted with another key.
     pub fn open(keys: &QuestionKeys, alert: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert), sealed)? else { return None };
         Self::read(Fields::new(object, "")).ok()

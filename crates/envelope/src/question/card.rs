@@ -1,5 +1,5 @@
-//! Makes the buttons of a question for each kind of channel, and the card that shows the answer to a
-//! question.
+//! Makes the buttons of a question in the form that a channel (such as Teams or Telegram) can show. Also
+//! makes the card that shows the answer to the question.
 //!
 //! Sources: <https://adaptivecards.io/explorer/Action.Execute.html>, and for Teams
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards>.
@@ -14,29 +14,31 @@ use crate::words::Words;
 /// The content type of an Adaptive Card.
 const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// The prefix of the ids of input fields. Each action with an input has its own field, in which the person
-/// writes a text.
+/// The id of each input field begins with this prefix. Each action (button) that asks for a text has its own
+/// input field.
 const INPUT: &str = "proactivebotinput";
 
-/// The most characters of an input.
+/// The maximum length of a text in an input field, in characters.
 const MAX_INPUT: usize = 1000;
 
-/// A function that makes the data of a button. Its argument is the id of the button's action.
+/// A function that makes the data of a button. The bot gets this data when a person presses the button. The
+/// argument is the id of the button's action.
 pub type ButtonData<'a> = &'a dyn Fn(&str) -> Map<String, Value>;
 
 /// How a channel shows buttons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
-    /// As `Action.Execute`, with `Action.Submit` as the fallback. A press sends the bot an invoke activity.
+    /// As `Action.Execute`. A press of a button sends the bot an activity of the type `invoke`. For clients
+    /// that do not know `Action.Execute`, each button has an `Action.Submit` as its fallback.
     Execute,
-    /// As `Action.Submit`. A press sends the bot a message with a `value`.
+    /// As `Action.Submit`. A press of a button sends the bot a message with a `value`.
     Submit,
-    /// As suggested actions. A press sends the bot a message with the text of the button.
+    /// As suggested actions. A press of a button sends the bot a message with the text of the button.
     Text,
 }
 
 impl Looks {
-    /// How this channel shows buttons. An unknown channel gets suggested actions.
+    /// Returns how this channel shows buttons. The result for an unknown channel is suggested actions.
     pub fn of(channel_id: &str) -> Self {
         match channels::cards(channel_id) {
             Some(Cards::WithExecute) => Self::Execute,
@@ -46,14 +48,15 @@ impl Looks {
     }
 }
 
-/// Whether the channel can change a card that it shows. Web Chat and Direct Line cannot change cards.
+/// Whether the bot can try to change a card on this channel. For example, Web Chat and Direct Line refuse
+/// changes.
 pub fn can_change(channel_id: &str) -> bool {
     Looks::of(channel_id) != Looks::Text && can_change_messages(channel_id)
 }
 
 impl Question {
-    /// Returns the text and the further members of an activity, with the buttons added. `data` makes the data
-    /// of a button from the id of its action.
+    /// Adds the buttons to an activity, and returns the activity's text and further members. `data` makes the
+    /// data of a button from the id of the button's action.
     pub fn show(
         &self,
         looks: Looks,
@@ -115,7 +118,8 @@ impl Question {
         self.actions.iter().enumerate().map(button).collect()
     }
 
-    /// Adds the buttons as suggested actions. A press sends the title of the button as the person's message.
+    /// Adds the buttons as suggested actions. A press of an answer button sends the button's title as the
+    /// person's message.
     fn suggest(
         &self,
         text: &str,
@@ -139,10 +143,10 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// Returns the text and the members of the activity after an answer. The card shows `line`, the text of
-    /// the answer. If `keeps_buttons` is `None`, the card loses its answer buttons. Otherwise, the card keeps
-    /// the answer buttons, because the person is allowed to answer again, and `keeps_buttons` makes the data
-    /// of these buttons.
+    /// Adds `line`, the answer as text, to the card. Returns the activity's text and further members. If
+    /// `keeps_buttons` is `None`, the card no longer has answer buttons. The caller sets `keeps_buttons` if
+    /// the person is allowed to answer again. The card then keeps the answer buttons, and `keeps_buttons`
+    /// makes the data of each button.
     pub fn show_answered(
         &self,
         looks: Looks,
@@ -170,8 +174,8 @@ pub fn card_of(activity: &Map<String, Value>) -> Option<&Value> {
     attachments.iter().find(|attachment| is_card(attachment))?.get("content")
 }
 
-/// The fields that a person has filled in before the press: the input of the action, and the other fields of
-/// the card.
+/// Splits the data of a press into two parts: the text that the person wrote for the action, and the values
+/// of the card's other fields.
 pub fn filled_in(data: &Value) -> (Option<String>, Map<String, Value>) {
     let (mut input, mut others) = (None, Map::new());
     for (name, value) in data.as_object().into_iter().flatten() {
@@ -190,8 +194,8 @@ fn is_card(attachment: &Value) -> bool {
 }
 
 /// Adds elements and buttons to the activity's Adaptive Card, or to a new card. If the activity has no
-/// attachments, the new card also holds the text, because Teams would split a text and a card into two chat
-/// messages, and the bot could later change only one of the two.
+/// attachments, the function moves the text into the new card. The reason: Teams splits a text and a card
+/// into two chat messages, and the bot could later change only one of the two.
 fn with_card(
     text: &str,
     activity: &Map<String, Value>,
@@ -231,7 +235,7 @@ fn with_card(
     (text, activity)
 }
 
-/// The first version of Adaptive Cards with `Action.Execute`.
+/// The version of Adaptive Cards that introduced `Action.Execute`.
 const VERSION: &str = "1.4";
 
 fn raise_version(card: &mut Value) {

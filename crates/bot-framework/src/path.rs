@@ -1,13 +1,14 @@
-//! Encodes ids of other services as segments of a URL's path.
+//! Encodes ids that other services assign (such as conversation ids) as segments of a URL's path.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-/// The characters that are encoded: all except the unreserved characters of RFC 3986. A Teams conversation id
-/// can have `:`, `@`, `;`, `=` and `/`.
+/// The characters that need encoding: all except the unreserved characters of RFC 3986. For example, a Teams
+/// conversation id can have `:`, `@`, `;`, `=` and `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Whether an id can be a segment of a path. A segment of only dots can lead to a parent path, even if the
-/// segment is encoded. An empty segment can lead to another route of the server.
+/// Whether an id can be a segment of a path. The result is false for an id of only dots, because such a
+/// segment can lead to a parent path, even in encoded form. The result is also false for an empty id, because
+/// an empty segment can lead to another route of the server.
 pub(crate) fn is_segment(id: &str) -> bool {
     id.bytes().any(|byte| byte != b'.')
 }

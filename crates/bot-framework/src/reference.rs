@@ -1,4 +1,5 @@
-//! The address of a conversation: the fields that the bot needs to send a message to this conversation later.
+//! The address of a conversation. With the address, the bot can send a message to the conversation at any
+//! later time. The Bot Framework calls the address a *conversation reference*.
 
 use serde_json::{Map, Value};
 
@@ -9,30 +10,36 @@ use crate::json::{FieldError, Fields, put};
 use crate::vouching::vouches_for_identity;
 
 /// A conversation reference. Its JSON form is
-/// `{id?, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
-/// id of an activity. Unknown fields are kept. The older bot (the Node.js template of 2017) wrote an address
-/// of this form into the member `address` of its queue messages.
+/// `{id?, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`. The member `id`
+/// is the id of the activity from which the reference was made. If the JSON has unknown fields,
+/// [`ConversationReference::to_json`] writes them, too.
+///
+/// Microsoft's Node.js template of 2017 wrote an address of this form into the member `address` of its queue
+/// messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationReference {
-    /// The id of the activity from which the reference was made.
+    /// The id of the activity from which the bot made the reference.
     pub activity_id: Option<String>,
     /// The channel id, in lower case.
     pub channel_id: String,
-    /// The Connector's URL as the activity named it. The bot does not trust this URL until a
-    /// [`crate::TrustPolicy`] has checked it.
+    /// The URL of the Connector (the HTTP API that delivers messages), as in the activity. The bot trusts
+    /// this URL only after a check by a [`crate::TrustPolicy`].
     pub service_url: String,
-    /// The language of the person.
+    /// The language of the person, e.g. `de-DE`.
     pub locale: Option<String>,
     /// The person in the conversation, if the reference names a person.
     pub user: Option<ChannelAccount>,
-    /// The account of the bot. In the JSON form, its member is `bot`. The Agents SDK names this member
-    /// `agent`, so `agent` is read, too.
+    /// The account of the bot. In the JSON form, this member is `bot`. The Agents SDK calls the member
+    /// `agent`, so [`ConversationReference::from_fields`] also reads `agent`.
     pub bot: Option<ChannelAccount>,
     /// The conversation.
     pub conversation: ConversationAccount,
-    /// Whether the channel proved this `serviceUrl` (protocol-activity A7560). The channel proves the URL by
-    /// the claim `serviceurl` in the token that it sends with an activity. Trust this field only in a sealed
-    /// envelope, because a stranger who can write to the queue could set it.
+    /// Whether the channel (a service such as Teams) proved this `serviceUrl` (rule A7560 of the Activity
+    /// protocol). The channel sends a token with each activity. The claim `serviceurl` of the token proves
+    /// the URL.
+    ///
+    /// On the queue, trust this field only if the message has a valid seal (an HMAC by the bot). Otherwise, a
+    /// stranger who can write to the queue could set the field.
     pub service_url_verified: bool,
     rest: Map<String, Value>,
 }
@@ -59,7 +66,8 @@ impl ConversationReference {
         })
     }
 
-    /// Makes the reference of a Teams conversation from which the bot has no activity.
+    /// Makes the reference of a Teams conversation from its parts. The function needs no activity from the
+    /// conversation.
     pub fn of_teams(
         service_url: impl Into<String>,
         bot: ChannelAccount,
@@ -79,19 +87,19 @@ impl ConversationReference {
         }
     }
 
-    /// The tenant of the conversation, if the channel itself sets the tenant. On other channels, a person's
-    /// client could choose any tenant, so the result is `None`.
+    /// The Entra tenant of the conversation, if the channel itself sets the tenant, as Teams does. On other
+    /// channels, a person's client could choose any tenant, so the result is `None`.
     pub fn vouched_tenant(&self) -> Option<&str> {
         self.conversation.tenant_id().filter(|_| vouches_for_identity(&self.channel_id))
     }
 
-    /// The person's object id in Entra, if the channel itself sets this id.
+    /// The person's object id in Entra, if the channel itself sets this id, as Teams does.
     pub fn vouched_aad_object_id(&self) -> Option<&str> {
         let user = self.user.as_ref().filter(|_| vouches_for_identity(&self.channel_id));
         user.and_then(ChannelAccount::aad_object_id)
     }
 
-    /// Sets whether the channel's token has proved this `serviceUrl`.
+    /// Sets [`ConversationReference::service_url_verified`].
     #[must_use]
     pub fn with_service_url_verified(mut self, verified: bool) -> Self {
         self.service_url_verified = verified;

@@ -1,5 +1,5 @@
-//! The pause that a service asks for, in every form that services use: the header `Retry-After` (RFC 9110
-//! section 10.2.3), and members of the body.
+//! Reads the pause that a service asks for. A service can send the pause in the header `Retry-After` (RFC
+//! 9110 section 10.2.3), or in a member of the JSON body.
 
 use std::time::Duration;
 
@@ -8,17 +8,21 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-/// In a body, the member that holds the pause has one of these names. The value of the member is a number of
+/// The names that services use for the member that holds the pause. The value of the member is a number of
 /// seconds, perhaps with a fraction, or a date.
 const MEMBERS: [&str; 4] = ["retryAfter", "retryAfterSeconds", "retry_after", "Retry-After"];
 
-/// JSON pointers to the objects that can have the member: the whole body, Teams' `error`, the body of an
-/// inner response that Teams passes on, and Telegram's `parameters`.
+/// JSON pointers to the objects that can have the member:
+///
+/// - the whole body,
+/// - the member `error` in a response of Teams,
+/// - the body of another service's response, inside a response of Teams,
+/// - the member `parameters` in a response of Telegram.
 const PLACES: [&str; 4] = ["", "/error", "/error/innerHttpError/body", "/parameters"];
 
-/// Returns the longest pause that the headers and the body ask for. In a chain of services, each value can
-/// come from a different service, and the longest pause satisfies all services. Negative numbers, and texts
-/// that are not a time, are ignored.
+/// Returns the longest pause that the headers and the body ask for. Each value can come from a different
+/// service, and the longest pause satisfies all these services. The function ignores negative numbers, and
+/// texts that are neither a number nor a date.
 pub(crate) fn of_response(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let members = PLACES.iter().filter_map(|place| body.pointer(place)).flat_map(|object| {
         MEMBERS.iter().filter_map(|name| match object.get(*name)? {
@@ -30,14 +34,13 @@ pub(crate) fn of_response(headers: &HeaderMap, body: &Value, now: DateTime<Utc>)
     members.chain(of_headers(headers, now)).max()
 }
 
-/// Returns the longest pause that the headers ask for, without the body.
+/// Returns the longest pause that the headers ask for.
 pub fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
     values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
 }
 
-/// Returns the longest pause of a list that is separated by commas. A gateway can join two headers into such
-/// a list.
+/// Returns the longest pause of a list with commas. A gateway can join two headers into such a list.
 fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     value.split(',').filter_map(|part| read(part, now)).max()
 }
@@ -50,7 +53,7 @@ fn read(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     })
 }
 
-/// Reads a number of seconds, and rounds it up. A number too large for `u64` becomes `u64::MAX`.
+/// Reads a number of seconds, and rounds a fraction up. A number too large for `u64` becomes `u64::MAX`.
 fn read_seconds(value: &str) -> Option<Duration> {
     let (whole, part) = value.split_once('.').unwrap_or((value, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

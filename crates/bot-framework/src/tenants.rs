@@ -1,9 +1,9 @@
-//! The variable `tenants`: the Entra tenants whose people are allowed to send messages to the bot and to
-//! receive alerts.
+//! The variable `tenants`: the Entra tenants (organizations) whose people are allowed to send messages to the
+//! bot and to receive alerts.
 //!
-//! Any tenant can install a Teams app with this bot's id, and the channel then sends a valid token with each
-//! activity. So the token does not show whether the sender belongs to the operator's tenant. Only the tenant
-//! in the activity shows this.
+//! Any tenant can install a Teams app with this bot's id. Teams then sends the bot activities from this
+//! tenant, each with a valid token. So the token does not show to which tenant the sender belongs. The bot
+//! must look at the tenant in the activity.
 
 use platform::{Settings, SettingsError, excerpt};
 use thiserror::Error;
@@ -31,7 +31,7 @@ pub enum TenantRefused {
          `microsoftapptenantid` is served)"
     )]
     NotListed(String),
-    /// The activity names no tenant, although its channel always names one.
+    /// The activity names no tenant, although the activities of its channel always name a tenant.
     #[error(
         "activity: names no tenant; the bot accepts only activities of the tenants that it serves (`tenants`)"
     )]
@@ -39,9 +39,11 @@ pub enum TenantRefused {
 }
 
 impl Tenants {
-    /// Reads the variable `tenants`. If it is empty, a single-tenant bot serves its own tenant, and a
-    /// multi-tenant bot serves every tenant. In anonymous mode, there is no `identity`, and an empty variable
-    /// means every tenant.
+    /// Reads the variable `tenants`. If the variable is empty:
+    ///
+    /// - A single-tenant bot serves its own tenant.
+    /// - A multi-tenant bot serves every tenant.
+    /// - In anonymous mode (`authmode=anonymous`, without `identity`), the bot serves every tenant.
     pub fn read(settings: &impl Settings, identity: Option<&BotIdentity>) -> Result<Self, SettingsError> {
         let text = settings.setting("tenants")?;
         match (text.trim(), identity) {
@@ -62,9 +64,10 @@ impl Tenants {
         }
     }
 
-    /// Decides whether the bot accepts an activity. Every tenant that the activity names must be listed. The
-    /// check applies only to channels that vouch for tenants, because on other channels the client chooses
-    /// the tenant.
+    /// Decides whether the bot accepts an activity. An activity can name a tenant in two places,
+    /// `conversation` and `channelData`. The bot must serve every tenant that the activity names. An activity
+    /// without a tenant is refused. The check applies to Teams, which sets the tenant itself. On other
+    /// channels, the client chooses the tenant, so there is no check.
     pub fn admit(&self, activity: &Activity) -> Result<(), TenantRefused> {
         let Self::Only(_) = self else { return Ok(()) };
         if !activity.channel_id.as_deref().is_some_and(vouches_for_identity) {
@@ -83,11 +86,12 @@ impl Tenants {
 
     /// Whether the bot is allowed to send an alert to a conversation. The rules are:
     ///
-    /// - If the client of the channel can choose the tenant, the address is allowed.
-    /// - If the address is on Teams and names a tenant, the tenant must be listed.
-    /// - If the address is on Teams and names no tenant, the address is allowed. Teams always names the
-    ///   tenant, so this address comes from a program of the operator, e.g. by a call to `POST /api/alerts`.
-    ///   The operator decides to whom this program sends.
+    /// - If the address is on Teams and names a tenant, the bot must serve this tenant.
+    /// - If the address is on Teams and names no tenant, the address is allowed. Activities of Teams always
+    ///   name the tenant. So this address comes from a program of the operator, e.g. by a call to
+    ///   `POST /api/alerts`. The operator decides to whom this program sends.
+    /// - On every other channel, the address is allowed. There, the client can choose the tenant, so a check
+    ///   of the tenant would show nothing.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }
@@ -128,8 +132,8 @@ mod tests {
         for (kind, own, tenants, expected) in [
             ("SingleTenant", OWN, "", only(&[OWN])),
             ("", OWN, " ", only(&[OWN])),
-            // The variables are valid, but the bot then serves no tenant. An activity names its tenant by the
-            // id, never by a domain.
+            // In the next row, the variables are valid, but the bot serves no tenant. The reason: an activity
+            // names its tenant by the id, never by a domain.
             ("SingleTenant", "contoso.com", "", only(&["contoso.com"])),
             ("SingleTenant", "contoso.com", OTHER, only(&[OTHER])),
             ("MultiTenant", "", "", Ok(Tenants::Any)),

@@ -1,17 +1,17 @@
-//! Recognizes triggers. A trigger is an activity that a program sends to the bot. The bot then sends a
-//! message to the conversation that the trigger names.
+//! Recognizes triggers. A *trigger* is an activity from a program, not from a person. The trigger names a
+//! conversation, and the bot sends a message to this conversation.
 
 use platform::{Settings, SettingsError};
 use serde_json::Value;
 
 use crate::activity::{Activity, ActivityKind};
 
-/// The variable `triggername`: the name of the events that are triggers.
+/// The variable `triggername`. An activity of the type `event` with this name is a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerName(String);
 
 impl TriggerName {
-    /// Reads the variable. If it is empty, the name is `trigger`.
+    /// Reads the variable `triggername`. If the variable is empty, the name is `trigger`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let name = settings.setting("triggername")?.trim().to_owned();
         Ok(Self(if name.is_empty() { "trigger".to_owned() } else { name }))
@@ -22,8 +22,9 @@ impl TriggerName {
         &self.0
     }
 
-    /// Whether an activity is a trigger: an event with this name, or any activity of the type `trigger`. The
-    /// Azure Function of the 2017 bot template sent activities of the type `trigger`, which need no name.
+    /// Whether an activity is a trigger: an event with this name, or any activity of the type `trigger`. An
+    /// activity of the type `trigger` needs no name. The Azure Function of Microsoft's 2017 bot template sent
+    /// such activities.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,

@@ -1,8 +1,9 @@
-//! Decides to which URLs the bot is allowed to send.
+//! Decides to which URLs the bot is allowed to send messages.
 //!
-//! The bot sends its token to the `serviceUrl` of a conversation. If an attacker could choose that URL, the
-//! attacker would receive a token that is valid for every conversation of the bot. So a `serviceUrl` is not
-//! trusted before a [`TrustPolicy`] has checked it and returned a [`ServiceUrl`].
+//! Each activity contains a `serviceUrl`: the URL of the Connector (the HTTP API that delivers messages) for
+//! the conversation. The bot sends its messages and its access token to this URL. If an attacker could choose
+//! the URL, the attacker would receive a token that is valid for every conversation of the bot. So a
+//! [`TrustPolicy`] must first check the `serviceUrl`. Then the policy returns a [`ServiceUrl`].
 
 use std::fmt;
 
@@ -14,8 +15,8 @@ use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
 use crate::identity::is_loopback;
 
-/// The URL of a Connector, checked by a [`TrustPolicy`]. Only [`TrustPolicy::check`] makes a value of this
-/// type.
+/// The URL of a Connector that a [`TrustPolicy`] has checked. No function except [`TrustPolicy::check`] makes
+/// a value of this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     base: String,
@@ -23,23 +24,23 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
-    /// The URL without a slash at the end. A caller must append a path as text. [`Url::join`] would remove
-    /// the path that the URL already has (on Teams, e.g. `/amer`).
+    /// The URL without a slash at the end. A caller must append a path as text, because [`Url::join`] would
+    /// remove the path that the URL already has (on Teams, e.g. `/amer`).
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
     /// The scheme, the host, and the first segment of the path. On Teams this segment is the region
-    /// (`https://smba.trafficmanager.net/amer`). The poller's breaker (see `docs/concepts.md`) records for each
-    /// such region whether the region is down.
+    /// (`https://smba.trafficmanager.net/amer`). The poller records for each region whether the region is
+    /// down (see *Breaker* in `docs/concepts.md`).
     pub fn region(&self) -> &str {
         let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
         let mut slashes = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > host);
         &self.base[..slashes.nth(1).unwrap_or(self.base.len())]
     }
 
-    /// Whether the bot is allowed to send its token to this URL. The result is false if
-    /// [`TrustPolicy::Anonymous`] checked the URL.
+    /// Whether the bot is allowed to send its token to this URL. The result is true if
+    /// [`TrustPolicy::Listed`] checked the URL, and false if [`TrustPolicy::Anonymous`] checked the URL.
     pub(crate) fn takes_token(&self) -> bool {
         self.takes_token
     }
@@ -51,12 +52,12 @@ impl fmt::Display for ServiceUrl {
     }
 }
 
-/// The reason why a `serviceUrl` is not trusted. The error texts do not repeat the URL, because a caller
-/// chose it.
+/// The reason why a `serviceUrl` is not trusted. The error texts do not repeat the URL, because the URL comes
+/// from a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotTrusted {
-    /// The URL has no host, is neither http nor https, or has a user, a query or a fragment. Or it has a
-    /// character that some parsers read in one way, and others in another way.
+    /// The URL has no host, has a scheme other than http and https, or has a user, a query or a fragment.
+    /// This error also stands for a character or a host that different parsers read in different ways.
     #[error("serviceUrl: expected an absolute URL without user, query and fragment")]
     NotAUrl,
     /// The host is not loopback. In anonymous mode, the bot sends only to loopback (the same machine).
@@ -65,16 +66,18 @@ pub enum NotTrusted {
     /// The scheme is not https, or the port is not the default port of https.
     #[error("serviceUrl: expected https on its default port")]
     NotSecure,
-    /// The host is an IP address, and the URL is not a loopback origin in `servicehosts`.
+    /// The host is an IP address. With `authmode=required`, the only allowed IP addresses are loopback
+    /// origins in `servicehosts`, e.g. `http://127.0.0.1:9200`.
     #[error("serviceUrl: expected a host name, found an IP address")]
     IpLiteral,
-    /// The host is neither a Connector of the cloud nor in `servicehosts`.
+    /// The host is not a Connector of the bot's cloud, and `servicehosts` does not list the host. The clouds
+    /// are the public cloud, US Government and China.
     #[error("serviceUrl: the host is not trusted; to trust this host, add it to servicehosts")]
     UnknownHost,
 }
 
-/// The rules that decide whether a `serviceUrl` is trusted. The bot applies the rules when it stores the
-/// address of a conversation, and again when it sends a message.
+/// The rules that decide whether a `serviceUrl` is trusted. The rules apply before the bot stores the address
+/// of a conversation, and again before the bot or the poller sends a message to this address.
 #[derive(Debug, Clone)]
 pub enum TrustPolicy {
     /// `authmode=anonymous`: only loopback is trusted, and no token is ever sent.
@@ -99,7 +102,7 @@ pub struct ServiceHosts {
 }
 
 impl ServiceHosts {
-    /// Reads the variable. Each entry is an exact host name or a loopback origin.
+    /// Reads the variable `servicehosts`. Each entry is an exact host name or a loopback origin.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let mut read = Self::default();
         for entry in
@@ -127,8 +130,8 @@ impl ServiceHosts {
     }
 }
 
-/// Whether the text has at least two labels of letters, digits and `-`. If the last label is a number, the
-/// text is an IP address, and the result is false.
+/// Whether the text has at least two labels (parts between dots) of letters, digits and `-`. If the last
+/// label is a number, the text is an IP address, and the result is false.
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<_> = text.split('.').collect();
     let is_label =
@@ -151,20 +154,20 @@ impl TrustPolicy {
 
     /// Checks a `serviceUrl` by the rules of this policy. The check makes no HTTP call.
     pub fn check(&self, service_url: &str) -> Result<ServiceUrl, NotTrusted> {
-        // Parsers do not agree on these characters: some parsers drop them, some read them as a slash, and
-        // some read them as a part of the host name.
+        // Parsers do not agree on these characters. Some parsers drop such a character, some read it as a
+        // slash, and some read it as a part of the host name.
         if service_url
             .bytes()
             .any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'?' | b'#'))
         {
             return Err(NotTrusted::NotAUrl);
         }
-        // These checks run before the parser, for two reasons:
+        // The following checks of the text come before `Url::parse`, for two reasons:
         //
-        // - The parser decodes escapes such as `%C3` in the host. If a decoded byte is not ASCII, an
+        // - `Url::parse` decodes escapes such as `%C3` in the host. If a decoded byte is not ASCII, an
         //   assertion of `idna_adapter` fails in debug builds.
-        // - The parser finds the host `h` in `https:h`, `https:/h` and `https:///h`, too. These checks refuse
-        //   such a URL, because its host does not directly follow `://`.
+        // - `Url::parse` accepts `https:h`, `https:/h` and `https:///h`, all with the host `h`. The checks
+        //   refuse such a URL, because its host does not directly follow `://`.
         let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
         let literal_host = after_scheme.split('/').next().unwrap_or_default();
         let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
@@ -172,8 +175,8 @@ impl TrustPolicy {
             return Err(NotTrusted::NotAUrl);
         }
         let url = Url::parse(service_url).map_err(|_| NotTrusted::NotAUrl)?;
-        // The text must contain the parsed host literally. For example, `0x7f.1` is refused, because it is
-        // parsed as 127.0.0.1.
+        // The host in the text must equal the parsed host. For example, the text `0x7f.1` is refused, because
+        // the parsed host is 127.0.0.1.
         let host = url.host().ok_or(NotTrusted::NotAUrl)?;
         let as_parsed = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -195,14 +198,15 @@ impl TrustPolicy {
         })
     }
 
-    /// Whether `servicehosts` lists a loopback origin, so that the bot is allowed to send its token to this
-    /// machine. If so, the caller should log a warning.
+    /// Whether `servicehosts` lists a loopback origin. In this case, the bot is allowed to send its token to
+    /// this machine, and the caller should log a warning.
     pub fn trusts_loopback(&self) -> bool {
         matches!(self, Self::Listed { extra, .. } if extra.trusts_loopback())
     }
 
-    /// Checks the address of Direct Line, which receives the Direct Line secret. Only the cloud's Direct Line
-    /// and the hosts in `servicehosts` are trusted, not every Connector.
+    /// Checks the URL of Direct Line. Direct Line is another API through which the poller can deliver alerts.
+    /// The poller sends the Direct Line secret to this URL. So the function refuses Connectors. It accepts
+    /// the Direct Line hosts of the cloud, and the hosts in `servicehosts`.
     pub fn check_direct_line(&self, endpoint: &str) -> Result<ServiceUrl, NotTrusted> {
         let url = self.check(endpoint)?;
         // Loopback needs no further check. In anonymous mode, `check` accepts only loopback. With
@@ -221,8 +225,9 @@ impl TrustPolicy {
         }
     }
 
-    /// The URL of the Connector of Teams, for a conversation from which the bot has no activity. The result
-    /// is `None` in anonymous mode, and in a cloud for which Microsoft documents no such URL.
+    /// The URL of the Connector of Teams. The bot uses this URL if no activity of the conversation has told
+    /// the bot a `serviceUrl`. The result is `None` in anonymous mode, and in a cloud for which Microsoft
+    /// documents no such URL.
     pub fn teams_connector(&self) -> Option<&'static str> {
         match self {
             Self::Listed { cloud, .. } => cloud.teams_connector(),
@@ -230,9 +235,9 @@ impl TrustPolicy {
         }
     }
 
-    /// The Connector of GCC, a part of Teams for US authorities. If another Connector reports that a
-    /// conversation is in another cloud, the client tries this Connector. The result is `None` in anonymous
-    /// mode, and outside the public cloud.
+    /// The Connector of GCC, a part of Teams for US authorities. If the usual Connector reports that a
+    /// conversation is in another cloud, the bot or the poller repeats the call at the Connector of GCC. The
+    /// result is `None` in anonymous mode, and outside the public cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {
         match self {
             Self::Listed { cloud: Cloud::Public, .. } => {

@@ -1,12 +1,14 @@
-//! Classifies a response of the Connector by its HTTP status, headers and body. Without a response, the
-//! transport error decides.
+//! Classifies a response of the Connector by its HTTP status, headers and body. If there is no response, the
+//! transport error (e.g. a refused connection) decides the class.
 //!
 //! The source is the table "Status code responses" on
-//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. The table lists
-//! the retryable statuses. After any other status, the message must not be sent again.
-//! [`Class::Unavailable`] (certainly not delivered) and [`Class::PossiblyDelivered`] are different classes,
-//! because a second send of a possibly delivered message can deliver the message twice. If the body of a
-//! response was lost, the class is the same as for an empty body with the same status.
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>. The table says
+//! for each status whether a bot can send the message again.
+//!
+//! [`Class::Unavailable`] means that the message was certainly not delivered. [`Class::PossiblyDelivered`] is
+//! a separate class, because a second send of a possibly delivered message can deliver the message twice.
+//!
+//! If the body of a response was lost, the class is the same as for an empty body with the same status.
 
 use std::time::Duration;
 
@@ -18,11 +20,17 @@ use serde_json::Value;
 use crate::outbound::TokenError;
 use crate::retry_after;
 
-/// The Connector's error codes for a person, conversation or installation that can no longer be reached.
-/// Sources: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and
-/// the service's own `ErrorCode` list. If a response has one of these codes, the poller moves the message to
-/// the poison queue, and pauses the conversation. Any other code can come from an incident of the service, so
-/// the poller does not pause the conversation.
+/// The Connector's error codes for a person, a conversation or an installation of the bot that can no longer
+/// be reached. Sources:
+/// <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and the
+/// Connector's own `ErrorCode` list.
+///
+/// If a response has one of these codes, the poller moves the message to the poison queue, and *pauses* the
+/// conversation (sends no alerts to the conversation for up to a day). With any other code, the fault can be
+/// in the service itself, so the poller does not pause the conversation.
+///
+/// Exception: if a 404 for a personal chat on Teams has one of these codes, the poller first tries to send
+/// the alert to a new chat.
 const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
     "BotNotInConversationRoster",
@@ -33,45 +41,45 @@ const DESTINATION_GONE_CODES: [&str; 7] = [
     "NotEnoughPermissions",
 ];
 
-/// The result of a send, as the Connector's response shows it.
+/// The result of a call that sends, changes or deletes a message, as the Connector's response shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The Connector accepted the message.
     Accepted,
-    /// The service limits the rate (429). The message can be sent later; neither the message nor the
-    /// conversation is at fault.
+    /// The service limits the rate (429). The message and the conversation are not at fault, so the message
+    /// can be sent later.
     Throttled,
     /// The message was certainly not delivered, and a later try can succeed (412, 503, or the request was not
     /// sent).
     Unavailable,
     /// A gateway returned an error (408, 502, 504). Perhaps the service behind the gateway has accepted the
-    /// message. The Connector's guidance allows a second send, although the message can then be delivered
-    /// twice.
+    /// message. Microsoft's documentation of the Connector allows a second send, although a second send can
+    /// deliver the message twice.
     GatewayFailed,
     /// It is unknown whether the message was delivered (500, or the response was lost). A second send can
     /// deliver the message twice.
     PossiblyDelivered,
     /// The Connector refused the bot's token (401, or 403 without an error code), or the login host refused
-    /// to issue a token. Exception: if the call had a fresh token or no token, a 403 without an error code
-    /// has the class [`Class::Permanent`].
+    /// to issue a token. If the call had a fresh token or no token, the token cannot be the reason of a 403
+    /// without an error code. Such a 403 has the class [`Class::Permanent`].
     Unauthorized,
-    /// The client did not send the message, because the client could not get a token, or could not start a
-    /// Direct Line conversation. The fault concerns all messages, not only this message. A later try can
-    /// succeed.
+    /// The client did not send the message. Either the client could not get a token, or the client could not
+    /// start a conversation through Direct Line (another API for the delivery of alerts). The fault concerns
+    /// all messages, not only this message. A later try can succeed.
     NoToken,
-    /// The conversation is in another cloud (error code `InvalidBotApiHost`). Usually, this cloud is GCC (a
-    /// part of Teams for US authorities). The Connector of GCC has another host.
+    /// The conversation is in another cloud of Microsoft (error code `InvalidBotApiHost`). Usually, this
+    /// cloud is GCC (a part of Teams for US authorities). The Connector of GCC has another host.
     WrongCloud,
     /// The person, the conversation or the installation can no longer be reached (403, 404 or 410, with one
     /// of `DESTINATION_GONE_CODES`).
     DestinationGone,
-    /// The conversation no longer shows the message that was to be changed or deleted.
+    /// The conversation no longer shows the message that the client wanted to change or delete.
     MessageGone,
     /// The channel supports no changes and no deletions of messages.
     NotChangeable,
     /// No later try will succeed (400, 413, and every status that no other class names). A 404 without one of
-    /// `DESTINATION_GONE_CODES` is in this class, and not in [`Class::DestinationGone`]. A gateway can send
-    /// such a 404, so it does not show that the person or the conversation is missing.
+    /// `DESTINATION_GONE_CODES` is in this class. Such a 404 can come from a gateway, so perhaps the person
+    /// and the conversation still exist.
     Permanent,
 }
 
@@ -82,8 +90,8 @@ pub struct Verdict {
     pub class: Class,
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// The reason, for the log: the status and the Connector's error code, or the transport error. It never
-    /// contains the body.
+    /// The reason, for the log: the status and the Connector's error code, or the transport error. The reason
+    /// never contains the body.
     pub reason: String,
     /// The pause that the Connector asked for.
     pub retry_after: Option<Duration>,
@@ -92,8 +100,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict if the id of a conversation, a message or a member cannot be a segment of the URL's path.
-    /// Nothing was sent.
+    /// The verdict if the id of a conversation, a message or a member is empty or has only dots. Such an id
+    /// cannot be a segment of the URL's path, so the client sends nothing.
     pub(crate) fn unusable_address() -> Self {
         Self {
             class: Class::Permanent,
@@ -104,11 +112,13 @@ impl Verdict {
         }
     }
 
-    /// Corrects the class of a 403 if the bot's token cannot be the reason of the refusal. The client uses
-    /// this method after a try with a fresh token, and if the call had no token. In both cases, a 403 without
-    /// an error code concerns only this message or this conversation. For example, perhaps the filter of a
-    /// gateway refused the message. So [`Class::Unauthorized`], which stops the run, becomes
-    /// [`Class::Permanent`]. Otherwise one refused message could block all messages for ever.
+    /// Corrects the class of a 403 without an error code: [`Class::Unauthorized`] becomes
+    /// [`Class::Permanent`]. The client calls this method after a try with a fresh token, and after a call
+    /// without a token.
+    ///
+    /// In both cases, the token is not the reason of the 403. So the 403 concerns only this message or this
+    /// conversation. For example, the filter of a gateway can refuse a message. [`Class::Unauthorized`] would
+    /// stop the run, so one refused message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
@@ -127,7 +137,7 @@ impl From<TokenError> for Verdict {
     }
 }
 
-/// The verdict of a call, with the error code and the body of the Connector's response.
+/// The verdict of a call to the Connector, with the error code and the body of the response.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) verdict: Verdict,
@@ -156,8 +166,8 @@ impl From<TokenError> for Response {
     }
 }
 
-/// Classifies the response of a call. If there is no response, the function classifies the transport error.
-/// If `Retry-After` is a date, the pause is the time from `now` to this date.
+/// Classifies the response of a call, or the transport error if there is no response. If `Retry-After` is a
+/// date, the pause is the time from `now` to this date.
 pub fn classify(response: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
     read(response, now).verdict
 }
@@ -174,8 +184,8 @@ pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now
         }
     };
     let status = status.as_u16();
-    // Gateways respond with HTML or an empty body. So the status decides, and an error code only refines the
-    // class.
+    // The response of a gateway is HTML or empty, without an error code. So the status decides the class, and
+    // an error code can only choose between the classes of this status.
     let body = value_of(body).unwrap_or_default();
     let code = error_code(&body);
     let class = match (status, code.as_deref()) {
@@ -205,8 +215,8 @@ pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now
 }
 
 /// Returns the error code of a body. Usually, the code is the member `error.code`. Teams also sends bodies of
-/// the form `{"errorCode":209,"message":"<JSON>"}`. In this form, the text `message` is JSON itself, and the
-/// code is the member `subCode` of this JSON.
+/// the form `{"errorCode":209,"message":"<JSON>"}`. In this form, `message` is a text with JSON inside, and
+/// the code is a member `subCode` of this inner JSON.
 pub(crate) fn error_code(body: &Value) -> Option<String> {
     let sub_code = || {
         body.get("errorCode")?;
@@ -214,7 +224,7 @@ pub(crate) fn error_code(body: &Value) -> Option<String> {
         find_sub_code(&nested, 4)
     };
     let code = body["error"]["code"].as_str().map(Into::into).or_else(sub_code)?;
-    // The code goes to the log and to the poison queue, so only a plain word is accepted.
+    // The code goes to the log and to the poison queue, so the function returns only a plain word.
     let is_word =
         !code.is_empty() && code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_word.then_some(code)

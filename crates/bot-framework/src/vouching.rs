@@ -1,15 +1,17 @@
-//! Lists the channels that vouch for the identity and the tenant of a person.
+//! Lists the channels that vouch for the identity and the tenant of a person. A *channel* is a service that
+//! connects people with the bot, such as Teams.
 //!
-//! An activity's tenant and object id are facts only if the channel's own service writes them. Web Chat,
-//! Direct Line and other channels pass on the values that the client wrote.
+//! An activity can contain a tenant, and a person's object id in Entra. A channel *vouches* for these values
+//! if its own service writes the values. Web Chat, Direct Line and other channels pass on the values that the
+//! client (the person's chat program) wrote.
 
 use platform::{Settings, SettingsError};
 
 use crate::auth_mode::AuthMode;
 
 /// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id` and `from.aadObjectId`. If
-/// a person on such a channel wants to be forgotten (the activity `deleteUserData`), the bot also forgets the
-/// person's other conversations. No other code lists these channels.
+/// such a channel sends `deleteUserData` (a person wants to be forgotten), the bot forgets all conversations
+/// of the person. On other channels, the bot forgets at most the conversation of this activity.
 const VOUCHING_CHANNELS: [&str; 1] = ["msteams"];
 
 /// Whether the channel, and not its client, sets the tenant of a conversation and the identity of the sender.
@@ -17,36 +19,37 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
     VOUCHING_CHANNELS.contains(&channel_id)
 }
 
-/// The channels whose clients choose the id of a person. If the client's token contains an id, the client
-/// cannot choose another id ([`BOUND_ID_PREFIX`]).
+/// The channels whose clients choose the id of a person. Exception: if the client's Direct Line token
+/// contains an id, the client cannot choose another id ([`BOUND_ID_PREFIX`]).
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
-/// Whether the clients of a channel choose their own id. The bot ignores the tenant and the object id of a
-/// person on such a channel, so a forged activity of such a channel gains little. Therefore a signing key
-/// without `endorsements` (the list of channels for which a key signs) is allowed to sign for such a channel.
-/// The details are in `docs/decisions/0005-inbound-tokens.md`.
+/// Whether the clients of a channel choose the id of a person. The bot ignores the tenant and the object id
+/// of a person on such a channel, so a forged activity can do little harm. Therefore, a signing key without
+/// `endorsements` (the list of channels for which a key signs) is allowed to sign for such a channel. The
+/// details are in `docs/decisions/0005-inbound-tokens.md`.
 pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
     CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
 }
 
-/// The prefix of an id that Direct Line has bound to the client's token:
-/// <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
+/// The prefix of an id that Direct Line has bound to the client's token. The client cannot use another id.
+/// Source: <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
 const BOUND_ID_PREFIX: &str = "dl_";
 
-/// The variable `unboundusers`: whether an id identifies a person if the client chose the id, and no token
-/// binds the client to the id.
+/// The variable `unboundusers`: whether an *unbound* id identifies a person. An id is unbound if the client
+/// can choose the id, and no token binds the client to the id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnboundUsers {
-    /// An id that the client chose identifies no person, because a client could use another person's id and
-    /// read that person's alerts.
+    /// An unbound id identifies no person, because a client could use another person's id and read that
+    /// person's alerts.
     #[default]
     Refuse,
-    /// An id that the client chose identifies a person. The operator of the bot accepts the risk.
+    /// An unbound id identifies a person. The operator of the bot accepts the risk.
     Allow,
 }
 
 impl UnboundUsers {
-    /// Reads the variable. Empty means `allow` in anonymous mode, and `refuse` with `authmode=required`.
+    /// Reads the variable `unboundusers`. If the variable is empty, the value is `allow` in anonymous mode,
+    /// and `refuse` with `authmode=required`.
     pub fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
         let words = match mode {
             AuthMode::Required => [("refuse", Self::Refuse), ("allow", Self::Allow)],
@@ -55,7 +58,7 @@ impl UnboundUsers {
         settings.choice("unboundusers", &words)
     }
 
-    /// Whether the id `user_id` of this channel identifies a person.
+    /// Whether the id `user_id` on the channel `channel_id` identifies a person.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
         self == Self::Allow || !is_channel_of_clients(channel_id) || user_id.starts_with(BOUND_ID_PREFIX)
     }

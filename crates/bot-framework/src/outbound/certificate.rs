@@ -1,4 +1,5 @@
-//! The variable `certificate`: an RSA private key and its certificate, as one text of PEM blocks.
+//! The configuration variable `certificate`: an RSA private key and its certificate, as one text of PEM
+//! blocks. With this key, the bot proves its identity to Entra (Microsoft's identity service).
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,8 +17,8 @@ use thiserror::Error;
 
 use super::error::TokenRefusal;
 
-/// An RSA private key, and the thumbprint of its certificate. The operator registers the certificate on the
-/// bot's app in Entra.
+/// An RSA private key, and the thumbprint of its certificate. The operator uploads the certificate to the
+/// bot's app registration in Entra.
 #[derive(Clone)]
 pub struct Certificate {
     /// The key in PKCS#1, as DER. A PKCS#8 key is converted to this form.
@@ -26,7 +27,8 @@ pub struct Certificate {
     thumbprint: String,
 }
 
-/// A fault of the variable. No error text repeats a part of the value.
+/// A fault in the value of `certificate`. No error text repeats a part of the value, because the value is
+/// secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CertificateError {
     /// There is no private key.
@@ -43,21 +45,21 @@ pub enum CertificateError {
     /// There is no certificate.
     #[error("has no certificate; add the `-----BEGIN CERTIFICATE-----` that belongs to the private key")]
     NoCertificate,
-    /// No certificate belongs to the private key.
+    /// None of the certificates in the text belongs to the private key.
     #[error("has a certificate that does not belong to the private key; add the certificate of this key")]
     NotAPair,
 }
 
 impl Certificate {
-    /// Reads the PEM text. The certificate of the key can be anywhere in the text, among certificates of
-    /// other keys.
+    /// Reads the PEM text. The blocks can have any order, and the text can also hold certificates of other
+    /// keys.
     pub fn parse(pem: &str) -> Result<Self, CertificateError> {
         let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         for (label, body) in pem_blocks(pem) {
             let der = decode(body);
             match label {
                 "ENCRYPTED PRIVATE KEY" => return Err(CertificateError::Encrypted),
-                // The old form of an encrypted key has RFC 1421 headers before the base64.
+                // An encrypted PKCS#1 key has the header `Proc-Type: 4,ENCRYPTED` (RFC 1421).
                 "RSA PRIVATE KEY" if body.contains("ENCRYPTED") => return Err(CertificateError::Encrypted),
                 "RSA PRIVATE KEY" => keys.push(der.ok_or(CertificateError::NotRsa)?),
                 "PRIVATE KEY" => {
@@ -76,9 +78,9 @@ impl Certificate {
         if certificates.is_empty() {
             return Err(CertificateError::NoCertificate);
         }
-        // The certificate of the key contains the modulus of the key, byte for byte. A match of 256 bytes by
-        // chance is impossible in practice. So the right certificate of a chain is found without a parser for
-        // X.509.
+        // A certificate contains the modulus of its key, byte for byte. The modulus has at least 256 bytes,
+        // so a match by chance is impossible in practice. Therefore, a search for the modulus finds the right
+        // certificate, and no parser for X.509 is needed.
         let own = certificates.iter().find(|der| der.windows(modulus.len()).any(|window| window == modulus));
         let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(own.ok_or(CertificateError::NotAPair)?));
         Ok(Self { private_key, thumbprint })
@@ -89,14 +91,14 @@ impl Certificate {
         &self.thumbprint
     }
 
-    /// The bytes of the private key. The bytes do not depend on whether the variable has the key as PKCS#1 or
-    /// as PKCS#8.
+    /// The bytes of the private key in PKCS#1, even if the variable holds the key in PKCS#8. So both forms of
+    /// the key give the same bytes.
     pub(super) fn secret_bytes(&self) -> &[u8] {
         &self.private_key
     }
 
-    /// Signs with PS256: RSASSA-PSS with SHA-256 (RFC 7518 section 3.5). The random numbers are used for the
-    /// salt and for blinding. Blinding keeps the time of the calculation from revealing the key
+    /// Signs with PS256: RSASSA-PSS with SHA-256 (RFC 7518 section 3.5). `random` gives the random numbers
+    /// for the salt and for blinding. Without blinding, the time of the calculation could reveal the key
     /// (RUSTSEC-2023-0071).
     pub(super) fn sign(&self, message: &[u8], random: &impl Randomness) -> Result<Vec<u8>, TokenRefusal> {
         let key = rsa_key(&self.private_key).and_then(|key| rsa::PrivateKey::try_from(key).ok());
@@ -130,8 +132,8 @@ fn pem_blocks(pem: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Decodes the body of a PEM block. The function is less strict about lines than RFC 7468. A shell, a YAML
-/// file or a vault can turn the line ends of the variable into spaces, or into the two characters `\n`.
+/// Decodes the body of a PEM block. The function is less strict than RFC 7468: it also accepts spaces and the
+/// two characters `\n` as line ends. A shell, a YAML file or a vault can change line ends in this way.
 fn decode(body: &str) -> Option<Vec<u8>> {
     let base64: String = body.replace("\\r", "").replace("\\n", "").split_whitespace().collect();
     STANDARD.decode(base64).ok()

@@ -1,4 +1,4 @@
-//! The credential with which the bot proves its identity to Entra.
+//! The credential with which the bot proves its identity to Entra (Microsoft's identity service).
 
 use platform::{Secret, Settings, SettingsError};
 
@@ -11,7 +11,8 @@ use crate::identity::BotIdentity;
 pub enum Credential {
     /// `microsoftapppassword`: a client secret.
     Password(Secret),
-    /// `federatedtoken`: an assertion that another identity provider issued (workload identity).
+    /// `federatedtoken`: a token that another identity provider issued. Entra calls this *workload identity
+    /// federation*.
     FederatedToken(Secret),
     /// `certificate`: a private key and its certificate.
     Certificate(Box<Certificate>),
@@ -20,7 +21,8 @@ pub enum Credential {
 const VARIABLES: [&str; 3] = ["microsoftapppassword", "federatedtoken", "certificate"];
 
 impl Credential {
-    /// Reads the three variables. Exactly one of them must be set.
+    /// Reads the three variables `microsoftapppassword`, `federatedtoken` and `certificate`. Exactly one
+    /// variable must be set.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         // The values are trimmed, because a secret that was mounted as a file often has a line end.
         let mut given = Vec::new();
@@ -49,9 +51,9 @@ impl Credential {
         }
     }
 
-    /// The secret for keys that must stay the same for days, such as the key that seals envelopes. The result
-    /// is `None` for a federated token. A federated token changes every hour, so a key derived from it would
-    /// change every hour, too.
+    /// The secret from which the bot derives keys that must stay the same for days. An example is the key for
+    /// the seals (HMACs) of queue messages. The result is `None` for a federated token. A federated token
+    /// changes every hour, so the derived keys would change every hour, too.
     pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
             Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),
@@ -59,7 +61,7 @@ impl Credential {
         }
     }
 
-    /// The bytes of the secret.
+    /// The bytes of the secret: of the password, the federated token or the private key.
     pub(super) fn secret_bytes(&self) -> &[u8] {
         match self {
             Self::Password(secret) | Self::FederatedToken(secret) => secret.expose().as_bytes(),
@@ -78,7 +80,8 @@ pub struct BotCredentials {
 }
 
 impl BotCredentials {
-    /// Reads the variables of `authmode=required`. In anonymous mode the result is always `None`.
+    /// Reads the registration and the credential if `authmode=required`. If `authmode=anonymous`, the result
+    /// is `None`.
     pub fn read(mode: AuthMode, settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         match mode {
             AuthMode::Anonymous => Ok(None),

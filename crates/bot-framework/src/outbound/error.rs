@@ -1,11 +1,11 @@
-//! The errors of a request for the bot's token.
+//! The errors of a request to Entra for an access token of the bot.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// The reason why the bot got no token. The error text never repeats the text of the login host, because that
-/// text can quote parts of the request.
+/// The reason why the bot got no token from the login host (the host of Entra that issues tokens). The error
+/// text never quotes the body of the response, because the body can contain parts of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// The login host refuses the bot. The refusal stays until the operator corrects the configuration.
@@ -16,28 +16,29 @@ pub enum TokenError {
     Unavailable {
         /// The HTTP status of the response, or the fault of the connection.
         reason: String,
-        /// The pause that the login host asked for.
+        /// The pause that the login host asked for (`Retry-After`).
         retry_after: Option<Duration>,
-        /// Whether an immediate second request can succeed. If so, the bot repeats the request at once.
+        /// Whether the bot sends a second request without a pause, because the second request can succeed.
         again_at_once: bool,
     },
 }
 
 impl TokenError {
-    /// Makes the error for a client that had to wait too long for the token: the time limit of the client's
-    /// call to the Connector has passed.
+    /// Makes the error for a call to the Connector that ran out of time. The time limit of the call passed
+    /// before the token arrived.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),
-            // The login host is not the cause, so the next run does not have to wait.
+            // The login host is not the cause, so the next run of the poller does not have to wait.
             retry_after: Some(Duration::ZERO),
             again_at_once: false,
         }
     }
 }
 
-/// The reason why the login host refuses the bot, and how to correct it. No error text repeats a text of the
-/// login host. Usually Entra's error number selects the variant.
+/// The reason why the login host refuses the bot, with advice for the operator. No error text repeats a text
+/// of the login host. In most cases, Entra's error number selects the variant. For example, `AADSTS700016`
+/// selects [`TokenRefusal::UnknownApp`].
 ///
 /// Source of the numbers: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -58,10 +59,11 @@ pub enum TokenRefusal {
         "AADSTS7000222: the client secret has expired; create a new one and set microsoftapppassword to its value"
     )]
     ExpiredSecret,
-    /// The tenant does not exist in this cloud.
+    /// The tenant does not exist in this cloud (public, US Government or China).
     #[error("AADSTS90002: this cloud has no such tenant; check microsoftapptenantid and channelservice")]
     UnknownTenant,
-    /// By the clock of the login host, the assertion has expired or is not valid yet.
+    /// By the clock of the login host, the client assertion has expired or is not valid yet. The client
+    /// assertion is the token by which the bot proves its identity.
     #[error(
         "AADSTS700024: the client assertion is not valid at this time; if the variable certificate is set, \
          correct this machine's clock; if federatedtoken is set, renew that token"
@@ -73,13 +75,14 @@ pub enum TokenRefusal {
          or correct the variable certificate"
     )]
     UnknownCertificate,
-    /// No federated credential of the app matches the assertion.
+    /// No federated credential of the app matches `federatedtoken`. A federated credential names a token
+    /// issuer that Entra accepts for the app.
     #[error(
         "AADSTS70021: no federated credential of the app matches federatedtoken; compare issuer, subject and audience \
          (api://AzureADTokenExchange)"
     )]
     UnknownFederation,
-    /// The tenant knows the app, but has no service principal for the app.
+    /// The tenant knows the app, but has no service principal (an account in the tenant) for the app.
     #[error(
         "AADSTS7000229: the app has no service principal in its tenant; create it: az ad sp create --id <microsoftappid>"
     )]
@@ -124,7 +127,7 @@ impl TokenRefusal {
             700_016 => Self::UnknownApp,
             7_000_215 => Self::WrongSecret,
             7_000_222 => Self::ExpiredSecret,
-            // 900023 means that the tenant's name is not well-formed.
+            // 900023 means that the tenant's name is not well-formed. The advice is the same as for 90002.
             90_002 | 900_023 => Self::UnknownTenant,
             700_024 => Self::ClockSkew,
             700_027 => Self::UnknownCertificate,

@@ -1,5 +1,6 @@
-//! The keys of webhook addresses. A *webhook address* is a URL of the bot. If another program posts to this
-//! URL, the bot sends the post to one conversation as an alert.
+//! The keys with which the bot makes and checks webhook addresses. A *webhook address* is a URL of the bot.
+//! If another program sends a POST request to this URL, the bot sends the content of the request to one
+//! conversation, as an alert.
 
 use platform::{Settings, SettingsError};
 
@@ -7,18 +8,20 @@ use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 use super::seal_keys::{given_keys, lasting_keys_or_storage};
 
-/// Derives the keys that make and check webhook addresses. The first key makes new addresses, and every key
-/// checks addresses.
+/// Derives the keys for webhook addresses. The bot makes new addresses with the first key. An address is
+/// valid if any of the keys made the address.
 ///
-/// The keys are derived from the first of these secrets that is set:
+/// The function derives the keys from the first of these sources that is set:
 ///
-/// 1. The variable `hookkey`, which can hold two keys while the operator replaces the key.
-/// 2. The variable `sealkey`, which can hold two keys, too.
-/// 3. The bot's password, or the private key of its certificate. In anonymous mode: `storageconnection`. If
-///    the bot has only a federated token, the result is an error.
+/// 1. The variable `hookkey`. It can hold two secrets while the operator replaces the secret.
+/// 2. The variable `sealkey`. It can hold two secrets, too.
+/// 3. With `authmode=required`: the bot's password, or the private key of its certificate. In anonymous mode
+///    (`authmode=anonymous`): the variable `storageconnection`.
 ///
-/// After a change of the secret, the older webhook addresses stay valid only if `hookkey` or `sealkey` lists
-/// the old secret as its second key.
+/// If the only source is a federated token, the result is an error, because the token changes every hour.
+///
+/// After a change of the secret, the operator must list the old secret as the second secret in `hookkey` or
+/// `sealkey`. Otherwise, the older webhook addresses become invalid.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

@@ -1,4 +1,4 @@
-//! Derives the bot's keys from its secrets: one key for each purpose, e.g. to seal envelopes.
+//! Derives the bot's keys from its secrets by HKDF-SHA256 (RFC 5869). Each purpose has its own key.
 
 use std::sync::LazyLock;
 
@@ -8,35 +8,38 @@ use sha2::Sha256;
 
 use super::credential::BotCredentials;
 
-/// The state of HKDF without a salt, before HKDF has read a secret. This state is the same for every key, so
-/// the program computes the state only once.
+/// The state of HKDF before HKDF has read a secret. No key has a salt, so this state is the same for every
+/// key. The program computes the state once.
 static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
-/// The purpose of a key. Each purpose has its own key. So no value that was made for one purpose is valid for
-/// another.
+/// The purpose of a key. Each purpose has its own key. So a value that was made for one purpose (such as a
+/// tag code) is not valid for another purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyPurpose {
-    /// Seals envelopes.
+    /// The seals of envelopes. An *envelope* is an alert as a message on the queue. Its *seal* is an HMAC.
     EnvelopeSeal,
-    /// Encrypts the bot's token in the key-value store.
+    /// The encryption of the bot's access token in the host's key-value store.
     TokenCache,
-    /// Proves to the poller that the *kick* comes from the bot. The kick is a call that starts a run.
+    /// The proof that a *kick* comes from the bot. A kick is a call of the bot that starts a run of the
+    /// poller.
     Kick,
-    /// Makes the codes by which people subscribe to tags. A *tag* is a topic; an alert to a tag goes to all
-    /// its subscribers.
+    /// The codes with which people subscribe to tags. A *tag* is a topic. An alert to a tag goes to all
+    /// subscribers of the tag.
     TagCode,
-    /// Proves that the bot made a button. A *question* is an alert that a person answers by a button.
+    /// The proof that the bot made a button of a *question*. A question is an alert that a person answers by
+    /// a button.
     Button,
-    /// Encrypts the questions and people's answers, which the ledger stores.
+    /// The encryption of questions and people's answers in the *ledger* (the table with a record for each
+    /// alert).
     StoredQuestion,
-    /// Makes webhook addresses.
+    /// The webhook addresses. A program calls such a URL of the bot to send an alert to one conversation.
     Hook,
 }
 
 impl KeyPurpose {
-    /// The first part of HKDF's `info`. Each text ends with a version, which changes if the derivation of the
-    /// key changes. After such a change, everything that was made with the old key is invalid, such as the
-    /// seals of messages on queues.
+    /// The first part of HKDF's `info`. Each text ends with a version. A developer who changes the derivation
+    /// of a key must also change the version. After such a change, everything that was made with the old key
+    /// is invalid, e.g. the seals of the messages on the queue.
     fn info(self) -> &'static [u8] {
         match self {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v2",
@@ -50,10 +53,11 @@ impl KeyPurpose {
     }
 }
 
-/// Derives a key from a secret by HKDF-SHA256 (RFC 5869). There is no salt, because the secret is random.
+/// Derives a key from a secret by HKDF-SHA256 (RFC 5869). There is no salt, because the secret is random. A
+/// derivation costs two HMACs.
 ///
-/// The key is bound to the purpose and to the texts in `bound_to`, such as the app id and the name of the
-/// queue. So another bot or another queue gets other keys from the same secret. A derivation costs two HMACs.
+/// The key depends on the secret, on the purpose, and on the texts in `bound_to` (such as the app id and the
+/// name of the queue). So the same secret gives other keys for another bot or another queue.
 pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) -> [u8; 32] {
     let mut info = purpose.info().to_vec();
     for part in bound_to {
@@ -70,8 +74,9 @@ pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) 
     key
 }
 
-/// The app id to which keys are bound. It is in lower case, because GUIDs are written in both cases. It is
-/// empty in anonymous mode if `microsoftappid` is not set.
+/// The app id to which keys are bound. The app id is in lower case, because the operator can write a GUID in
+/// upper or lower case. In anonymous mode (`authmode=anonymous`), the app id is empty if `microsoftappid` is
+/// not set.
 pub(super) fn app_id_of(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

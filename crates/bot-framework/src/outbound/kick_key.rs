@@ -6,12 +6,12 @@ use platform::{Secret, Settings, SettingsError, hex};
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// Derives the key from the bot's credential. Anonymous mode has no credential, so the key is then derived
-/// from the variable `storageconnection`.
+/// Derives the key from the bot's credential. In anonymous mode (`authmode=anonymous`), the bot has no
+/// credential, so the function derives the key from the variable `storageconnection`.
 ///
-/// The key is bound to one bot and one queue, so the poller of another queue refuses the key. The bot and the
-/// poller read the same variables, so both derive the same key. The variable `pollkey` (the key of
-/// schedulers, which also call the poller) has no influence on this key.
+/// The bot and the poller read the same variables, so both derive the same key. The key is bound to one bot
+/// and one queue, so the poller of another queue refuses the key. The key does not depend on the variable
+/// `pollkey`, which holds the key of schedulers. Schedulers also call the poller.
 pub fn kick_key(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::auth_mode::AuthMode;
 
-    /// Derives the key of the bot `app` for a queue, with these variables.
+    /// Derives the key of the bot `app` for `queue`, with the values in `variables`.
     fn key_for(queue: &str, variables: &[(&str, &str)], mode: AuthMode) -> String {
         let host = FakeHost::with_settings([("microsoftappid", "app"), ("microsoftapptenantid", "tenant")]);
         for (name, value) in variables {

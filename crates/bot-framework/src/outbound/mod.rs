@@ -1,13 +1,15 @@
-//! Gets the bot's own tokens for the calls to the Connector, and derives the bot's keys from its secrets.
+//! Gets the bot's own tokens for the calls to the Connector (the HTTP API that delivers messages). The module
+//! also derives the bot's keys from its secrets, e.g. the key by which the poller recognizes calls of the
+//! bot.
 //!
-//! The module gets tokens from Entra by OAuth 2.0 client credentials. The source is "Authenticate requests
-//! from your bot to the Bot Connector service" on
+//! The module gets tokens from Entra by the OAuth 2.0 grant *client credentials*. The source is "Authenticate
+//! requests from your bot to the Bot Connector service" on
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
 //!
-//! For an hour, anyone who has such a token can send messages as the bot to all conversations of the bot. So
-//! the module stores the token only encrypted ("sealed"), and never logs it. The Connector client sends the
-//! token only to a [`crate::ServiceUrl`] that the rules of `authmode=required` allow
-//! ([`crate::TrustPolicy::Listed`]).
+//! Usually, a token is valid for an hour. In this hour, anyone who has the token can send messages as the bot
+//! to all conversations of the bot. So the module encrypts ("seals") each token before it stores the token,
+//! and never logs a token. The Connector client sends a token only to a [`crate::ServiceUrl`] that
+//! [`crate::TrustPolicy::Listed`] (the rules of `authmode=required`) has checked.
 
 mod access_token;
 mod assertion;

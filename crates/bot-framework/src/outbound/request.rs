@@ -1,4 +1,4 @@
-//! Makes the request to the token endpoint.
+//! Makes the request to the token endpoint of Entra, which issues the bot's access tokens.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,8 @@ use super::credential::{BotCredentials, Credential};
 use super::error::TokenRefusal;
 use crate::identity::BotIdentity;
 
-/// The type of a client assertion (RFC 7523 section 2.2).
+/// The value of the form field `client_assertion_type` (RFC 7523 section 2.2). A client assertion is a token
+/// by which the bot proves its identity.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The URL of the endpoint that issues the bot's tokens.
@@ -47,6 +48,6 @@ pub(super) fn token_request(
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json")
         .body(Bytes::from(form.finish()))
-        // This error should not occur, because the endpoint was checked when the settings were read.
+        // This error should not occur, because `BotIdentity::read` checked the parts of the endpoint.
         .map_err(|_| TokenRefusal::Unexplained(0))
 }

@@ -1,4 +1,4 @@
-//! Reads the response of the token endpoint.
+//! Reads the response of Entra's token endpoint: a token, or the reason why the bot gets no token.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::retry_after;
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AccessToken,
-    /// How long the token is valid from now. If the response has no usable lifetime, the value is zero.
+    /// The remaining lifetime of the token. The value is zero if the response has no usable `expires_in`.
     pub(super) life: Duration,
 }
 
@@ -55,8 +55,8 @@ fn grant(body: &Value) -> Option<Grant> {
         return None;
     }
     let token = AccessToken::new(body["access_token"].as_str()?)?;
-    // `expires_in` is a number, or a text if the old endpoint of Entra sent it. Any other value counts as
-    // absent.
+    // Entra sends `expires_in` as a number. The old version of the endpoint (v1.0) sends a text. Any other
+    // value counts as absent.
     let seconds = match &body["expires_in"] {
         Value::String(text) => text.parse().ok(),
         number => number.as_u64(),
@@ -232,7 +232,7 @@ mod tests {
             (TransportError::Denied, false),
             (TransportError::NotSent("refused".into()), true),
             (TransportError::ResponseLost("timed out".into()), true),
-            // The token was in the body, so the token is lost, too.
+            // The lost body contained the token.
             (TransportError::body_lost(StatusCode::OK, HeaderMap::new(), BodyProblem::Broken), true),
         ] {
             let read = read_response(Err(error), FakeHost::default().now()).expect_err("no token");

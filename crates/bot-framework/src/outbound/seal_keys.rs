@@ -1,7 +1,7 @@
 //! Derives keys of three kinds:
 //!
-//! - Keys that seal envelopes.
-//! - Keys for the codes of tags. A *tag* is a topic. People subscribe to a tag by a code.
+//! - Keys for seals. A *seal* is the HMAC of an *envelope* (an alert as a message on the queue).
+//! - Keys for the codes with which people subscribe to tags. A *tag* is a topic.
 //! - Keys for questions. A *question* is an alert that a person answers by a button.
 
 use platform::{Secret, Settings, SettingsError};
@@ -9,20 +9,23 @@ use platform::{Secret, Settings, SettingsError};
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// The minimum length of a key in a variable, in bytes. If the key were shorter, an attacker who has a sealed
-/// envelope could find the key, because trying all possible keys would not take long.
+/// The minimum length of a secret in a variable, in bytes. An attacker who has a sealed envelope can try all
+/// possible secrets. With a shorter secret, this would not take long.
 const SHORTEST_BYTES: usize = 16;
 
-/// Derives the keys that seal envelopes. The first key makes seals, and every key checks seals.
+/// Derives the keys for the seals of envelopes. The bot and the poller make seals with the first key. A seal
+/// is valid if any of the keys made the seal.
 ///
-/// The keys come from the variable `sealkey`, which can hold two keys while the operator replaces the key. If
-/// `sealkey` is empty, one key comes from the bot's password or from the certificate's private key. In
-/// anonymous mode without `sealkey`, the list is empty. With `authmode=required`, the list is never empty: if
-/// no key can be derived, the result is an error.
+/// The secrets come from the variable `sealkey`, which can hold two secrets while the operator replaces the
+/// secret. Each secret gives one key. If `sealkey` is empty, the result depends on `authmode`:
+///
+/// - `required`: the result is one key, derived from the bot's password or from the certificate's private
+///   key. If the bot has only a federated token, the result is an error.
+/// - `anonymous`: the result is an empty list, so envelopes have no seal.
 ///
 /// The bot and the poller read the same variables, so both have the same keys. A key is bound to one bot and
-/// one queue. So a seal is valid only for the bot and the queue for which it was made, even if another bot
-/// has the same `sealkey`.
+/// one queue. So a seal for one bot and queue is not valid for another bot or queue, even if both bots have
+/// the same `sealkey`.
 pub fn seal_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -32,11 +35,11 @@ pub fn seal_keys(
     lasting_keys(settings, bot, |secret| derive_key(secret, KeyPurpose::EnvelopeSeal, &[&app_id, queue]))
 }
 
-/// Derives the keys for the codes by which people subscribe to tags. The first key makes new codes, and every
-/// key checks codes.
+/// Derives the keys for the codes with which people subscribe to tags. The bot makes new codes with the first
+/// key. A code is valid if any of the keys made the code.
 ///
-/// The keys are derived from the same secrets as the keys of [`seal_keys`], with one exception: in anonymous
-/// mode without `sealkey`, one key is derived from `storageconnection`.
+/// The secrets are the same as for [`seal_keys`], with one exception: in anonymous mode without `sealkey`,
+/// the secret is `storageconnection`.
 pub fn tag_code_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -46,12 +49,12 @@ pub fn tag_code_keys(
     lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives the keys for questions, in pairs. The first key of a pair makes and checks buttons. The second key
-/// encrypts and decrypts the questions and people's answers, which the ledger stores. Each secret gives one
-/// pair; the secrets are the same as for [`tag_code_keys`].
+/// Derives the keys for questions, in pairs. The first key of a pair is for buttons. The second key is for
+/// the encryption of questions and people's answers in the *ledger* (the table with a record for each alert).
 ///
-/// The bot makes new buttons and encrypts with the first pair only. It checks buttons and decrypts with every
-/// pair. The keys are bound to one bot and one queue.
+/// Each secret gives one pair. The secrets are the same as for [`tag_code_keys`]. For new buttons and for
+/// encryption, the bot and the poller use the first pair. To check buttons and to decrypt, the bot and the
+/// poller try every pair. The keys are bound to one bot and one queue.
 pub fn question_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -63,8 +66,8 @@ pub fn question_keys(
     lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives keys as [`lasting_keys`] does. In anonymous mode without `sealkey`, the secret is
-/// `storageconnection`.
+/// Derives keys as [`lasting_keys`] does, but never returns an empty list. In anonymous mode without
+/// `sealkey`, the secret is `storageconnection`.
 pub(super) fn lasting_keys_or_storage<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -77,8 +80,8 @@ pub(super) fn lasting_keys_or_storage<T>(
     Ok(keys)
 }
 
-/// Reads a variable that holds one key, or two keys while the operator replaces the key. If the variable is
-/// empty, the list is empty.
+/// Reads a variable that holds one secret, or two secrets while the operator replaces the secret. If the
+/// variable is empty, the list is empty. The result is an error for a third secret or a short secret.
 pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Secret>, SettingsError> {
     let error = |problem: String| SettingsError::new(name, problem);
     let text = settings.setting(name)?;
@@ -94,7 +97,7 @@ pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Sec
 
 /// Derives keys from `sealkey`. If `sealkey` is empty, the function derives one key from the bot's
 /// credential. If this credential is a federated token, the result is an error, because the token changes
-/// every hour.
+/// every hour. If there is no credential (in anonymous mode), the list is empty.
 fn lasting_keys<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -191,8 +194,8 @@ mod tests {
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
-        // Before the operator set `sealkey`, the bot derived the seal key from its password. If the operator
-        // lists the password as the second key, the older envelopes stay valid.
+        // Without `sealkey`, the bot derives the seal key from its password. Later, the operator sets
+        // `sealkey`, with the password as the second key. So the older envelopes stay valid.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);

@@ -1,10 +1,13 @@
-//! Keeps the bot's token in the key-value store from one request to the next. The token is encrypted
-//! ("sealed").
+//! Keeps the bot's access token in the host's key-value store, for later requests and runs. The token is
+//! encrypted ("sealed").
 //!
-//! The hosting provider runs the key-value store, and perhaps other programs can read the store. So an entry
-//! can be decrypted ("opened") only with a key that is derived from the bot's credential. The entry is
-//! also bound to one login host, one tenant, one app and one scope. For another host, tenant, app or scope,
-//! the entry does not open. An entry that does not open counts as absent.
+//! The hosting provider runs the key-value store, and perhaps other programs can read the store. So the bot
+//! encrypts each entry with a key that is derived from the bot's credential. No program can decrypt ("open")
+//! the entry without this key.
+//!
+//! An entry is also bound to one login host, one tenant, one app and one scope (the service that accepts the
+//! token). For another login host, tenant, app or scope, the entry does not open. An entry that does not open
+//! counts as absent.
 
 use std::time::Duration;
 
@@ -20,14 +23,14 @@ use super::access_token::AccessToken;
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, derive_key};
 
-/// A token is renewed this long before it expires. The Bot Framework's own SDKs use the same time.
+/// The bot renews a token this long before the token expires. The Bot Framework's own SDKs use the same time.
 const MARGIN: Duration = Duration::from_secs(300);
 /// The maximum lifetime of a token. Entra issues tokens for an hour, or for a day at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 const VERSION: u8 = 1;
-/// The length of XChaCha20's nonce. Nonces of this length can be random, because two random nonces are
-/// practically never equal.
+/// The length of XChaCha20's nonce. Two random nonces of this length are practically never equal, so the
+/// nonces can be random.
 const NONCE_BYTES: usize = 24;
 const TIME_BYTES: usize = 8;
 
@@ -67,13 +70,14 @@ impl SealedCache {
         host.get(&self.key()).await.ok()?
     }
 
-    /// Opens an entry. Returns `None` if the entry does not open, or if the token expires within [`MARGIN`].
+    /// Opens an entry. Returns `None` if the entry does not open, if the token expires within [`MARGIN`], or
+    /// if the token seems to be valid for too long ([`LONGEST`]).
     pub(super) fn open(&self, clock: &impl Clock, entry: &[u8]) -> Option<AccessToken> {
         self.open_with_end(clock, entry).map(|(token, _)| token)
     }
 
-    /// Returns the time at which the token of an entry has to be renewed. Returns `None` if the entry does
-    /// not open now.
+    /// Returns the time at which the bot has to renew the token of an entry. Returns `None` in the same cases
+    /// as [`SealedCache::open`].
     pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }
@@ -89,16 +93,16 @@ impl SealedCache {
         let (until, token) = opened.split_at_checked(TIME_BYTES)?;
         let until = i64::from_le_bytes(until.try_into().ok()?);
         let left = until.checked_sub(clock.now().timestamp())?;
-        // If the token seems to be valid for more than [`LONGEST`], a clock is wrong now, or was wrong when
-        // the entry was stored.
+        // If the token seems to be valid for more than [`LONGEST`], the clock is wrong now, or was wrong when
+        // the bot stored the entry. The bot does not use such a token.
         let is_good = left > 0 && left <= i64::try_from(LONGEST.as_secs()).ok()?;
         let token = is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()?;
         Some((token, until))
     }
 
-    /// Stores a token that is valid for `life`, and returns the entry. A token that is valid only for
-    /// [`MARGIN`] or less is not stored, and the result is `None`. If the key-value store fails, the function
-    /// still returns the entry.
+    /// Stores a token that is valid for `life`, and returns the entry. If `life` is [`MARGIN`] or less, the
+    /// function stores nothing and returns `None`. If the key-value store fails, the function still returns
+    /// the entry.
     pub(super) async fn store(
         &self,
         host: &impl Host,

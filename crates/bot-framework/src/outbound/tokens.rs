@@ -1,6 +1,5 @@
-//! The bot's access token during one run. In this file, a *run* is one run of the poller, or one request that
-//! the bot handles. The run fetches the token once, shares the token between all sends, and renews the token
-//! at most once.
+//! The bot's access token during one run. In this file, a *run* is one execution of the poller, or the bot's
+//! work on one request. All messages that a run sends share one token. The run renews the token at most once.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,17 +23,18 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 64 * 1024,
 };
 
-/// The tokens of one bot during one run, for one scope.
+/// The tokens of one bot during one run, for one scope (one service that accepts the tokens).
 ///
-/// If several sends start at the same time and there is no token, all sends wait for one request to the login
-/// host. Each send gets the result of this request, a token or an error. The run uses this result until the
-/// run ends or renews the token.
+/// A run can send several messages at the same time. If there is no token yet, all these sends wait for one
+/// request to the login host (the host of Entra that issues tokens). Each send gets the result of this
+/// request, a token or an error. The run keeps this result until the run ends or renews the token.
 pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
     scope: &'static str,
     cache: SealedCache,
-    /// The sealed token that the caller passed to [`Tokens::with_sealed`]. Perhaps this token has expired.
+    /// The sealed (encrypted) token that the caller passed to [`Tokens::with_sealed`]. This token can be too
+    /// old.
     cached_entry: Option<Vec<u8>>,
     state: Mutex<RunState>,
 }
@@ -44,8 +44,8 @@ struct RunState {
     token: Option<Result<NumberedToken, TokenError>>,
     /// The cache entry of `token`.
     entry: Option<Vec<u8>>,
-    /// Whether the run has renewed its token. A run renews its token at most once. If a Connector refuses a
-    /// fresh token, the Connector refuses the bot itself, so another renewal would not help.
+    /// Whether the run has renewed its token. A run renews its token at most once. If the Connector refuses
+    /// even a fresh token, the Connector refuses the bot, so another fresh token would not help.
     renewed: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct NumberedToken {
 }
 
 impl<'a, H: Host> Tokens<'a, H> {
-    /// Makes a `Tokens` for the Connector. The login host gets no request before a token is needed.
+    /// Makes a `Tokens` for the Connector. This function sends no request to the login host.
     pub fn new(host: &'a H, bot: &'a BotCredentials) -> Self {
         Self::for_scope(host, bot, bot.identity.cloud.connector_scope())
     }
@@ -76,20 +76,20 @@ impl<'a, H: Host> Tokens<'a, H> {
     }
 
     /// Sets a sealed (encrypted) token that [`Tokens::sealed`] returned in an earlier run. If this token is
-    /// still valid, the run does not read the key-value store.
+    /// still valid, the run uses this token, and does not read a token from the key-value store.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
         self.cached_entry = entry.map(<[u8]>::to_vec);
         self
     }
 
-    /// Returns the run's token in encrypted form. Returns `None` if the run used no token, or if the token is
-    /// valid for only five minutes or less.
+    /// Returns the run's token in encrypted form. Returns `None` if the run used no token, or if the login
+    /// host issued the token for five minutes or less.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }
 
-    /// Returns the time at which the token in the key-value store has to be renewed. Returns `None` if the
+    /// Returns the time at which the bot has to renew the token in the key-value store. Returns `None` if the
     /// store has no valid token. The function sends no request to the login host.
     pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
         let entry = self.cache.load(self.host).await?;
@@ -122,8 +122,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         Some((self.cache.open(self.host, &entry)?, entry))
     }
 
-    /// Returns a token that is newer than `refused`, the token that the Connector has refused. Returns `None`
-    /// if `refused` is already the renewed token of this run.
+    /// Returns a newer token after the Connector has refused the token `refused`. Returns `None` if the run
+    /// renewed its token earlier, and `refused` is the renewed token.
     pub(crate) async fn replace(
         &self,
         refused: &NumberedToken,
@@ -131,7 +131,7 @@ impl<'a, H: Host> Tokens<'a, H> {
     ) -> Result<Option<NumberedToken>, TokenError> {
         let mut state = self.state.lock().await;
         match &state.token {
-            // Another send has renewed the token meanwhile.
+            // Another send has already renewed the token.
             Some(Ok(current)) if current.number != refused.number => return Ok(Some(current.clone())),
             Some(Err(error)) => return Err(error.clone()),
             _ if state.renewed => return Ok(None),

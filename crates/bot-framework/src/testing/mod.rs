@@ -1,5 +1,6 @@
 //! Signing keys for tests, and functions that make tokens with these keys. The tests of this crate and of
-//! other crates use them. No real service trusts these keys, because their private halves are public.
+//! other crates use this module. Anyone can read the private keys in this repository, so no real service
+//! trusts these keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt;
@@ -17,7 +18,7 @@ use sha2::Sha256;
 
 /// An RSA key that signs tokens in tests.
 pub struct TestKey {
-    /// The `kid` of the key.
+    /// The key id, `kid` in JSON.
     pub id: &'static str,
     private: PrivateKey,
 }
@@ -29,13 +30,13 @@ impl fmt::Debug for TestKey {
 }
 
 impl TestKey {
-    /// The key that the issuers in the tests publish.
+    /// The key that the token issuers in the tests publish in their key sets.
     pub fn issuer() -> &'static Self {
         static KEY: OnceLock<TestKey> = OnceLock::new();
         KEY.get_or_init(|| Self::read("issuer-key", include_str!("test-only-issuer.pem")))
     }
 
-    /// A key that no issuer publishes, unless a test publishes it.
+    /// A second key. By default, no issuer publishes this key, so the bot does not know the key.
     pub fn stranger() -> &'static Self {
         static KEY: OnceLock<TestKey> = OnceLock::new();
         KEY.get_or_init(|| Self::read("stranger-key", include_str!("test-only-stranger.pem")))
@@ -59,7 +60,8 @@ impl TestKey {
         })
     }
 
-    /// The public half as a JWK with endorsements: the list of channels for which the key is allowed to sign.
+    /// The public half as a JWK with `endorsements`: the list of channels (services such as Teams) for which
+    /// the key is allowed to sign.
     pub fn endorsed_jwk(&self, channels: &[&str]) -> Value {
         let mut jwk = self.jwk();
         jwk["endorsements"] = channels.into();
@@ -71,21 +73,21 @@ impl TestKey {
         SigningKey::<Sha256>::new(self.private.clone()).sign(signed.as_bytes()).to_vec()
     }
 
-    /// A token with exactly these bytes as header and claims.
+    /// A token with exactly these bytes as header and claims, signed with this key.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(self.signature(&signed)))
     }
 
-    /// A token with the header that issuers write.
+    /// A token with these claims and the usual header of an issuer, signed with this key.
     pub fn sign(&self, claims: &Value) -> String {
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": self.id});
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 }
 
-/// The claims of a valid channel token. The token is valid from one minute before `now` (Unix seconds) until
-/// one hour after `now`.
+/// The claims of a valid token from a channel (a service such as Teams). The token is valid from one minute
+/// before `now` (Unix seconds) until one hour after `now`.
 pub fn channel_claims(app_id: &str, service_url: &str, now: i64) -> Value {
     json!({
         "serviceurl": service_url, "nbf": now - 60, "exp": now + 3600,

@@ -1,18 +1,21 @@
-//! Errors of reading and writing the state.
+//! The error of an operation on the tables.
 
 use storage_table::TableError;
 use thiserror::Error;
 
-/// The reason for which an operation on the tables failed. Each variant tells the caller what to do next.
+/// The reason for which an operation on the tables failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StateError {
-    /// The table storage did not answer in time, or refused the request for now. Try again later.
+    /// The table storage refused the request for now. Or its response did not arrive, or could not be read.
+    /// Try again later.
     #[error("the table storage cannot be reached: {0}")]
     Unavailable(TableError),
-    /// The table storage refused the credentials. An operator has to correct them.
+    /// The table storage refused the credentials, or the credentials do not allow the request. An operator
+    /// has to correct the credentials or their rights.
     #[error("the table storage refused access: {0}")]
     NotAuthorized(TableError),
-    /// The table storage refused the request itself. Another attempt would fail the same way.
+    /// The request itself is the problem: the table storage refused the request, or the client could not send
+    /// it. Another attempt would fail in the same way.
     #[error("the table storage refused the request: {0}")]
     Refused(TableError),
     /// Another writer changed the entity during each attempt. Try again later.
@@ -21,10 +24,10 @@ pub enum StateError {
         /// The number of attempts.
         attempts: usize,
     },
-    /// A newer version of this program wrote the record. This version does not change the record.
+    /// A newer version of this program wrote the record, so this version does not change the record.
     #[error("a newer version of this program wrote the record; update this program to change the record")]
     Newer,
-    /// The conversation has no record.
+    /// The conversation has no record, or has a record that cannot be read.
     #[error(
         "the conversation is not stored; the bot stores it when the conversation's next activity arrives"
     )]

@@ -1,4 +1,4 @@
-//! Moves a conversation to a new id, after the channel has replaced the old chat by a new one.
+//! Moves a conversation from a chat that Teams has purged to the new chat that the poller has created.
 
 use bot_framework::ConversationReference;
 use platform::Host;
@@ -10,9 +10,10 @@ use super::stored_form::Sign;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Stores `address` with the tags, the `stop` and the quiet hours of the conversation `old`, and then
-    /// forgets `old`. If `old` is not stored, nothing is written. If a call to this method is interrupted,
-    /// the caller can repeat the call.
+    /// Moves the conversation `old` to the new chat at `address`. The new conversation gets the time
+    /// zone, the tags, the `stop` (the person wants no alerts of programs) and the quiet hours of `old`. Then
+    /// the method deletes `old` with [`Self::forget`]. If `old` has no record, the method writes nothing. If
+    /// a call to this method is interrupted, the caller can repeat the call.
     pub async fn replace(
         &self,
         old: &ConversationKey,
@@ -23,7 +24,8 @@ impl<H: Host> Conversations<'_, H> {
             return Ok(());
         }
         let new = ConversationKey::of(address);
-        // The `stop` is written first, so that no alert is sent before the new conversation has its `stop`.
+        // The `stop` is written before the record. Otherwise the new conversation could get an alert although
+        // the person has sent `stop`.
         if rows.stopped {
             self.stop(&new, self.host.now()).await?;
         }

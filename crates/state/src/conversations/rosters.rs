@@ -1,5 +1,6 @@
-//! The teams and chats that the bot is in, by tenant. The Connector can list the members of each team or chat
-//! (the *roster*). For an alert to an e-mail address, the poller looks for the person among these members.
+//! The teams and chats that the bot is in, by tenant. The *roster* of a team or chat is the list of its
+//! members. For an alert to an e-mail address, the poller asks the Connector which roster contains the
+//! address.
 
 use std::cmp::Reverse;
 
@@ -14,27 +15,30 @@ use super::key::ConversationKey;
 use super::record::skipped;
 use crate::StateError;
 
-/// In the conversation id of a thread, this text separates the id of the channel from the id of the thread's
-/// first message.
+/// In the conversation id of a thread, this text separates the id of the team's channel from the id of the
+/// thread's first message.
 const THREAD: &str = ";messageid=";
 
-/// A team or chat that the bot is in, and the URL of the Connector that can list the members (the *roster*).
+/// A team or chat that the bot is in, and the URL of its Connector. The Connector knows the members of
+/// the team or chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
     /// The conversation id of the team's channel or of the chat, without the part that names a thread.
     pub conversation_id: String,
-    /// The Connector's URL, as the channel sent it. The caller has to check whether the bot trusts this URL.
+    /// The URL of the Connector, from the address of a conversation. The caller has to check whether the bot
+    /// trusts this URL.
     pub service_url: String,
 }
 
-/// Returns the id of the channel or chat to which a conversation belongs: the conversation id without the
-/// part that names a thread.
+/// Returns the id of the team's channel or of the chat to which a conversation belongs. This is the
+/// conversation id without the part that names a thread.
 pub fn without_thread(conversation_id: &str) -> &str {
     conversation_id.split_once(THREAD).map_or(conversation_id, |(channel, _)| channel)
 }
 
-/// The key of the row for the team or chat to which a conversation belongs; `None` if the conversation
-/// belongs to one person, or if the channel does not vouch for the tenant.
+/// The key of the row for the team or chat to which a conversation belongs. The result is `None` for a
+/// conversation of one person, and for a conversation without a
+/// [vouched tenant](ConversationReference::vouched_tenant).
 fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     let tenant = address.vouched_tenant().filter(|_| address.conversation.is_group())?;
     let id = without_thread(&address.conversation.id);
@@ -42,16 +46,16 @@ fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     Some(Key::new(Index::of_rosters(tenant).partition(), key.as_str()))
 }
 
-/// The key of the row that has to be deleted together with a forgotten conversation: the row for its team or
-/// chat. `None` if the conversation has no such row, or if it is only a thread of a channel. The row of the
-/// channel is then kept.
+/// The key of the row for a conversation's team or chat, for [`Conversations::forget`], which deletes this
+/// row. The result is `None` if the conversation has no such row. The result is also `None` if the
+/// conversation is a thread, because the row belongs to the channel of the thread.
 pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key> {
     key_of_roster(address).filter(|_| without_thread(&address.conversation.id) == address.conversation.id)
 }
 
 impl<H: Host> Conversations<'_, H> {
     /// Records the team or chat to which a conversation belongs. Writes nothing for a conversation of one
-    /// person.
+    /// person, or for a conversation without a vouched tenant.
     pub(super) async fn put_roster(
         &self,
         address: &ConversationReference,
@@ -66,8 +70,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(())
     }
 
-    /// Reads at most `limit` teams and chats of a tenant, the most recently active first. This takes one
-    /// query, or several if the tenant has more than a thousand teams and chats.
+    /// Reads at most `limit` teams and chats of a tenant. The team or chat that was active last comes first.
+    /// The method makes one query, or several if the tenant has more than a thousand teams and chats.
     pub async fn rosters(&self, tenant_id: &str, limit: usize) -> Result<Vec<Roster>, StateError> {
         let index = Index::of_rosters(tenant_id);
         let query = Query { filter: Rule::partition(index.partition()), top: MAX_TOP, select: Vec::new() };
@@ -94,14 +98,15 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.iter().filter_map(roster).collect())
     }
 
-    /// Returns the address of a known conversation of a tenant; `None` if the bot knows no conversation of
-    /// the tenant. To create a new conversation in the tenant, the bot uses the Connector and the bot account
-    /// of this address. This method takes two storage calls, or a few more if index rows are stale.
+    /// Returns the address of a *neighbour*: any stored conversation of a tenant. Returns `None` if it finds
+    /// no such conversation. To create a new conversation in the tenant, the bot uses the Connector and the
+    /// bot account of the neighbour. This method makes two storage calls. It makes a few more if index rows
+    /// are stale (they point to conversations that no longer belong to the tenant).
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
         // The caller can use any conversation of the tenant, so the first page of the index is enough. The
-        // most recently active conversations on the page are tried first.
+        // method first tries the conversation on the page that was active last.
         let query = Query { top: 100, ..index.query() };
         let mut rows = self.table.query(&query, None).await?.entities;
         rows.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));

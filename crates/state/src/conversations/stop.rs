@@ -1,6 +1,7 @@
 //! The commands `stop` and `start`. With `stop`, a person refuses the alerts of programs. With `start`, the
-//! person accepts these alerts again. A `stop` has its own row. Two operations insert this row: the command
-//! `stop`, and the move of a stopped conversation to a new chat. Only the command `start` deletes the row.
+//! person accepts these alerts again. The table has a separate row for a conversation's `stop`. Two
+//! operations insert this row: the command `stop`, and the move of a stopped conversation to a new chat. Only
+//! the command `start` deletes the row.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -12,16 +13,16 @@ use super::record::key_of;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records that the person refuses the alerts of programs. This works even if the conversation has no
-    /// record.
+    /// Records that the person refuses the alerts of programs. The conversation needs no record.
     pub async fn stop(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Stop)).with_int64("at", now.timestamp_millis());
-        // An earlier `stop` keeps its time, because the insert does not replace an existing row.
+        // If the row exists already, the insert changes nothing. So the row keeps the time of the first
+        // `stop`.
         self.table.insert(&entity).await?;
         Ok(())
     }
 
-    /// Records that the person wants all alerts again.
+    /// Records that the person accepts the alerts of programs again.
     pub async fn start(&self, key: &ConversationKey) -> Result<(), StateError> {
         self.table.delete(&key_of(key, &Row::Stop), None).await?;
         Ok(())

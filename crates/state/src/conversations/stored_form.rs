@@ -3,21 +3,22 @@
 use bot_framework::{ChannelAccount, ConversationReference};
 use zones::Zone;
 
-/// The kind of an activity. The kind decides which parts of the conversation's record the activity is allowed
-/// to change.
+/// The kind of an activity. The kind decides which parts of the conversation's record the activity changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// A person sent a message.
     Message,
-    /// The bot was installed or added.
+    /// The bot was installed for a person, or added to a conversation.
     Installed,
-    /// Any other activity. Anyone can have caused such an activity, so it does not show that the person is
-    /// present.
+    /// Any other activity. Perhaps another person has caused the activity. So the activity does not show that
+    /// the conversation's own person is present. The poller also passes this kind when it stores a chat that
+    /// it has created.
     Update,
 }
 
-/// Returns the stored form of a reference. The stored form has no activity id, only the person that
-/// [`stored_user`] returns, and only the locale that [`stored_locale`] returns.
+/// Returns the stored form of a conversation reference (a conversation's address). The stored form has no
+/// activity id. Its person is the result of [`stored_user`], and its locale is the result of
+/// [`stored_locale`].
 pub(super) fn stored_form(reference: &ConversationReference) -> ConversationReference {
     let mut stored = reference.clone();
     stored.activity_id = None;
@@ -30,34 +31,37 @@ pub(super) fn stored_form(reference: &ConversationReference) -> ConversationRefe
     stored
 }
 
-/// The person in the stored form; `None` if the user of the reference is the bot itself. A group also has no
-/// person, because the user is only the member who wrote last.
+/// The person in the stored form; `None` if the user of the reference is the bot itself. The stored form of a
+/// group has no person, because the user of the reference is the member who wrote last.
 pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelAccount> {
     let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
     reference.user.as_ref().filter(|user| !reference.conversation.is_group() && !is_bot(&user.id))
 }
 
-/// The locale in the stored form. A group has no locale, because each member has their own.
+/// The locale in the stored form. A group has no locale, because its members can have different locales.
 pub(super) fn stored_locale(reference: &ConversationReference) -> Option<&str> {
     reference.locale.as_deref().filter(|_| !reference.conversation.is_group())
 }
 
-/// The time zone in the stored form. A group has no zone, because each member has their own.
+/// The time zone in the stored form. A group has no zone, because its members can be in different zones.
 pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>) -> Option<Zone> {
     zone.filter(|_| !reference.conversation.is_group())
 }
 
-/// The known zone, updated by the zone of an activity. Only a message changes the zone, because only a
-/// message shows in which zone the person is. An offset (e.g. `+01:00`) does not replace the name of a zone,
-/// because an offset does not show when summer time begins and ends. A person can use one client that sends
-/// the name and another client that sends the offset.
+/// The zone to store after an activity: the stored zone `known`, or the activity's zone `heard`. Only a
+/// message changes the zone, because only a message shows in which zone the person is.
+///
+/// An offset (e.g. `+01:00`) does not replace the name of a zone (e.g. `Europe/Berlin`), because an offset
+/// does not show when summer time begins and ends. If one client of the person sends the name, and another
+/// client sends the offset, the name stays.
 pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
     let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
     heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)
 }
 
-/// The known address, updated by the address of an activity. `Fingerprint::covers` must follow the same
-/// rules.
+/// The address to store after an activity: the stored address `known`, updated by the activity's address
+/// `heard`. The method `Fingerprint::covers` predicts whether an activity changes the stored address. So
+/// `covers` must follow the same rules as this function.
 pub(super) fn merged(
     known: &ConversationReference,
     heard: &ConversationReference,

@@ -1,16 +1,16 @@
-//! The subscribers of a tag. Each tenant has its own subscribers, so that no tenant receives the alerts of
-//! another tenant.
+//! The *subscribers* of a tag: the conversations that get each alert to this tag. Each tenant has its own
+//! subscribers, so that no tenant receives the alerts of another tenant.
 
 use super::index::Index;
 use super::key::Tag;
 use super::record::Conversation;
 
-/// The subscribers of a tag in some tenants.
+/// The subscribers of a tag in the given tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribers {
     /// The tag.
     pub tag: Tag,
-    /// The tenants; `None` stands for the conversations that are in no tenant.
+    /// The tenants. An element `None` stands for the conversations that are in no tenant.
     pub tenants: Vec<Option<String>>,
 }
 

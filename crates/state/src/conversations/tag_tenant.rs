@@ -1,10 +1,14 @@
-//! The tenant to which the tags of a conversation belong.
+//! The tenant of a conversation's tags. Two tenants can have the same tag, with separate subscribers.
 
 use bot_framework::ConversationReference;
 
 /// The tenant to which a conversation's tags belong; `None` if the conversation is in no tenant. A tenant
-/// counts only if the channel vouches for the tenant, and if a token has proved that the activity came from
-/// the channel. In anonymous mode there are no tokens, so no conversation is in a tenant.
+/// counts under two conditions:
+///
+/// - The channel itself sets the tenant ([`ConversationReference::vouched_tenant`]).
+/// - A token of the channel has proved the Connector's URL in the address.
+///
+/// In anonymous mode (without authentication) there are no tokens, so no conversation is in a tenant.
 pub fn tenant_of(address: &ConversationReference) -> Option<&str> {
     address.vouched_tenant().filter(|_| address.service_url_verified)
 }

@@ -1,4 +1,5 @@
-//! The subscriptions of conversations to tags.
+//! The subscriptions of conversations to tags. An alert to a tag goes to each conversation that subscribes to
+//! the tag.
 
 use bot_framework::ConversationReference;
 use platform::Host;
@@ -11,11 +12,11 @@ use super::record::{Stored, key_of};
 use super::tag_tenant::tenant_of;
 use crate::StateError;
 
-/// A conversation has at most this many tags. If two requests add a tag at the same moment, the conversation
-/// can get one tag more.
+/// The most tags of a conversation. If two requests add a tag at the same moment, the conversation can get
+/// one tag more than this.
 pub const MAX_TAGS: usize = 32;
 
-/// The result of a subscription.
+/// The result of [`Conversations::tag`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagged {
     /// The conversation subscribes to the tag.
@@ -25,8 +26,8 @@ pub enum Tagged {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Subscribes a conversation to a tag. The conversation must be stored, because its tenant determines the
-    /// index row.
+    /// Subscribes a conversation to a tag. The conversation must have a record, because the key of the index
+    /// row contains the tenant in the record. (The index of a tag lists the tag's subscribers.)
     pub async fn tag(&self, key: &ConversationKey, tag: &Tag) -> Result<Tagged, StateError> {
         let rows = self.rows_of(key).await?;
         let address = match rows.stored {
@@ -37,20 +38,21 @@ impl<H: Host> Conversations<'_, H> {
         if rows.tags.len() >= MAX_TAGS && !rows.tags.contains(tag) {
             return Ok(Tagged::TooMany);
         }
-        // The conversation's own row is written first. If only the index row existed, another call that reads
-        // the index would delete the index row as stale.
+        // The conversation's own row is written first. Without this row, the index row would be stale, and
+        // another call that reads the index would delete the index row.
         self.put_tag(key_of(key, &Row::Tag(tag.clone()))).await?;
         self.put_tag(Index::of_tag_at(&address, tag).row(key)).await?;
         Ok(Tagged::Yes)
     }
 
-    /// Ends the subscription of a conversation to a tag. Returns false if the conversation has no record.
+    /// Ends the subscription of a conversation to a tag. Returns whether the conversation has a record. The
+    /// subscription ends even without a record.
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
         // Deleting the conversation's own row ends the subscription. The key of the index row contains the
-        // tenant. If the record cannot be read, the tenant is unknown, so the index row is kept and becomes
-        // stale. A later call that reads the index deletes the stale row, as soon as the record is missing or
-        // can be read again.
+        // tenant. If the record cannot be read, the tenant is unknown, so the index row stays and becomes
+        // stale. When the record is missing or can be read again, the next call that reads the index deletes
+        // the stale row.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
         if let Stored::Record(record) = &rows.stored {
             self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;
@@ -58,9 +60,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.has_record)
     }
 
-    /// Returns the tags whose index rows have to move. If the address changes to another tenant, these are
-    /// all tags of the conversation, because each tenant has its own index of a tag. Otherwise returns an
-    /// empty list.
+    /// Returns the tags whose index rows have to move to another tenant. If the addresses `before` and
+    /// `after` have different tenants, returns all tags of the conversation, because each tenant has its own
+    /// index of a tag. Otherwise returns an empty list.
     pub(super) async fn moving_tags(
         &self,
         key: &ConversationKey,

@@ -1,5 +1,5 @@
-//! The fake table service of the tests, and the standard conversation of the tests. The standard conversation
-//! is a personal conversation in a tenant, and its person has an object id in Entra.
+//! A fake table service for tests, and the *standard conversation* of the tests. The standard conversation is
+//! a personal conversation in a tenant. The person in this conversation has an object id in Entra.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
@@ -27,13 +27,15 @@ thread_local! {
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// Actions to perform before a storage call, each with the number of the storage call.
+    /// The actions of the test that are still to be performed. Each action is performed right before the
+    /// storage call with its number. The first storage call of a [`Stage`] has the number 1.
     static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 
 const TABLE: &str = "proactivebotconversations";
 
-/// A fake host, and a fake table service in memory. A test has one stage at a time.
+/// A fake host, and a fake table service in memory. A test has one stage at a time, because a new stage
+/// replaces the table service.
 pub(super) struct Stage {
     pub(super) host: FakeHost,
     pub(super) account: Account,
@@ -118,7 +120,8 @@ impl Stage {
         record.to_entity(&ConversationKey::of(reference)).unwrap()
     }
 
-    /// Records an activity. Passes no fingerprint, so the client always reads the record.
+    /// Records an activity. Passes no fingerprint (hashes of the stored record), so [`Conversations`] always
+    /// reads the record from the table.
     pub(super) fn record_activity(&self, reference: &ConversationReference, sign: Sign) -> Recorded {
         run(self.conversations().record_activity(reference, sign, None)).unwrap()
     }
@@ -128,7 +131,7 @@ impl Stage {
         run(self.conversations().get(&key())).unwrap().expect("a conversation")
     }
 
-    /// Stores the conversation with this number, user and tenant.
+    /// Stores the conversation with this number, user and tenant. Returns the key of the conversation.
     pub(super) fn add(&self, number: usize, user: &str, tenant: &str) -> ConversationKey {
         let reference = numbered(number, user, tenant);
         self.record_activity(&reference, Sign::Message);
@@ -171,7 +174,7 @@ fn reference(json: &Value) -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
 }
 
-/// A reference to the standard conversation, with a change.
+/// A reference to the standard conversation, after `change` has changed the JSON of the reference.
 pub(super) fn with(change: impl FnOnce(&mut Value)) -> ConversationReference {
     let mut json = json!({
         "id": "7", "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "locale": "de",

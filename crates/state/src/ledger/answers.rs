@@ -1,7 +1,8 @@
-//! The answers of people to an alert: one row for each answer, in the partition of the alert's record.
+//! The answers of people to the question of an alert. The ledger (a table) has one row for each answer, in
+//! the partition of the alert's record.
 //!
-//! If an alert takes only one answer, all its answers have the same row key. If two people answer at once,
-//! only one of the two inserts succeeds, and only this answer counts.
+//! If an alert takes one answer, the row key is the same for every answer. So if two people answer at once,
+//! only one of the two inserts succeeds. The other answer does not count.
 
 use std::collections::BTreeMap;
 
@@ -25,13 +26,13 @@ const AT_ONCE: usize = 8;
 /// A person's answer, as its row stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
-    /// The id of the *press*. A press is the button press or the text message with which the person answered.
-    /// The id is a hash of the alert, the person and the answer.
+    /// The id of the *press*: the button press or the text message with which the person answered. The id is
+    /// a hash of the alert, the row, the person and the answer.
     pub press: String,
     /// The answer, encrypted.
     pub answer: String,
-    /// Whether the poller has sent the answer to the sender's program, and has changed the card with the
-    /// question so that it shows the answer.
+    /// Whether the poller has processed the answer. If so, the poller has sent the answer to the sender's
+    /// program. The card with the question shows the answer, or all tries to change the card have failed.
     pub is_done: bool,
 }
 
@@ -44,15 +45,15 @@ impl StoredAnswer {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// The partition key and the row key of one answer. `row` is the last part of the row key. The row key
-    /// begins with `reply`, as in earlier versions, so that new versions find old rows.
+    /// begins with `reply`. Earlier versions used the same word, so this version finds their rows.
     fn answer_key(&self, alert: &AlertId, row: &str) -> Result<Key, TableError> {
         let key = self.key_of(alert)?;
         Ok(Key::new(key.partition(), format!("reply.{alert}.{row}")))
     }
 
     /// Inserts an answer, and returns `None`. If the row exists already, writes nothing, and returns the
-    /// answer in the row. `until` is the time until which people can answer. The row is kept for [`KEPT`]
-    /// after this time.
+    /// answer in the row. `row` is the last part of the row key. At the time `until`, the question ends. The
+    /// row is kept for [`KEPT`] after `until`, or after now if the question has already ended.
     pub async fn insert_answer(
         &self,
         alert: &AlertId,
@@ -72,8 +73,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Deletes an answer, unless the poller has processed it already. If the row has the answer of another
-    /// press than `press`, deletes nothing.
+    /// Deletes the answer with the press id `press`. If the row holds the answer of another press, or if the
+    /// poller has already processed the answer, deletes nothing.
     pub async fn delete_answer(&self, alert: &AlertId, row: &str, press: &str) -> Result<(), TableError> {
         let key = self.answer_key(alert, row)?;
         let Some(found) = self.table.get(&key).await? else { return Ok(()) };
@@ -90,15 +91,16 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(found.map(|found| StoredAnswer::read(&found.entity)))
     }
 
-    /// Records that the poller has processed an answer. The poller gets each answer in a queue message. If
-    /// the queue holds a second message with this answer, the poller then ignores the second message.
+    /// Records that the poller has processed an answer. Each answer comes to the poller in a queue message.
+    /// If the queue holds a second message with this answer, the poller ignores the second message.
     pub async fn finish_answer(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.answer_key(alert, row)?);
         let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Records an answer in the alert's record. Returns false if the alert has no record.
+    /// Writes an encrypted answer, and the time of the answer, into the alert's record. Returns false if the
+    /// alert has no record.
     pub async fn record_answer(
         &self,
         alert: &AlertId,
@@ -110,14 +112,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(matches!(self.table.merge(&entity, None).await?, Conditional::Done(_)))
     }
 
-    /// Replaces the question of an alert, after the sender has changed the alert's content.
+    /// Replaces the encrypted question in an alert's record, after the sender has changed the alert's
+    /// content.
     pub async fn change_question(&self, alert: &AlertId, question: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.key_of(alert)?.to_key()).with("question", question);
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Reads whether a person has answered one of these alerts. This takes one query for each API call that
-    /// made some of the alerts.
+    /// Reads whether a person has answered at least one of these alerts. Makes one query for each
+    /// [`CallId`](super::CallId) in the ids of the alerts.
     pub async fn is_one_answered(&self, alerts: &[AlertId]) -> Result<bool, TableError> {
         let records = self.of_calls(alerts, vec![ANSWERED_AT, "status"]).await?;
         Ok(records.iter().any(|record| {
@@ -125,10 +128,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// Finds the API calls that made these alerts, and reads the records of all alerts of these API calls. If
-    /// another alert has replaced one of them, also reads the record of the other alert. The query leaves out
-    /// the properties that do not affect the state of an alert, such as `question`. This method makes one
-    /// query for each API call, and one read for each replaced alert.
+    /// Reads the records of all alerts that have the same [`CallId`](super::CallId) as one of these alerts.
+    /// If a record says that a newer alert has replaced its alert, also reads the record of the newer alert.
+    ///
+    /// This method makes one query for each call id, and one read for each replaced alert. The query leaves
+    /// out the properties that do not affect the state of an alert, such as `question`.
     pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
         let select = vec![
             "status",

@@ -1,9 +1,12 @@
-//! Claims on alerts that reach the bot in *triggers*. A trigger is an activity that contains an envelope. A
-//! program sends the trigger to the bot. The bot claims the alert before it sends the alert. If the claim
-//! does not succeed, the bot does not send the alert.
+//! Claims on alerts that reach the bot in *triggers*. A trigger is an activity that contains an envelope (one
+//! alert as JSON). A program sends the trigger to the bot. The bot itself sends the alert to the Connector,
+//! without the queue. Before this, the bot claims the alert in the ledger. If the claim does not succeed, the
+//! bot does not send the alert.
 //!
-//! If the bot claimed an alert after the send, two copies that arrive at the same moment would both be sent.
-//! A second copy would also be sent if the bot was killed between the send and the claim of the first copy.
+//! The bot makes the claim before the send, for two reasons:
+//!
+//! - If two copies of a trigger arrive at the same moment, only one claim succeeds.
+//! - If the bot is killed after the send, the claim remains. So the bot does not send a later copy.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -12,13 +15,13 @@ use storage_table::{Conditional, Entity, Inserted, TableError};
 use super::record::{Record, Status, ends_at};
 use super::{Ledger, RecordKey, contended};
 
-/// The result of claiming an alert.
+/// The result of [`Ledger::claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// The caller is allowed to send the alert. After the attempt, the caller has to record the result or
     /// release the claim.
     Yes,
-    /// The alert was claimed before, at this time, and no result was recorded yet.
+    /// The alert has an earlier claim, from this time. No result of this claim is recorded yet.
     Before(DateTime<Utc>),
     /// The alert already has this final status. If the sender has cancelled the alert, the status is
     /// [`Status::Cancelled`].
@@ -26,13 +29,13 @@ pub enum Claim {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Claims an alert. If the alert has no record, inserts one. An alert in the poison queue can be claimed,
-    /// because it was not delivered.
+    /// Claims an alert. If the alert has no record, inserts a record. An alert in the poison queue can be
+    /// claimed, because no delivery of the alert is recorded.
     pub async fn claim(&self, key: &RecordKey) -> Result<Claim, TableError> {
         let now = self.host.now();
         let mut claim = Entity::new(key.to_key());
         claim.int64("takenAt", now.timestamp_millis());
-        // If another writer changes the record between the read and the write, the record is read again.
+        // An attempt fails if another writer changes the record between the read and the write.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else {
                 let new = claim.clone().with("version", super::record::VERSION);
@@ -63,8 +66,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// the claim in two cases:
     ///
     /// - The Connector certainly did not deliver the alert.
-    /// - A gateway failed (status 408, 502 or 504), and `onUncertain` in the envelope is not `drop`. Then the
-    ///   person perhaps gets the alert twice.
+    /// - A gateway failed (status 408, 502 or 504), and `onUncertain` in the envelope is `retry`. Perhaps the
+    ///   Connector has delivered the alert. Then the person gets the alert twice.
     pub async fn release_claim(&self, key: &RecordKey) -> Result<(), TableError> {
         let mut released = Entity::new(key.to_key());
         released.int64("takenAt", 0);

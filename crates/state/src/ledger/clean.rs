@@ -1,4 +1,4 @@
-//! Deletes expired records.
+//! Deletes expired records from the ledger. One call of [`Ledger::clean`] is a *cleaning*.
 //!
 //! The ledger stores the records by *period* (eight days). One query finds the expired records of all earlier
 //! periods. These periods also hold records that have not expired, e.g. of alerts that are due in a year. To
@@ -13,21 +13,21 @@ use storage_table::{Batch, Continuation, Entity, Filter, Key, Operation, Query, 
 use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 
 /// The key of the row that stores where the last cleaning stopped. The search for expired records does not
-/// find this row, because its partition sorts after the partitions of all periods.
+/// find this row: `clean` sorts after the partition keys of all periods, which begin with a digit.
 const PLACE: (&str, &str) = ("clean", "place");
 
-/// A search for expired records. If the search has many pages, it takes several cleanings. The query contains
-/// the moment at which the search began. All cleanings of a search must use the same moment, because a
-/// continuation is valid only for its own query.
+/// A search for expired records. A search with many pages takes several cleanings. The query finds the
+/// records that had expired when the search began, and contains this moment (`begun_at`). All cleanings of a
+/// search must use the same moment, because a continuation is valid only for the query that returned it.
 struct Search {
     begun_at: DateTime<Utc>,
     from: Option<Continuation>,
 }
 
 impl Search {
-    /// Reads where the last cleaning stopped; `None` if its search had no more pages, or if the stored time
-    /// is in the future. A time in the future comes from a wrong clock, and would select records that have
-    /// not expired.
+    /// Reads the search that the last cleaning did not finish. Returns `None` if the search had no more
+    /// pages, or if the stored time is in the future. A time in the future comes from a wrong clock, and
+    /// would select records that have not expired.
     fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
         let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
         let from = Continuation::from_text(place.str("next")?).ok()?;
@@ -42,11 +42,12 @@ impl Search {
     }
 
     fn query(&self) -> Query {
-        // A sender can use an idempotency key again when its term (24 hours) has ended. So in one period, a
-        // key can identify several calls, one after the other (`turn` in `CallId::of_key`). To find the last
-        // call, the bot reads the records of turn 0, turn 1 and so on, until a record is missing. If a
-        // cleaning deleted the record of turn 0 too early, the bot would not find turn 1. So a cleaning
-        // leaves a period alone until the terms of all keys in the period have ended.
+        // An idempotency key identifies a call for 24 hours, the term of the key. After the term, the sender
+        // can use the key for another call. So in one period, the same key can identify several calls, one
+        // after the other: turn 0, turn 1 and so on (`turn` in `CallId::of_key`). To find the last call, the
+        // bot reads the records of the turns in order, until a record is missing. If a cleaning deleted the
+        // record of turn 0 too early, the bot would not find turn 1. So no cleaning deletes records of a
+        // period before the terms of all keys in the period have ended.
         let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
         let filter = Filter::partitions("", &last.prefix())
             .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));
@@ -55,12 +56,13 @@ impl Search {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Deletes expired records of earlier periods, and continues where the last cleaning stopped. Then calls
-    /// [`Ledger::clean_keys`], which deletes expired records of alert keys. Each of the two steps reads at
-    /// most `pages` pages. Returns the number of deleted records.
+    /// Deletes expired records in two steps. Each step reads at most `pages` pages. Returns the number of
+    /// deleted records.
     ///
-    /// A sender can give several alerts the same alert key (`key`). The record of the alert key describes the
-    /// chat message that the conversation shows for these alerts.
+    /// 1. The first step deletes records of earlier periods. It continues where the last cleaning stopped.
+    /// 2. The second step, [`Ledger::clean_keys`], deletes records of *alert keys*. A sender can give several
+    ///    alerts the same alert key (`key`). The record of the alert key describes the chat message that the
+    ///    conversation shows for these alerts.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
         let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;
@@ -78,8 +80,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(deleted? + self.clean_keys(pages).await?)
     }
 
-    /// Reads pages of a search, and deletes the records on them. After each page, `search` points to the next
-    /// page.
+    /// Reads at most `pages` pages of a search, and deletes the records on these pages. After each page, sets
+    /// `search.from` to the next page.
     async fn clean_from(&self, search: &mut Search, pages: u32) -> Result<usize, TableError> {
         let query = search.query();
         let mut deleted = 0;
@@ -89,8 +91,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
                 for chunk in partition.chunks(MAX_OPERATIONS) {
                     let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
-                    // The service refuses the batch if another run has deleted one of its records. A later
-                    // search deletes the rest.
+                    // If another run has deleted one of the records, the service refuses the whole batch. A
+                    // later search deletes the other records of the batch.
                     if self.table.batch(&operations).await? == Batch::Done {
                         deleted += chunk.len();
                     }

@@ -1,5 +1,4 @@
-//! Changes of chat messages that were sent. The record of an alert stores the last change of the alert's chat
-//! message.
+//! Changes of sent chat messages. The record of an alert stores the last change of the alert's chat message.
 
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Entity, TableError};
@@ -7,19 +6,19 @@ use storage_table::{Conditional, Entity, TableError};
 use super::record::{Record, shortened};
 use super::{Ledger, RecordKey, contended};
 
-/// A change of a chat message that was sent.
+/// A change of a sent chat message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// When the bot accepted the change, in milliseconds since 1970.
     pub at: i64,
-    /// The id of the change. The bot puts each change on the queue as a separate alert, and this is the id of
-    /// that alert.
+    /// The id of the change. The bot puts each change on the queue as a new alert, and the new alert has
+    /// this id.
     pub by: String,
-    /// The id of the chat message that shows the new content, if the id is known. If the poller could not
-    /// change the old chat message, this is a new chat message.
+    /// The id of the chat message that shows the new content; `None` if the id is unknown. If the poller
+    /// could not change the old chat message, a new chat message shows the new content.
     pub activity_id: Option<String>,
-    /// The address (JSON) of the thread that contains the chat message; `None` if the alert started no thread
-    /// in a channel.
+    /// If the alert has started a thread in a channel: the address (JSON) of the thread, which contains the
+    /// chat message.
     pub thread: Option<String>,
 }
 
@@ -38,10 +37,10 @@ impl Edit {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records a change of an alert's chat message. If the record has a later change already, the record
-    /// stays as it is.
+    /// Records a change of an alert's chat message. If the alert has no record, or if the record already has
+    /// a later change, writes nothing.
     pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
-        // If another writer changes the record between the read and the write, the record is read again.
+        // An attempt fails if another writer changes the record between the read and the write.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(()) };
             let record = Record::read(&found.entity);

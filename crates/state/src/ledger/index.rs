@@ -1,10 +1,11 @@
-//! The index of the ledger by time. One row stands for one message of a person, or for the alerts of one API
-//! call. The bot accepts a call with more than 100 alerts in *pages* of at most 100 alerts, and each page has
-//! its own row. The row is in the partition of the alerts' records, so one transaction can insert the records
-//! and the row.
+//! The index of the ledger by time. The list of alerts (`list.rs`) reads this index. One row stands for one
+//! message of a person (the message also has an alert id), or for the alerts of one API call. The bot accepts
+//! a call with more than 100 alerts in *pages* of at most 100 alerts, and each page has its own row. The row
+//! is in the partition of the alerts' records, so one transaction can insert the records and the row.
 //!
-//! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
-//! partition. The name is the id of the alert, or the part of the ids that all alerts of the page share.
+//! The row key is `at.<time>.<name>`. The time is a number that counts down, so that the newest row is the
+//! first row of its partition. If the row stands for one alert, the name is the alert's id. If the row stands
+//! for several alerts, the name is the part that their ids share.
 
 use chrono::{DateTime, Utc};
 use storage_table::{Entity, Key};
@@ -26,14 +27,14 @@ const LAST_MILLISECOND: i64 = 9_999_999_999_999;
 /// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
 pub(super) const TAGS: &str = "tags";
 
-/// The value of [`TAGS`] if the tags of the alerts are unknown. Such a row matches every tag. No tag contains
-/// this character.
+/// The value of [`TAGS`] if the tags of the alerts are unknown. A row with this value matches every tag. No
+/// tag contains the character `*`.
 const ANY_TAG: &str = "*";
 
-/// The most alerts that the bot accepts together.
+/// The most alerts of a page.
 const MAX_ALERTS: u32 = 100;
 
-/// The property with the name of the sender's API key, from the variable `alertkeys`.
+/// The property with the name of the sender's API key. The variable `alertkeys` gives each API key its name.
 pub(super) const SENDER: &str = "key";
 
 /// The property with the number of alerts. A row without this property stands for one alert, and the alert's
@@ -50,9 +51,11 @@ impl Countdown {
     }
 
     /// The countdown of a moment. If the moment is outside the period, returns the countdown of the nearest
-    /// moment in the period. A row must have a time in the period of its partition, because the list reads
-    /// period after period. But the period of a person's message comes from the time at which the channel
-    /// sent the message. The bot can accept the message in another period.
+    /// moment in the period.
+    ///
+    /// The list reads one period after the other, so each row must have a time in the period of its
+    /// partition. The partition of a person's message has the period in which the channel sent the message.
+    /// If the bot accepts the message in the next period, the row gets the last time of the earlier period.
     fn within(period: Period, moment: DateTime<Utc>) -> Self {
         Self::of(moment.clamp(period.begin(), period.last()))
     }
@@ -72,8 +75,9 @@ impl Countdown {
     }
 }
 
-/// Makes the row for alerts that are accepted together; `None` if there is no alert. `key` is the key of the
-/// first alert's record.
+/// Makes the row for alerts that the bot accepts together. `key` is the key of the first alert's record.
+/// Returns `None` for a page without alerts. (For such a page, `alerts` has one element. The record of
+/// this element only describes the page.)
 pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) -> Option<Entity> {
     let first = alerts.first().filter(|first| first.call.as_ref().is_none_or(|call| call.alerts > 0))?;
     let (name, count) = match alerts.len() {
@@ -97,17 +101,18 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
     if let Some(sender) = &first.key {
         row = row.with(SENDER, sender.as_str());
     }
-    // The row must not be deleted before the records. Each change of a record postpones the record's
-    // `endsAt`. The last change comes at most `SETTLED_WITHIN` after the alert is due. So the row's `endsAt`
-    // is `SETTLED_WITHIN` after the first `endsAt` of the records.
+    // The row must be kept as long as the records. Each change of a record postpones the record's `endsAt`.
+    // The last change comes at most `SETTLED_WITHIN` after the alert is due. So the row's `endsAt` is
+    // `SETTLED_WITHIN` after the latest `endsAt` of the new records.
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
 }
 
-/// Makes the row for an alert that an operator replays (sends again from the poison queue), and whose record
-/// was deleted. The replay creates the record again. Replayed alerts of one call share a row. A person's
-/// message, or an alert of an unknown sender, gets a separate row.
+/// Makes the row for a *replayed* alert without a record. An operator replays an alert, i.e. sends the alert
+/// again from the poison queue. If the alert's record was deleted, the replay creates the record again, with
+/// this row. Replayed alerts of one call share a row. A person's message gets a separate row. An alert of an
+/// unknown sender also gets a separate row.
 pub(super) fn row_for_remade(
     id: &AlertId,
     key: &RecordKey,
@@ -148,7 +153,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Reads a row; `None` if another program wrote it.
+    /// Reads a row; `None` if the row has another form, because another program wrote the row.
     pub(super) fn read(entity: &Entity) -> Option<Self> {
         let (at, name) = entity.key.row.strip_prefix(FIRST)?.split_once('.')?;
         let alerts = entity.int(ALERTS).map(u8::try_from).transpose().ok()?;
@@ -185,20 +190,20 @@ impl Row {
         u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
     }
 
-    /// Whether the row was inserted together with this record, so that both have the same time. If not,
-    /// another row stands for the record. There are two such cases:
+    /// Whether the row was inserted together with this record. If so, the row and the record have the same
+    /// time. If not, another row stands for the record. This happens in two cases:
     ///
     /// - Two calls had the same idempotency key. The first call inserted the records and a row. The second
     ///   call inserted another row, because the bot inserts the row of a full page (100 alerts) before it
     ///   finds out that the records exist. The row of the first call stands for the records.
-    /// - A replay has created the record again, and has inserted a new row for it.
+    /// - A replay has created the record again, and has inserted a new row for the record.
     pub(super) fn is_of(&self, record: &Record) -> bool {
         let period = Period::of_partition(&self.partition);
         let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));
         accepted_at == Some(self.at)
     }
 
-    /// The value by which the list sorts the rows of all partitions.
+    /// The value by which the list of alerts sorts the rows of all partitions.
     pub(super) fn place(&self) -> (Countdown, &str) {
         (self.at, &self.name)
     }

@@ -9,17 +9,17 @@ use storage_table::{Key, escape};
 
 use crate::ConversationKey;
 
-/// The length of a period. Each period has its own partitions, so a cleaning finds the expired records of old
-/// periods without reading the records of the current period.
+/// The length of a period. Each period has its own partitions. So the poller can delete the expired records
+/// of old periods, and does not have to read the records of the current period.
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 
-/// An id is valid only if its period is at most this many periods away from the current period. 64 periods
-/// are 512 days, and alerts are due at most a year ahead.
+/// The ledger finds a record by an id only if the period in the id is at most this many periods away from the
+/// current period. 64 periods are 512 days. This is enough, because alerts are due at most a year ahead.
 const MAX_PERIODS_AWAY: u32 = 64;
 
-/// The number of partitions of a period. A batch writes into one partition, so fewer partitions mean fewer
-/// storage calls. More partitions mean more writes a second: the service writes up to 2 000 records a second
-/// into each partition.
+/// The number of partitions of a period. A batch (one storage call that writes several records) writes into
+/// one partition, so fewer partitions mean fewer storage calls. More partitions mean more writes a second:
+/// the service writes up to 2 000 records a second into each partition.
 const SHARDS: u8 = 4;
 
 /// A period of eight days. Periods are numbered from 1970 on.
@@ -64,30 +64,34 @@ impl Period {
         (0..SHARDS).map(move |shard| format!("{}.{shard}", self.prefix()))
     }
 
-    /// The prefix of the period's partition keys. It sorts before the partition keys of later periods.
+    /// The prefix of the period's partition keys. The prefix sorts before the partition keys of later
+    /// periods.
     pub(super) fn prefix(self) -> String {
         format!("{:05}", self.0)
     }
 }
 
-/// The id of an alert that the bot accepted: 32 hexadecimal digits. The id contains the period in which the
-/// alert was accepted, so that the id is enough to find the record.
+/// The id of an alert that the bot accepted: 32 hexadecimal digits. The id contains a period: the period in
+/// which the bot accepted the alert, or in which the person sent the message. So the ledger can find the
+/// record by the id alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
 
 /// The number of digits of a [`CallId`]. The ids of all alerts of one call begin with these digits.
 pub(super) const CALL_DIGITS: usize = 30;
 
-/// The id of an API call: the digits with which the ids of all alerts of the call begin. If a call has more
+/// The id of an API call. The id of each alert of the call begins with the id of the call. If a call has more
 /// than 100 alerts, each page of the call (at most 100 alerts) has its own call id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallId(String);
 
 impl AlertId {
-    /// Makes the id for a person's message. If the channel sends the activity again, the id is the same.
-    /// `sent_at` is the time in the activity, or the bot's own time if the activity has no usable time. The
-    /// fifth digit is the first digit of the conversation's key, so that the records of a conversation's
-    /// messages are in one partition.
+    /// Makes the id for a person's message, which the bot gets in an activity. If the channel sends the
+    /// activity again, the id is the same. `sent_at` is the time in the activity. If this time is missing or
+    /// wrong, `sent_at` is the bot's own time.
+    ///
+    /// The fifth digit of the id is the first digit of the conversation's key. So in each period, the records
+    /// of a conversation's messages are in one partition.
     pub fn of_activity(sent_at: DateTime<Utc>, conversation: &ConversationKey, activity_id: &str) -> Self {
         let name = name_of(&[conversation.as_str(), activity_id]);
         Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
@@ -98,7 +102,7 @@ impl AlertId {
         Self(format!("{:04x}{digits}", period.0 & 0xFFFF))
     }
 
-    /// Parses an id from a caller; `None` if it does not have the form of an alert's id.
+    /// Parses the text of an id; `None` if the text does not have the form of an alert's id.
     pub fn parse(text: &str) -> Option<Self> {
         let is_id = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         is_id.then(|| Self(text.to_owned()))
@@ -120,8 +124,7 @@ impl AlertId {
         &self.0[..CALL_DIGITS]
     }
 
-    /// The period in which the alert was accepted; `None` if that period is too far away from the current
-    /// period.
+    /// The period in the id; `None` if this period is too far away from the current period.
     pub(super) fn period(&self, now: DateTime<Utc>) -> Option<Period> {
         let period = Period(u32::from_str_radix(self.0.get(..4)?, 16).ok()?);
         (period.0.abs_diff(Period::of(now).0) <= MAX_PERIODS_AWAY).then_some(period)
@@ -140,10 +143,12 @@ impl CallId {
         Self::new(period, &u128::from_le_bytes(bytes).to_string())
     }
 
-    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. An idempotency key
-    /// identifies its call for 24 hours. After that, the sender can use the key for another call. `turn`
-    /// counts these calls in one period, from 0. `owner` names the sender of the call, if the bot
-    /// distinguishes senders.
+    /// Makes the id of a call with an idempotency key. Equal arguments give an equal id. `owner` is the name
+    /// of the sender's API key; `None` if the API key has no name.
+    ///
+    /// An idempotency key identifies its call for 24 hours. After that, the sender can use the key for
+    /// another call. So one period can have several calls with the same key. `turn` is 0 for the
+    /// first of these calls, 1 for the second, and so on.
     pub fn of_key(period: Period, owner: Option<&str>, idempotency_key: &str, turn: u32) -> Self {
         let turn = turn.to_string();
         let what = match owner {
@@ -157,9 +162,10 @@ impl CallId {
         Self(format!("{:04x}{}", period.0 & 0xFFFF, &name_of(&["alerts of a call", what])[..26]))
     }
 
-    /// Makes the call id for the alerts of one step of this call's *escalation*: the alerts that the poller
-    /// sends later if no person has answered. The records of these alerts are in the same partition as the
-    /// records of this call.
+    /// Makes the call id for the alerts of one step of this call's *escalation*. An escalation is a list of
+    /// steps in an API call. The poller sends the alerts of each step later, but only if no person has
+    /// answered until then. The records of these alerts are in the same partition as the records of this
+    /// call.
     #[must_use]
     pub fn step(&self, step: usize) -> Self {
         let name = name_of(&["step of an escalation", &self.0, &step.to_string()]);
@@ -179,8 +185,9 @@ pub(super) fn partition(period: Period, digit: char) -> String {
     format!("{}.{shard}", period.prefix())
 }
 
-/// The partition key and the row key of an alert's record. The JSON has short member names, because a run
-/// stores many of these keys in the record of the run lock: one for each message that the run has in hand.
+/// The partition key and the row key of an alert's record. The JSON has short member names, because a run (an
+/// execution of the poller) stores many of these keys in one record: a key for each queue message that the
+/// run has in hand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
     #[serde(rename = "p")]
@@ -197,11 +204,16 @@ impl RecordKey {
         Some(Self { partition: partition(id.period(now)?, digit), row: id.0.clone() })
     }
 
-    /// The key of the record for a queue message. `id` is the alert's id in the message. If a program other
-    /// than the bot made the id, the period comes from the time at which the message was put on the queue. A
-    /// message without a valid seal gets a separate record, because its producer may have copied the id of
-    /// another alert. `sealed` is true if the seal is valid. If the bot has no seal key, `sealed` is always
-    /// true.
+    /// The key of the record for a queue message. The arguments are:
+    ///
+    /// - `id` is the alert's id in the message.
+    /// - `sealed` is true if the seal of the message (the bot's HMAC) is valid, or if the bot has no seal
+    ///   key.
+    /// - `put_at` is the time at which the message was put on the queue.
+    ///
+    /// For a sealed message with an id of the bot, the result is the key of [`Self::of`]. Any other message
+    /// has a separate record, in the period of `put_at`. A message without a valid seal has a separate record
+    /// for this reason: perhaps another program has copied the id of an alert of the bot.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {
@@ -214,7 +226,7 @@ impl RecordKey {
         })
     }
 
-    /// The id of the alert; `None` if the bot did not accept the alert.
+    /// The id of the alert; `None` if the row key is not an alert's id (see [`Self::of_message`]).
     pub(super) fn alert_id(&self) -> Option<AlertId> {
         AlertId::parse(&self.row)
     }

@@ -1,14 +1,16 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
-//! The records of a *period* (eight days) are in four partitions. Each partition also has an index: rows in
-//! the order of time, each for one alert or for the alerts of one call (`index.rs`). To make a page of the
-//! list, the ledger reads the four indexes of a period at once, and merges their rows. Then the ledger reads
-//! the records to which the rows point. It reads all alerts of a call with one query, because their row keys
-//! follow each other. It reads any other alert by its key. If the page is not full, the ledger continues with
-//! the previous period.
+//! The records of a *period* (eight days) are in four partitions. Each partition also has an index
+//! (`index.rs`). The rows of an index are in the order of time. Each row points to the record of one alert,
+//! or to the records of the alerts of one call.
 //!
-//! A filter that joins the row keys of several alerts by `or` would take fewer storage calls. But for such a
-//! filter, the service reads the whole partition.
+//! To make a page of the list, the ledger reads the four indexes of a period at once, and merges their rows.
+//! Then the ledger reads the records to which the rows point. One query reads the records of a whole call,
+//! because the row keys of these records follow each other. If a row points to one record, the ledger reads
+//! the record by its key. If the page is not full, the ledger continues with the previous period.
+//!
+//! With a filter that joins several row keys by `or`, one query could read the records of several rows. But
+//! for such a filter, the service reads the whole partition.
 
 use std::fmt;
 
@@ -30,28 +32,28 @@ pub const MAX_CALLS: usize = 30;
 const MAX_ROWS: u16 = 1000;
 
 /// The most index rows that one page needs. Reading the records of an index row takes at least one storage
-/// call, so a page has the alerts of at most `MAX_CALLS` rows. The ledger reads one more row, because the
-/// first row that it reads is perhaps the last row of the previous page, and has no more alerts.
+/// call, so a page has the alerts of at most `MAX_CALLS` rows. The ledger reads one more row: the first row
+/// is perhaps the last row of the previous page, and has no more alerts.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
 /// The most storage calls that run at once.
 const AT_ONCE: usize = 8;
 
 /// The most empty pages that the ledger skips when it queries one index. The service can return an empty page
-/// although more rows follow. If one more page is empty, the ledger returns an error.
+/// although more rows follow. If the page after the skipped pages is also empty, the ledger returns an error.
 const MAX_EMPTY: usize = 3;
 
-/// The number of digits of a row's name that a position contains. These digits distinguish the rows of the
-/// same millisecond. A position does not contain the whole name, because the name of a row can be the id of
-/// an alert that the caller must not see.
+/// The number of digits of a row's name in a [`Position`]. These digits distinguish the rows of the same
+/// millisecond. A position does not contain the whole name, because the name of a row can be the id of an
+/// alert that the caller must not see.
 const POSITION_DIGITS: usize = 16;
 
-/// The conditions that each alert on a page meets, and the size of the page.
+/// The conditions for the alerts on a page, and the size of the page.
 #[derive(Debug, Clone)]
 pub struct Wanted<'q> {
     /// The name of the sender's API key; `None` for the alerts of every sender.
     pub sender: Option<&'q str>,
-    /// The tag that the sender's call named as a target; `None` for all alerts, with or without a tag.
+    /// The tag to which the sender has sent the alert; `None` for all alerts, with or without a tag.
     pub tag: Option<&'q str>,
     /// The earliest time of acceptance; `None` for no limit.
     pub since: Option<DateTime<Utc>>,
@@ -70,13 +72,14 @@ pub struct Listed {
     pub next: Option<Position>,
 }
 
-/// A position in the list. It is valid with any [`Wanted`], because it does not depend on the conditions.
+/// A position in the list. The position does not depend on the conditions in [`Wanted`], so the position
+/// is valid with any conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     at: Countdown,
-    /// The first digits of the row's name; empty if the position is before all rows of a period.
+    /// The first digits of the name of an index row; empty if the position is before all rows of a period.
     name: String,
-    /// The number of alerts of the row that were read.
+    /// How many alerts of this row are before the position.
     taken: u8,
 }
 
@@ -104,12 +107,12 @@ impl Position {
         Period::of(self.at.moment())
     }
 
-    /// The row key from which the index is read.
+    /// The row key at which the ledger begins to read the index.
     fn row(&self) -> String {
         format!("{FIRST}{}.{}", self.at.digits(), self.name)
     }
 
-    /// The number of alerts of this row that were read.
+    /// How many alerts of `row` are before the position.
     fn taken_of(&self, row: &Row) -> u8 {
         let is_row = self.at == row.at && !self.name.is_empty() && row.name.starts_with(&self.name);
         if is_row { self.taken } else { 0 }
@@ -124,7 +127,7 @@ impl fmt::Display for Position {
 
 /// The index rows of a period, beginning at a position.
 struct Rows {
-    /// The rows of all partitions, in the order of the list. Up to the last of these rows, none is missing.
+    /// The rows of all partitions, in the order of the list, without gaps.
     rows: Vec<Row>,
     /// The row key up to which the period was read; `None` if the period has no more rows.
     read_to: Option<String>,
@@ -132,8 +135,8 @@ struct Rows {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads a page of the list. An alert is on the page if `wanted` admits it and `is_wanted` returns true
-    /// for its record.
+    /// Reads a page of the list. The page has the alerts that meet the conditions of `wanted`, and for whose
+    /// records `is_wanted` returns true.
     pub async fn list(
         &self,
         wanted: &Wanted<'_>,
@@ -148,8 +151,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let (mut records, mut calls, mut is_oldest_known) = (Vec::new(), 0, false);
         while at.period() >= oldest {
             let period = at.period();
-            // Periods before the previous one have records only of alerts that were due long after their
-            // acceptance. So the ledger first finds out which of these periods still have rows.
+            // In the periods before the previous period, most records have expired. The other records there
+            // belong to alerts that were due long after their acceptance. So the ledger first finds the
+            // oldest period that still has a row.
             if period < this.before() && !is_oldest_known {
                 calls += 1;
                 is_oldest_known = true;
@@ -191,16 +195,18 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // If another program wrote the row `read_to`, the row key can have another form, e.g. `at.x`. No
-            // position can be made from such a row key. The row `at.x` comes after all rows of the index,
-            // because letters sort after digits. So the list continues with the previous period.
+            // `read_to` can be the key of a row that another program wrote, e.g. `at.x`. `after_row` makes no
+            // position from this key. The row `at.x` comes after all rows of the index, because letters sort
+            // after digits. So the list continues with the previous period.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
         Ok(Listed { records, next: None })
     }
 
-    /// Finds the first period, from `oldest` to `newest`, that has an index row; `None` if no period has one.
+    /// Finds the oldest period with an index row, among the periods from `oldest` to `newest`. Returns `None`
+    /// if no period has an index row. If the service returns an empty page and more pages follow, returns
+    /// `oldest`.
     async fn oldest_in_index(&self, oldest: Period, newest: Period) -> Result<Option<Period>, TableError> {
         let filter = Filter::partitions(&oldest.prefix(), &newest.after().prefix()).rows(FIRST, END);
         let page = self.table.query(&Query { filter, top: 1, select: vec![ALERTS] }, None).await?;
@@ -251,8 +257,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(Rows { rows, read_to, calls })
     }
 
-    /// Reads the records of a row's alerts, without the first `taken` alerts. Returns each record with the
-    /// index of its alert in the row. Leaves out a record if it was deleted, or if another row lists it.
+    /// Reads the records of a row's alerts, but skips the first `taken` alerts. Returns each record with the
+    /// index of its alert in the row. Leaves out a record that was inserted together with another row
+    /// ([`Row::is_of`]).
     async fn records_of(&self, row: &Row, taken: u8) -> Result<Vec<(u8, Record)>, TableError> {
         let (Some(from), Some(to)) = (row.id(taken), row.id(row.len())) else { return Ok(Vec::new()) };
         if taken >= row.len() {
@@ -288,14 +295,14 @@ impl Position {
 }
 
 impl Wanted<'_> {
-    /// Whether it is possible that the row stands for a wanted alert.
+    /// Whether the row can stand for a wanted alert.
     fn admits(&self, row: &Row) -> bool {
         self.sender.is_none_or(|sender| row.sender.as_deref() == Some(sender))
             && self.tag.is_none_or(|tag| row.has_tag(tag))
     }
 
-    /// Whether the alert of a record is wanted. The row alone cannot tell this, because one row can stand for
-    /// alerts of several tags.
+    /// Whether the alert of a record is wanted. A check of the row is not enough, because one row can stand
+    /// for alerts with different tags.
     fn admits_record(&self, record: &Record) -> bool {
         self.sender.is_none_or(|sender| record.key.as_deref() == Some(sender))
             && self.tag.is_none_or(|tag| record.tag.as_deref() == Some(tag))
@@ -307,10 +314,10 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// Returns the number of rows that the ledger has to read, so that the page gets `room` more alerts. The
-/// ledger reads the rows from the first one on. If all rows together stand for fewer alerts, returns the
-/// number of all rows. The result is at most `calls`, because reading the records of one row takes one
-/// storage call.
+/// Returns how many of the `rows` the ledger has to read to get `room` more alerts for the page. The ledger
+/// reads the rows in order, from the first row on. If all rows together stand for fewer alerts, returns the
+/// number of all rows. The result is at most `calls`, because reading the records of one row takes at least
+/// one storage call.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

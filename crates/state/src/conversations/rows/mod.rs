@@ -1,5 +1,5 @@
 //! The types of the values in a conversation's rows: the webhook address, the open question, the quiet hours,
-//! and the reactions and replies of people. `record.rs` reads the rows into these types.
+//! and the read receipts, reactions and replies of people. `record.rs` reads the rows into these types.
 
 pub(super) mod hook;
 pub(super) mod open_question;

@@ -1,4 +1,5 @@
-//! The open question of a conversation: a question that a person's next text answers.
+//! The open question of a conversation: an alert has asked the question, and the next text of a person is the
+//! answer.
 
 use chrono::{DateTime, Utc};
 use storage_table::{Entity, Key};
@@ -6,7 +7,7 @@ use storage_table::{Entity, Key};
 const ASKED: &str = "asked";
 pub(in crate::conversations) const ASKED_UNTIL: &str = "askedUntil";
 
-/// A question that waits for a person's text.
+/// The open question, and the time at which the question ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct OpenQuestion {
     /// The id of the alert that asks the question.
@@ -15,13 +16,13 @@ pub(in crate::conversations) struct OpenQuestion {
 }
 
 impl OpenQuestion {
-    /// Reads the question from a row. Values that cannot be read count as missing.
+    /// Reads the question from a row; `None` if a value is missing or cannot be read.
     pub(in crate::conversations) fn of(entity: &Entity) -> Option<Self> {
         let alert = entity.str(ASKED).filter(|alert| !alert.is_empty())?.to_owned();
         Some(Self { alert, until: DateTime::from_timestamp_millis(entity.int(ASKED_UNTIL)?)? })
     }
 
-    /// The id of the alert; `None` if the question has ended.
+    /// The id of the alert that asks the question; `None` if the question has ended by `now`.
     pub(in crate::conversations) fn open(&self, now: DateTime<Utc>) -> Option<&str> {
         (now < self.until).then_some(self.alert.as_str())
     }

@@ -1,13 +1,14 @@
-//! The row of quiet hours.
+//! The row with a person's *quiet hours*: the hours in which the person wants no alerts.
 
 use chrono::{DateTime, Utc};
 use storage_table::Entity;
 use zones::{ClockSpan, Zone};
 
-/// The quiet hours of a person, by the person's clock.
+/// The quiet hours of a person, in the person's time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quiet {
-    /// In these hours, alerts of programs wait, unless their `importance` is `high`.
+    /// The hours of the day. Alerts of programs wait until these hours end. An alert with the `importance`
+    /// `high` does not wait.
     pub hours: ClockSpan,
     /// The person's time zone; UTC if the bot does not know the zone.
     pub zone: Zone,

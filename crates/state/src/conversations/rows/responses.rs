@@ -1,4 +1,4 @@
-//! The feedback of people in the rows of a conversation.
+//! People's feedback in the rows of a conversation: read receipts, reactions and replies.
 
 use chrono::{DateTime, Utc};
 use storage_table::Entity;
@@ -12,7 +12,7 @@ pub(in crate::conversations) const REPLIES: &str = "replies";
 pub(in crate::conversations) const CAUSE: &str = "cause";
 pub(in crate::conversations) const ENDS_AT: &str = "endsAt";
 
-/// The last message that the person has read, and when the bot received the read receipt.
+/// The last chat message that the person has read, and when the bot received the read receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct LastRead {
     pub(in crate::conversations) message: MessageNumber,
@@ -27,7 +27,8 @@ impl LastRead {
     }
 }
 
-/// The counts of reactions and replies to one chat message, and when the row with these counts expires.
+/// The counts of reactions and replies to one chat message of the bot, and when the row with these counts
+/// expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::conversations) struct Responses {
     pub(in crate::conversations) message: MessageNumber,
@@ -37,7 +38,8 @@ pub(in crate::conversations) struct Responses {
 }
 
 impl Responses {
-    /// Reads a row. A value that cannot be read counts as zero.
+    /// Reads a row. A value that cannot be read counts as zero. So a row without a valid `endsAt` has
+    /// expired.
     pub(in crate::conversations) fn of(message: MessageNumber, entity: &Entity) -> Self {
         let count = |name| entity.int(name).and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
         let ends_at = entity.int(ENDS_AT).and_then(DateTime::from_timestamp_millis).unwrap_or_default();

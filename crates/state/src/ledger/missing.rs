@@ -1,17 +1,22 @@
-//! Queue messages that are missing: a killed run had the message in hand, and the queue does not seem to hold
-//! the message any more. The next run records this in the ledger.
+//! Records in the ledger (the table with one record for each alert) that a queue message of an alert is
+//! missing. A *run* is one execution of the poller. A run has a message *in hand* from the dequeue until the
+//! run deletes the message, or hides the message until the next try. Each run stores a list of its messages
+//! in hand, with their pop receipts.
 //!
-//! A run deletes a message right after the Connector has accepted the alert, and records the delivery in the
-//! ledger up to half a second later. If the run is killed between the two steps, the alert's record says
-//! `queued`, although the alert was delivered. The next run finds the message in the killed run's list of
-//! messages in hand, but the queue refuses the message's pop receipt. So the killed run has deleted the
-//! message, or has hidden it until the next try. In both cases, the pop receipt in the list is no longer
-//! valid.
+//! A run deletes a message right after the Connector has accepted the alert. To save storage calls, the run
+//! records several deliveries together, up to half a second later. If the run is killed in this half second,
+//! the alert's record says `queued`, although the alert was delivered.
 //!
-//! If the killed run has deleted the message, no run dequeues it again. If the killed run has hidden the
-//! message, a run dequeues the message soon after the message becomes visible. The next run cannot tell these
-//! two cases apart. So it records a time by which a hidden message should have been dequeued. If no run has
-//! dequeued the message by this time, the alert counts as delivered.
+//! The next run finds the message in the killed run's list, but the queue refuses the message's pop receipt.
+//! Such a message is *missing*. There are two possible causes:
+//!
+//! - The killed run has delivered the alert and deleted the message.
+//! - The killed run has failed to deliver the alert, and has hidden the message until the next try. A run
+//!   dequeues the message soon after the message becomes visible.
+//!
+//! The next run cannot tell these two cases apart. So the next run records that the message is missing, and
+//! computes a time by which a run probably dequeues a hidden message. If no run has dequeued the message by
+//! this time, the alert counts as delivered.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -20,7 +25,7 @@ use storage_table::{Conditional, Entity, TableError};
 use super::shown::later;
 use super::{Ledger, Record, RecordKey, Status, contended};
 
-/// A run should dequeue a message within this time after the message has become visible.
+/// A run probably dequeues a hidden message within this time after the message has become visible.
 const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
 /// The result of recording that an alert's message is missing.
@@ -30,8 +35,8 @@ pub enum Missed {
     Ended {
         /// The final status.
         status: Status,
-        /// True if the missing message was a copy: the alert had two queue messages, and the run that
-        /// recorded the final status had the other message in hand.
+        /// True if the alert had two queue messages, and the final status came from the other message. The
+        /// missing message was then a copy.
         is_copy: bool,
     },
     /// The alert had not ended. The record now says that the alert's message is missing.
@@ -41,8 +46,8 @@ pub enum Missed {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records that a queue message of an alert is missing. `message` is the id of this queue message. If the
-    /// killed run has hidden the message, the message becomes visible at `visible_at` at the latest.
+    /// Records that a queue message of an alert is missing. `message` is the id of the queue message. If the
+    /// killed run has hidden the message, the message becomes visible by `visible_at`.
     pub async fn record_missing(
         &self,
         key: &RecordKey,
@@ -57,14 +62,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let is_copy = record.message.as_deref().is_some_and(|other| other != message);
             if record.replayed_from.as_deref() == Some(message) && record.message.as_deref() != Some(message)
             {
-                // The killed run had moved the message to the poison queue, and an operator has replayed the
-                // alert from there.
+                // The killed run had moved this message to the poison queue. Then an operator replayed the
+                // alert, and the alert got a new message. The record now describes the new message, so this
+                // method does not change the record. The old message has ended as `dead`.
                 return Ok(Missed::Ended { status: Status::Dead, is_copy: false });
             }
             if record.status.is_final() {
                 return Ok(Missed::Ended { status: record.status, is_copy });
             }
-            // An alert that is not due yet is hidden until it is due.
+            // If the alert is not due yet, a run can have hidden the message until the alert is due.
             let missing_from = later(visible_at.max(record.due()).max(now), MET_WITHIN);
             let mut change = Entity::new(key.to_key());
             change.int64("missedAt", now.timestamp_millis());

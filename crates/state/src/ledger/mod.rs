@@ -1,12 +1,18 @@
-//! The ledger: one record for each alert, from the moment at which the bot accepts the alert.
+//! The ledger: a table with one record for each alert. The bot inserts the record when it accepts the alert.
+//! When the record has expired, a cleaning (`clean.rs`) deletes the record.
 //!
-//! In this module, a *message* is a queue message unless the text says "chat message" or "person's message".
-//! A *Put* is the storage call that puts a message on the queue. A *call* is an API call by a sender.
+//! In this module:
 //!
-//! The bot inserts the record before it puts the message on the queue. If the record exists already, the bot
-//! knows that a sender has repeated a call, or that a channel has sent an activity again. The poller records
-//! the status of many alerts in one batch. If the poller delivers an alert at the first attempt, it does not
-//! read the alert's record.
+//! - A *message* is a queue message. Other messages are called "chat message" or "person's message".
+//! - A *Put* is the storage call that puts a message on the queue.
+//! - A *call* is an API call. The *sender* is the program that made the call.
+//! - A *run* is one execution of the poller.
+//! - A *series* is a recurring alert: one alert after the other, at regular times.
+//!
+//! The bot inserts the record before the Put. If the record exists already, a sender has repeated a call, or
+//! the channel (such as Teams) has sent an activity again. To save storage calls, the poller records the
+//! status of many alerts in one batch. For the same reason, the poller does not read the record of an alert
+//! that it delivers at the first attempt.
 
 mod answers;
 mod claim;
@@ -55,10 +61,10 @@ pub use unasked::Unasked;
 use crate::Tables;
 use crate::skipped::Skipped;
 
-/// The most operations of one batch.
+/// The most operations that the table service accepts in one batch.
 const MAX_OPERATIONS: usize = 100;
 
-/// A client for the ledger. Each storage call ends by a deadline.
+/// A client for the ledger.
 #[derive(Debug)]
 pub struct Ledger<'a, H> {
     host: &'a H,
@@ -78,21 +84,21 @@ pub enum Accepted {
 /// The result of cancelling an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// The ledger has recorded the cancellation, in this call or in an earlier one. When a run dequeues the
-    /// message, the run drops the alert.
+    /// The ledger has recorded the cancellation, now or earlier. When a run dequeues the message, the run
+    /// drops the alert.
     Yes,
-    /// The alert was cancelled long ago, but no run has recorded that it dropped the alert. No run sends the
-    /// alert any more. But perhaps a run sent the alert before the cancellation, and could not record the
-    /// delivery.
+    /// The alert was cancelled more than two hours ago ([`DEQUEUED_WITHIN`]), but no run has recorded a
+    /// result. No run sends the alert any more. But perhaps a run sent the alert before the cancellation, and
+    /// could not record the delivery.
     Unseen,
-    /// A run has dropped the alert. Or the Put failed, so the queue never had the message.
+    /// No run will send the alert, because a run has dropped the alert, or because the Put failed.
     Done,
-    /// The alert already has this final status.
+    /// The alert already has this final status, which is not `cancelled`.
     TooLate(Status),
     /// The ledger has no alert with this id, or the alert belongs to another sender.
     Unknown,
-    /// The alert belongs to a series of recurring alerts, so nothing was recorded. The value is the id of the
-    /// first alert of the series.
+    /// The alert belongs to a series, so nothing was recorded. The value is the id of the first alert of the
+    /// series.
     OfSeries(AlertId),
 }
 
@@ -108,7 +114,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.retries()
     }
 
-    /// Accepts one alert, unless it was accepted before.
+    /// Accepts one alert. If the alert was accepted before, the result is the alert's record.
     pub async fn accept(&self, alert: &NewAlert) -> Result<Accepted, TableError> {
         let (key, now) = (self.key_of(&alert.id)?, self.host.now());
         let record = alert.entity(&key, now);
@@ -118,25 +124,25 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
                 Inserted::Exists => self.accepted_before(&key).await,
             };
         };
-        // The record is the first operation of the batch. If the service refuses the first operation, the
-        // alert was accepted before.
+        // The first operation inserts the record. If the service refuses this operation with 409, the record
+        // exists, so the alert was accepted before. The second operation inserts the *index row*, which
+        // brings the alert into the list of alerts.
         match self.table.batch(&[Operation::Insert(&record), Operation::Insert(&row)]).await? {
             Batch::Refused { index: 0, status: 409, .. } => self.accepted_before(&key).await,
             batch => done(batch).map(|()| Accepted::New),
         }
     }
 
-    /// Reads the record of an alert that was accepted before. If the record had expired, perhaps a cleaning
-    /// has deleted it a moment ago. Then the ledger no longer knows the alert, and this method returns
-    /// [`Accepted::New`].
+    /// Reads the record of an alert that was accepted before. Returns [`Accepted::New`] if the record no
+    /// longer exists: the record had expired, and a cleaning has deleted the record a moment ago.
     async fn accepted_before(&self, key: &RecordKey) -> Result<Accepted, TableError> {
         let record = self.read(key).await?;
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
     }
 
-    /// Accepts all these alerts, or none of them. They are the alerts of a call, or of one page of a long
-    /// call: at most 100 alerts. If the first alert was accepted before, the result is the record of the
-    /// first alert.
+    /// Accepts all alerts of a call, or none of them. The bot accepts a call with more than 100 alerts in
+    /// pages, and calls this method for each page. So `alerts` has at most 100 alerts. If the first alert was
+    /// accepted before, the result is the record of the first alert.
     pub async fn accept_call(&self, alerts: &[NewAlert]) -> Result<Accepted, TableError> {
         let [first, rest @ ..] = alerts else { return Ok(Accepted::New) };
         if rest.is_empty() {
@@ -148,9 +154,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             .map(|alert| Ok(alert.entity(&self.key_of(&alert.id)?, now)))
             .collect::<Result<_, TableError>>()?;
         let row = index::row_for(alerts, &self.key_of(&first.id)?, now);
-        // A transaction has at most 100 operations. So the index row for 100 alerts is inserted with a
-        // separate storage call. This storage call comes first, because every accepted alert must be in the
-        // list.
+        // The records of 100 alerts fill a batch, so a separate storage call inserts the index row. This
+        // storage call comes before the batch. So the list has every accepted alert, even if the bot is
+        // killed between the two storage calls.
         let first_row = row.clone().filter(|_| entities.len() >= MAX_OPERATIONS);
         match &first_row {
             Some(row) => match self.table.insert(row).await? {
@@ -172,11 +178,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Deletes the index row that this call has inserted, if an earlier call had accepted the alerts already.
-    /// `first` is the record of the first alert. The earlier call inserted an index row together with this
-    /// record, so the row of this call is superfluous. If both calls came in the same millisecond, they share
-    /// one row, and the row stays. If the delete fails, the list skips the superfluous row, but needs one
-    /// more storage call for it.
+    /// Deletes the index row that a repeated call has inserted. The first call has accepted the alerts
+    /// already, and has inserted its own index row, so the row of the repeated call is superfluous. `row` is
+    /// the row of the repeated call; `None` if the batch contained the row, and was refused. `first` is the
+    /// record of the first alert.
+    ///
+    /// If both calls came in the same millisecond, they share one row, and this method does not delete the
+    /// row. If the Delete fails, the list skips the superfluous row, but needs one more storage call.
     async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
@@ -185,7 +193,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Reads the records of a call's alerts, in the order of the call.
+    /// Reads the records of a call's alerts, in the order of the call. `alerts` is the number of alerts.
     pub async fn of_call(&self, call: &CallId, alerts: u32) -> Result<Vec<Record>, TableError> {
         let first = self.key_of(&call.alert(0))?;
         let last = self.key_of(&call.alert(u8::try_from(alerts).unwrap_or(u8::MAX)))?;
@@ -221,24 +229,25 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(Some(Record::read(&found.entity)))
     }
 
-    /// The key of the first record that had a property of an unexpected type; `None` if there was no such
-    /// record so far.
+    /// The table key of the first record in which this client found a property of an unexpected type. `None`
+    /// if the client has found no such record.
     pub fn skipped(&self) -> Option<Key> {
         self.skipped.key()
     }
 
-    /// Records that the sender cancels an alert. If `sender` is given, the alerts of other senders count as
-    /// unknown. If `sender` is `None`, every alert can be cancelled.
+    /// Records that an alert is cancelled. `sender` is the name of an API key: if an alert of another sender
+    /// has this id, the result is [`Withdrawn::Unknown`]. With `None`, the alert can have any sender.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
         self.cancel(id, sender, None, false).await
     }
 
-    /// Records that an alert of a series is cancelled, because the sender has ended the series.
+    /// Records that an alert is cancelled, even if the alert belongs to a series. The bot calls this method
+    /// for the newest alert of a series that the sender has ended.
     pub async fn withdraw_of_series(&self, id: &AlertId) -> Result<Withdrawn, TableError> {
         self.cancel(id, None, None, true).await
     }
 
-    /// Cancels an alert, because the alert `other` takes its place.
+    /// Records that an alert is cancelled, because the alert `other` takes the place of this alert.
     pub async fn withdraw_for(&self, id: &AlertId, other: &AlertId) -> Result<Withdrawn, TableError> {
         self.cancel(id, None, Some(other), true).await
     }
@@ -288,21 +297,21 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Err(contended())
     }
 
-    /// Records that these alerts of one call (at most 100) are on the queue. After that, a repeated call does
-    /// not put them on the queue again.
+    /// Records that these alerts of one call (at most 100) are on the queue. A repeated call then does not
+    /// put the alerts on the queue again.
     pub async fn record_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("putAt", ids).await
     }
 
-    /// Records that the Puts of these alerts of one call (at most 100) failed. If the queue has taken an
-    /// alert in spite of the failure, a run dequeues the alert and records a status. This status takes
-    /// precedence over the failure.
+    /// Records that the Puts of these alerts of one call (at most 100) failed. Perhaps a second Put of an
+    /// alert succeeds, e.g. because the sender has repeated the call. If a run then records a status of the
+    /// alert, this status takes precedence over the failure.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
 
-    /// Records that the Puts of these alerts of one call (at most 100) had no clear response. If a run
-    /// dequeues an alert and records a status, this status takes precedence.
+    /// Records that the Puts of these alerts of one call (at most 100) had no clear response, so perhaps the
+    /// alerts are on the queue. If a run records a status of an alert, this status takes precedence.
     pub async fn record_unconfirmed_put(
         &self,
         ids: impl Iterator<Item = &AlertId>,
@@ -339,10 +348,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts. One storage call records up to 100 alerts whose records are in
-    /// the same partition. A transition with `known_replay` or `unless_ended` takes separate storage calls.
-    /// If an alert occurs several times, its last transition counts. The error holds the transitions that
-    /// were not recorded, and the reason of the last failure.
+    /// Records the new status of many alerts. A transition with `known_replay` or `unless_ended` takes
+    /// separate storage calls, because the ledger first reads the record. For the other transitions, one
+    /// storage call records up to 100 alerts of the same partition. If `transitions` has several transitions
+    /// of one alert, the ledger records only the last of them. The error holds the transitions that were not
+    /// recorded, and the last failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,
@@ -392,13 +402,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 }
 
-/// The error for a record that other writers changed during each attempt.
+/// Makes the error for a change that was not written: in each attempt, another writer changed the record
+/// between the read and the write.
 fn contended() -> TableError {
     TableError::Busy { status: 412, code: "UpdateConditionNotSatisfied".into(), retry_after_seconds: None }
 }
 
-/// Turns a refused batch into an error. A batch of unconditional writes is refused only because of a
-/// programming mistake.
+/// Turns a refused batch into an error. If a caller expects a refusal, the caller handles this refusal before
+/// it calls this function.
 fn done(batch: Batch) -> Result<(), TableError> {
     match batch {
         Batch::Done => Ok(()),

@@ -1,4 +1,6 @@
-//! The record of one alert.
+//! The record of one alert in the ledger, and the changes of the alert's status. A *run* is one execution of
+//! the poller. A *Put* is the storage call that puts a message on the queue. The *sender* is the program that
+//! sent the alert to the bot by an API call.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -10,50 +12,54 @@ use super::terms::{KEPT, KEY_TERM};
 
 pub(super) const VERSION: i64 = 1;
 
-/// The first word of the `reason` in an alert's record, if the alert waits until the bot is installed for the
-/// person or in the team. The alert waits at most until it expires. If the alert does not expire, it waits
-/// at most a day.
+/// The first word of the `reason` in an alert's record, if the bot is not installed for the person, or in the
+/// team, that gets the alert. The alert waits for the installation until the alert expires. An alert without
+/// an expiry waits at most a day.
 pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// The bot has accepted the alert, and no run has recorded a status. Perhaps a run has dequeued the queue
-    /// message and has made it visible again, e.g. because the run came to its end.
+    /// The bot has accepted the alert, and no run has recorded a status. Perhaps a run has dequeued the
+    /// alert's message, but has made the message visible again, e.g. because the run came to its end.
     Queued,
-    /// The poller has processed the alert, and the alert has to wait.
+    /// A run has dequeued the alert's message, but the alert has to wait, e.g. for the next try.
     Waiting,
     /// The Connector accepted the alert.
     Delivered,
-    /// The sender cancelled the alert.
+    /// The alert was cancelled before a run sent the alert, e.g. because the sender cancelled the alert or
+    /// ended the alert's series.
     Cancelled,
     /// The alert expired before it could be delivered.
     Expired,
     /// The person does not want the alert: the person has sent `stop`, or has asked to be forgotten.
     Stopped,
-    /// The conversation was paused when the sender called, so the bot did not queue the alert.
+    /// When the bot accepted the alert, the conversation was paused: the channel (such as Teams) had reported
+    /// that it cannot reach the conversation. So the bot did not queue the alert.
     Paused,
-    /// The conversation's Connector was not on the list of trusted hosts when the sender called, so the bot
-    /// did not queue the alert.
+    /// When the bot accepted the alert, the bot's variables did not allow the Connector or the tenant in the
+    /// conversation's address. So the bot did not queue the alert.
     Untrusted,
-    /// The alert and the conversation's address together were too large for a queue message.
+    /// The alert was too large for the channel, or too large for a queue message together with the
+    /// conversation's address. So the bot did not queue the alert.
     TooLarge,
     /// The alert is in the poison queue.
     Dead,
-    /// The result of an attempt is unknown, so the alert was perhaps delivered. The sender had chosen that
-    /// the poller makes no further attempt in this case.
+    /// The result of an attempt is unknown, so the alert was perhaps delivered. The alert is not sent again,
+    /// because the sender chose this for an unknown result (`onUncertain: drop`).
     Dropped,
-    /// The queue refused the alert or did not answer, and the sender got an error.
+    /// The Put failed, and the queue certainly does not hold the message. The sender got an error.
     Failed,
-    /// The bot got no clear response to the Put, so perhaps the queue has taken the alert. The bot has
-    /// returned this status to the sender.
+    /// The bot got no clear response to the Put, so perhaps the queue holds the message.
     Unconfirmed,
-    /// A run did not send the alert because of another alert: for example, a newer alert with the same `key`,
-    /// or a later change of the same chat message.
+    /// A run did not send the alert, because another alert makes this alert superfluous. For example, the
+    /// other alert is newer and has the same `key`. If this alert changes a chat message, the other alert can
+    /// be a later change of the same chat message.
     Replaced,
     /// The sender took the alert back: a run has deleted the alert's chat message.
     Withdrawn,
-    /// A person has answered the alert. No record stores this status, because it follows from `answeredAt`.
+    /// A person has answered the alert. No record stores this status, because [`Record::shown_status`]
+    /// derives the status from [`Record::answered_at`].
     Answered,
 }
 
@@ -99,12 +105,13 @@ impl Status {
         }
     }
 
-    /// The status with this word; `None` if this version does not know the word.
+    /// The status with this word; `None` if this version of the program does not know the word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the status is final. If so, the alert must not be sent any more.
+    /// Whether the status is final, i.e. whether no run sends the alert any more. If an operator replays a
+    /// dead alert, the ledger replaces the final status [`Status::Dead`] by [`Status::Queued`].
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Waiting | Self::Failed | Self::Unconfirmed)
     }
@@ -117,15 +124,16 @@ pub struct NewAlert {
     pub id: AlertId,
     /// The key of the conversation that gets the alert.
     pub conversation: String,
-    /// [`Status::Queued`], or the status that tells why the alert is not queued.
+    /// [`Status::Queued`], or the reason why the bot does not queue the alert, e.g. [`Status::Paused`].
     pub status: Status,
-    /// When the alert is due; `None` if it is due at once.
+    /// When the alert is due; `None` if the alert is due at once.
     pub due: Option<DateTime<Utc>>,
-    /// When the alert is due or expires, whichever is later. The record is kept for [`KEPT`] after this time,
-    /// because the status can change until this time.
+    /// The later of two times: when the alert is due, and when the alert expires. `None` if the alert is due
+    /// at once and does not expire. The status can change until this time, so the record is kept for [`KEPT`]
+    /// after this time.
     pub until: Option<DateTime<Utc>>,
-    /// The tag that the call named as a target, if the conversation gets the alert because it subscribes to
-    /// this tag. If the call named several such tags, the first of them.
+    /// The tag because of which the conversation gets the alert: the call names the tag as a target, and the
+    /// conversation subscribes to the tag. If the call names several such tags, this is the first of them.
     pub tag: Option<String>,
     /// In the first alert of a call with an idempotency key: the description of the call.
     pub call: Option<CallNote>,
@@ -133,50 +141,53 @@ pub struct NewAlert {
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
-    /// The member `keyed` of the envelope, as JSON. The envelope has this member if the sender gave the alert
-    /// an *alert key*, which is not an API key: the conversation shows one chat message for all alerts with
-    /// the same alert key. If the sender later changes the alert, the bot copies this member into the
-    /// envelope of the change.
+    /// The member `keyed` of the envelope (the content of the queue message), as JSON; `None` if the alert
+    /// has no *alert key*. An alert key is not an API key: the conversation shows one chat message for all
+    /// alerts with the same alert key. If the sender later changes the alert, the bot copies this member into
+    /// the envelope of the change.
     pub keyed: Option<String>,
     /// The alert whose chat message this alert changes or deletes.
     pub changes: Option<AlertId>,
-    /// The address of the channel (JSON), if the alert starts a thread there.
+    /// The address (JSON) of the Teams channel, if the alert starts a thread in this channel.
     pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
 }
 
-/// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
-/// uses the same idempotency key.
+/// The description of a call with an idempotency key. With this description, the bot distinguishes a repeated
+/// call from another call that uses the same idempotency key. A call with more than 100 alerts has several
+/// *pages*, and each page has its own description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallNote {
     /// The fingerprint (a hash) of the body. Equal bodies have equal fingerprints.
     pub fingerprint: String,
-    /// The number of alerts that the call made.
+    /// The number of alerts on this page of the call.
     pub alerts: u32,
-    /// The member `next` of the response, with which the sender requests the next page of a long call; `None`
-    /// on the last page.
+    /// The place at which the next page of the call begins; `None` on the last page. If a response has the
+    /// member `next`, the sender's next call continues at this place.
     pub next: Option<String>,
 }
 
-/// The record of an alert. If another program put an alert on the queue, the bot did not accept the alert,
-/// but the alert also gets a record. At first, this record lacks the properties that the bot writes when it
-/// accepts an alert.
+/// The record of an alert. If a program other than the bot put the alert on the queue, the bot did not accept
+/// the alert. Such an alert gets a record when a run records the alert's status. This record lacks the
+/// properties that the bot writes when it accepts an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The alert's id, from the row key.
     pub id: String,
-    /// The status that was recorded last. The status to report is [`Record::shown_status`].
+    /// The status that was recorded last. To report a status, use [`Record::shown_status`].
     pub status: Status,
-    /// The word of the recorded status, if this version does not know the word.
+    /// The word of the recorded status, if a newer version of the program recorded a word that this version
+    /// does not know.
     pub newer_status: Option<String>,
     /// The key of the conversation; empty if the bot did not accept the alert.
     pub conversation: String,
-    /// When the bot accepted the alert; `None` if the bot did not accept it.
+    /// When the bot accepted the alert; `None` if the bot did not accept the alert.
     pub accepted_at: Option<DateTime<Utc>>,
-    /// When the alert is due; `None` if it is due at once, or if an earlier version of the bot accepted it.
+    /// When the alert is due; `None` if no due time was recorded. The bot records no due time if the alert is
+    /// due at once and does not expire. An earlier version of the bot recorded no due times.
     pub due_at: Option<DateTime<Utc>>,
-    /// When the poller last changed the status.
+    /// When the poller or the bot last recorded a status, after the acceptance of the alert.
     pub changed_at: Option<DateTime<Utc>>,
     /// When the record expires. After this time, a cleaning deletes the record.
     pub ends_at: Option<DateTime<Utc>>,
@@ -186,12 +197,11 @@ pub struct Record {
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
-    /// The tag that the call named as a target, if the conversation gets the alert because it subscribes to
-    /// this tag.
+    /// The tag because of which the conversation gets the alert ([`NewAlert::tag`]).
     pub tag: Option<String>,
-    /// When the bot recorded that the alert is on the queue. To save a storage call, the bot records this
-    /// only if a repeated call is likely, e.g. because the Put of another alert of the call failed. Usually
-    /// the alert is on the queue right after it was accepted.
+    /// When the bot recorded that the alert is on the queue. Usually the bot does not record this, to save a
+    /// storage call. The bot records this only if the sender probably repeats the API call, or the channel
+    /// probably sends the activity again. For example, the Put of another alert of the API call has failed.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -199,24 +209,24 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a run found that the alert's queue message was missing: a killed run had the message in hand, and
-    /// the queue refused the message's pop receipt.
+    /// When a run found that the alert's queue message was missing: a killed run had dequeued the message,
+    /// and the queue refused the message's pop receipt.
     pub missed_at: Option<DateTime<Utc>>,
-    /// If the alert's queue message still exists, a run dequeues it again by this time. After this time, the
-    /// message counts as missing for good.
+    /// If the missing queue message still exists, a run dequeues the message by this time. If no run has
+    /// dequeued the message by this time, the alert counts as delivered ([`Record::is_missing`]).
     pub missing_from: Option<DateTime<Utc>>,
-    /// When the bot claimed the alert ([`Claim`](super::Claim)) to send it without the queue; `None` if the
-    /// claim was released.
+    /// When the bot claimed the alert ([`Claim`](super::Claim)); `None` if the bot has released the claim.
+    /// The bot claims an alert if the bot itself sends the alert, without the queue.
     pub taken_at: Option<DateTime<Utc>>,
     /// When an operator replayed the alert.
     pub replayed_at: Option<DateTime<Utc>>,
-    /// The counts of the attempts so far, as JSON. Only the poller reads this text.
+    /// The counts of the attempts so far, as JSON. The poller writes this text.
     pub tried: Option<String>,
-    /// If a run has recorded the final status: the id of the queue message that this run had in hand. Every
-    /// other queue message of the alert is a copy.
+    /// If a run has recorded a final status: the id of the queue message from which this run got the alert.
+    /// Every other queue message of the alert is a copy.
     pub message: Option<String>,
-    /// For a replayed alert: the id that the alert's message had on the queue before a run moved the message
-    /// to the poison queue.
+    /// If an operator has replayed the alert: the id of the queue message that a run had moved to the poison
+    /// queue.
     pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
@@ -226,7 +236,7 @@ pub struct Record {
     /// The id of the first alert of the series, if the alert recurs.
     pub series: Option<String>,
     /// In the first alert of a series: the id of the series' next alert, which the poller has put on the
-    /// queue. [`Record::following`] reads this member.
+    /// queue. [`Record::following`] reads this text.
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
@@ -235,17 +245,19 @@ pub struct Record {
     pub keyed: Option<String>,
     /// The id of the alert whose chat message this alert changes or deletes.
     pub changes: Option<String>,
-    /// The last change of the alert's chat message: when the bot accepted the change (in milliseconds since
-    /// 1970), and the id of the change (a change is an alert, too).
+    /// The last change of the alert's chat message. The number is the time at which the bot accepted the
+    /// change, in milliseconds since 1970. The text is the id of the change, because each change is an alert,
+    /// too.
     pub edited: Option<(i64, String)>,
-    /// The id of the newer alert that took the place of this alert before this alert was sent.
+    /// The id of the newer alert that took the place of this alert on the queue.
     pub replaced_by: Option<String>,
-    /// The address (JSON) of the channel in which the alert starts a thread. After the delivery, the address
-    /// of the thread.
+    /// The address (JSON) of the channel in which the alert starts a thread. After the delivery, this is the
+    /// address of the thread.
     pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
-    /// When a person answered the alert. If the alert takes several answers, the time of the last one.
+    /// When a person answered the alert. If the alert takes several answers, this is the time of the last
+    /// answer.
     pub answered_at: Option<DateTime<Utc>>,
     /// The last answer, encrypted.
     pub answer: Option<String>,
@@ -254,15 +266,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// The properties that are always texts. If such a property has another type, another program wrote it.
+    /// Some properties that are always texts. If such a property has another type, another program wrote the
+    /// property.
     pub(super) const TEXTS: [&str; 4] = ["status", "conversation", "reason", "activityId"];
-    /// The properties that are always numbers.
+    /// Some properties that are always numbers.
     pub(super) const NUMBERS: [&str; 5] = ["version", "acceptedAt", "endsAt", "changedAt", "cancelledAt"];
 
-    /// Reads a record. A property that cannot be read counts as missing. An unknown status is read as
-    /// [`Status::Queued`], so that no run drops the alert.
+    /// Reads a record. A property that cannot be read counts as missing. If this version does not know the
+    /// status, the record gets [`Status::Queued`], so that no run drops the alert.
     pub(super) fn read(entity: &Entity) -> Self {
-        // A merge cannot remove a property. So a zero or an empty text stands for a removed property.
+        // A merge cannot remove a property. So the ledger writes zero or an empty text instead.
         let time = |name: &str| {
             entity.int(name).and_then(DateTime::from_timestamp_millis).filter(|at| *at > DateTime::UNIX_EPOCH)
         };
@@ -315,13 +328,13 @@ impl Record {
     }
 
     /// The status to report. A run records its result in `status`. The bot records the results of its Puts in
-    /// `put_at`, `failed_at` and `unconfirmed_at`. The result of a run takes precedence: if the bot did not
-    /// get the response to a Put, the alert can be on the queue, although the Put counts as failed.
+    /// `put_at`, `failed_at` and `unconfirmed_at`. The result of a run takes precedence: if a run has a
+    /// result, the alert was on the queue, although a Put had failed or had no clear response.
     pub fn shown_status(&self) -> Status {
         match self.status {
             Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,
             status if status.is_final() => status,
-            // The answer shows that the alert was delivered, although no run has recorded that yet.
+            // The answer shows that the alert was delivered, although no run has recorded the delivery yet.
             _ if self.answered_at.is_some() => Status::Answered,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
             // If one Put failed and the result of another Put is unknown, perhaps the alert is on the queue.
@@ -331,19 +344,20 @@ impl Record {
         }
     }
 
-    /// Whether it is possible that the queue has no message of the alert. Perhaps the bot was killed after it
-    /// had accepted the alert, or the Put failed.
+    /// Whether the queue perhaps has no message of the alert, e.g. because the Put failed, or because the bot
+    /// was killed before the Put.
     pub fn is_perhaps_not_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }
 
-    /// Whether the idempotency key of the alert's call is still within its term (24 hours).
+    /// Whether the idempotency key of the alert's call still identifies this call. The key identifies the
+    /// call for 24 hours ([`KEY_TERM`]) after the acceptance of the alert.
     pub fn answers_for_key(&self, now: DateTime<Utc>) -> bool {
         self.accepted_at.is_some_and(|accepted| now - accepted < KEY_TERM)
     }
 }
 
-/// A change of an alert's status, to be recorded.
+/// A new status of an alert, for the alert's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
     /// The alert's record.
@@ -352,25 +366,26 @@ pub struct Transition {
     pub status: Status,
     /// The reason, as text for people.
     pub reason: Option<String>,
-    /// The key of the conversation, if the poller had to create or find the conversation for the alert. With
+    /// The key of the conversation, if the poller has created or found the conversation for the alert. With
     /// `None`, the record keeps its conversation.
     pub conversation: Option<String>,
-    /// The address (JSON) of the thread that the alert started, or in which the alert changed a chat message.
+    /// The address (JSON) of the thread in which the alert sent or changed a chat message, if the alert went
+    /// to a Teams channel.
     pub thread: Option<String>,
     /// The id that the Connector returned for the activity.
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
-    /// The counts of the attempts so far, as JSON. Only the poller reads this text.
+    /// The counts of the attempts so far, as JSON. The poller writes this text.
     pub tried: Option<String>,
-    /// If the status is final: the id of the queue message that the run had in hand.
+    /// If the status is final: the id of the queue message from which the run got the alert.
     pub message: Option<String>,
-    /// When the alert is due, or when the next alert of its series is due, whichever is later. The record is
-    /// kept for [`KEPT`] after this time, because a run can still dequeue a copy of the queue message some
-    /// days later. From the record, the run then learns e.g. that the alert was cancelled.
+    /// The later of two times: when the alert is due, and when the next alert of its series (recurring alert)
+    /// is due. The record is kept for [`KEPT`] after this time, because a run perhaps dequeues a copy of the
+    /// queue message late. From the record, the run then learns e.g. that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
-    /// The last replay that the caller knows. If an operator has replayed the alert since then, the ledger
-    /// does not record the transition. With `None`, the ledger does not check for a replay.
+    /// The last replay that the caller found in the record. If an operator has replayed the alert after that,
+    /// the ledger does not record the transition. With `None`, the ledger does not check for a replay.
     pub known_replay: Option<LastReplay>,
     /// If true, the ledger records the transition only if the record has no final status. Such a transition
     /// takes separate storage calls.
@@ -408,7 +423,8 @@ impl Transition {
                 entity.properties.insert(name.to_owned(), value);
             }
         };
-        // The record keeps its `version`, because a newer version may have written it.
+        // This write does not contain `version`. If a newer version of the program wrote the record, the
+        // record keeps the newer `version`.
         set("status", Some(self.status.as_str().into()));
         set("reason", self.reason.as_deref().map(|reason| shortened(reason).into()));
         set("conversation", self.conversation.as_deref().map(Value::from));
@@ -418,8 +434,8 @@ impl Transition {
         set("tried", self.tried.clone().map(Value::from));
         set("message", self.message.clone().map(Value::from));
         entity.int64("changedAt", now.timestamp_millis());
-        // If the bot did not accept the alert, only this write sets `endsAt`. Without `endsAt` the record
-        // would never be deleted.
+        // If the bot did not accept the alert, perhaps no earlier write has set `endsAt`. A record without
+        // `endsAt` would never be deleted.
         entity.int64("endsAt", ends_at(now, self.until));
         entity
     }
@@ -481,8 +497,8 @@ impl NewAlert {
         }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());
-        // If `dueAt` is missing, `Record::due` computes the due time from `endsAt`. But `until` postpones
-        // `endsAt`, so an alert with `until` needs `dueAt`.
+        // If `dueAt` is missing, `Record::due` computes the due time from `endsAt`. With `until`, this
+        // computed time would be too late. So an alert with `until` needs `dueAt`.
         if let Some(due) = self.due.or(self.until.map(|_| now)) {
             entity.int64("dueAt", due.timestamp_millis());
         }
@@ -491,13 +507,15 @@ impl NewAlert {
     }
 }
 
-/// Returns when the record expires, in milliseconds since 1970.
+/// Returns when a record expires, in milliseconds since 1970: [`KEPT`] after `now` or `until`, whichever is
+/// later.
 pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
     let last = until.map_or(now, |until| until.max(now));
     last.timestamp_millis().saturating_add(KEPT.num_milliseconds())
 }
 
-/// The first thousand characters of a text, because a reason can quote a long response of a Connector.
+/// Returns the first thousand characters of a text. A reason can be longer, because a reason can quote a
+/// response of a Connector.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

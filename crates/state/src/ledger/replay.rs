@@ -1,5 +1,6 @@
-//! Changes of the records of dead alerts. A *dead* alert is in the poison queue. An operator can send it
-//! again (*replay* it), or delete its message from the poison queue (*drop* it).
+//! Changes the records of dead alerts. An alert is *dead* if a *run* (one execution of the poller) has moved
+//! the alert's message to the poison queue. Then an operator can *replay* the alert, i.e. send the alert
+//! again. Or an operator can *drop* the alert, i.e. delete the message from the poison queue.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -9,10 +10,10 @@ use super::last_replay::LastReplay;
 use super::record::{VERSION, ends_at};
 use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, index};
 
-/// The most attempts of a change. An attempt fails if another writer changes the record between the read and
-/// the write.
+/// The most attempts to change a record. An attempt fails if another writer changes the record between the
+/// read and the write.
 const ATTEMPTS: usize = 3;
-/// The first words of the reason of an alert that was dropped.
+/// The first words of the `reason` in the record of a dropped alert.
 const DROPPED: &str = "dropped by ";
 
 /// The alert that an operator replays.
@@ -22,25 +23,27 @@ pub struct Replay<'a> {
     pub conversation: &'a str,
     /// When the alert was accepted.
     pub accepted_at: DateTime<Utc>,
-    /// When the alert is due or expires, whichever is later.
+    /// The later of two times: when the alert is due, and when the alert expires. `None` if the alert has
+    /// neither time.
     pub until: Option<DateTime<Utc>>,
     /// The name of the operator's API key.
     pub by: &'a str,
-    /// The id that the alert's message had on the queue before a run moved it to the poison queue, if the id
-    /// is known.
+    /// The id of the queue message that a run moved to the poison queue, if the id is known.
     pub message: Option<&'a str>,
 }
 
 /// The sender of an alert, and the tag that the sender's call named as a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The name of the sender's API key; `None` for a person's message, or if the sender is unknown.
+    /// The name of the sender's API key. `None` if the alert is a person's message, or if the sender is
+    /// unknown.
     pub sender: Option<String>,
     /// The tag; `None` if the call named no tag, or if the tag is unknown.
     pub tag: Option<String>,
 }
 
-/// The parts of an alert's record that a run reads before it moves the alert's message to the poison queue.
+/// The parts of an alert's record that a run reads before the run moves the alert's message to the poison
+/// queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BeforeDeath {
     /// The sender and the tag.
@@ -53,32 +56,34 @@ pub struct BeforeDeath {
 /// The result of [`Ledger::reopen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// The alert can be sent again, so the caller puts its message on the queue. The record now has the
-    /// status `queued`.
+    /// The caller has to put a new message of the alert on the queue. Usually, the record now has the status
+    /// `queued`.
     ///
-    /// There is an exception: if the bot was killed during an earlier replay, perhaps the queue has a message
-    /// already, and a run has recorded another status, such as `waiting`. This status stays. Because the
-    /// queue then holds two messages of the alert, the caller always sets `once` in the envelope. With
-    /// `once`, a run delivers only one of the messages.
+    /// But perhaps the bot was killed during an earlier replay, after it had put a message on the queue. If a
+    /// run has recorded another status after that replay, such as `waiting`, this status stays. After the new
+    /// replay, the queue has two messages of the alert. So the caller always sets `once` in the envelope (the
+    /// content of the message). With `once`, a run delivers only one of the two messages.
     Yes,
-    /// The alert has this final status, and must not be sent again.
+    /// The alert has this final status, so the caller must not send the alert again.
     Ended(Status),
     /// A newer version of this program wrote the record.
     Newer,
-    /// The record has expired and was deleted. The caller has to find out the alert's origin, and then calls
-    /// [`Ledger::remake`].
+    /// The ledger has no record of the alert, because the record had expired. The caller has to find out the
+    /// alert's [`Origin`], and then calls [`Ledger::remake`].
     Missing,
 }
 
 impl BeforeDeath {
-    /// The value to use if the record could not be read.
+    /// Makes the value for a record that could not be read.
     pub fn unknown() -> Self {
         Self { last_replay: LastReplay::UNKNOWN, ..Self::default() }
     }
 }
 
-/// Whether there was a later replay of the alert than `last`, the last replay that the run knew. If so, the
-/// transition must not be recorded, because it belongs to a queue message from before the later replay.
+/// Whether an operator has replayed the alert after the replay `last`, which the run found in the record. If
+/// so, the ledger must not record the transition, because the transition belongs to an older queue message.
+/// If the run could not read the record, `last` is [`LastReplay::UNKNOWN`]. Then the result is true if the
+/// operator has replayed the queue message of the transition.
 fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
@@ -87,7 +92,8 @@ fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads the record of an alert that is to be moved to the poison queue.
+    /// Reads the record of an alert. A run calls this method before the run moves the alert's message to the
+    /// poison queue.
     pub async fn read_before_death(&self, key: &RecordKey) -> Result<BeforeDeath, TableError> {
         let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(BeforeDeath::default()) };
         let record = Record::read(&found.entity);
@@ -97,7 +103,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Records that an alert is in the poison queue. `before` is the result of
-    /// [`Ledger::read_before_death`].
+    /// [`Ledger::read_before_death`]. If an operator has replayed the alert after that, this method records
+    /// nothing.
     pub async fn record_death(&self, dead: &Transition, before: &BeforeDeath) -> Result<(), TableError> {
         if let Some(etag) = &before.etag
             && let Conditional::Done(_) = self.table.merge(&dead.entity(self.host.now()), Some(etag)).await?
@@ -107,7 +114,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.record_unless_replayed(dead, before.last_replay).await
     }
 
-    /// Records a transition, unless there was a later replay of the alert than `last`.
+    /// Records a transition, unless an operator has replayed the alert after the replay `last`.
     pub(super) async fn record_unless_replayed(
         &self,
         transition: &Transition,
@@ -132,12 +139,12 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Records a transition, unless the record has a final status. Without this check, an older status could
     /// replace the final status:
     ///
-    /// 1. A run collects most transitions for a while, and then writes them together.
+    /// 1. A run collects transitions for up to half a second, and then writes these transitions together.
     /// 2. During this write, the run records the final status of one of the alerts in a separate write.
     /// 3. The separate write reaches the table first. Then the older transition replaces the final status.
     ///
-    /// The run expects this, and writes the final status once more. But if the run was killed before that,
-    /// the record would stay wrong.
+    /// The run then writes the final status once more. But if the run is killed before this last write, the
+    /// record keeps the older status.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -155,9 +162,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Gives a dead alert the status `queued`, and removes its earlier tries from the record. The caller then
-    /// puts the message on the queue. If the bot is killed between the two steps, an operator can replay the
-    /// alert once more.
+    /// Gives a dead alert the status `queued`, and removes the counts of the earlier tries from the record.
+    /// The caller then puts a new message on the queue. If the bot is killed between the two steps, an
+    /// operator can replay the alert once more.
     pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Reopened::Missing) };
@@ -170,7 +177,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 Status::Dead => {}
                 status if status.is_final() => return Ok(Reopened::Ended(status)),
                 _ if record.replayed_at.is_some() => return Ok(Reopened::Yes),
-                // The run that moved the message to the poison queue could not record the status `dead`.
+                // The message is in the poison queue, but the run that moved the message could not record the
+                // status `dead`.
                 _ => {}
             }
             let change = self.reopened(key, replay, Some(&record));
@@ -181,8 +189,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts an index row, so
-    /// that the sender finds the alert in the list.
+    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts an index row, which
+    /// brings the alert into the list of alerts.
     pub async fn remake(
         &self,
         key: &RecordKey,
@@ -197,8 +205,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.into(), value.as_str().into());
             }
         }
-        // If a program other than the bot made the alert, the alert gets no index row, because the list has
-        // only the alerts that the bot accepted.
+        // The list has only the alerts that the bot accepted. So an alert of another program gets no index
+        // row.
         let row = key.alert_id().and_then(|id| {
             let ends_at = ends_at(self.host.now(), replay.until);
             index::row_for_remade(&id, key, origin.sender.as_deref(), replay.accepted_at, ends_at)
@@ -212,7 +220,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 }
             }
         };
-        // If the record exists, another replay has inserted it.
+        // If the record exists now, another replay has inserted the record.
         if is_new { Ok(Reopened::Yes) } else { self.reopen(key, replay).await }
     }
 
@@ -242,8 +250,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             .with("version", VERSION)
             .with("status", Status::Queued.as_str())
             .with("reason", format!("replayed by {}", replay.by));
-        // The properties `message` and `tried` belong to the dead message. The replayed message has another
-        // id, and begins without earlier tries.
+        // The properties `message` and `tried` belong to the message in the poison queue. The new message has
+        // another id, and begins without earlier tries.
         for (name, is_set) in [
             ("message", record.is_some_and(|record| record.message.is_some())),
             ("tried", record.is_some_and(|record| record.tried.is_some())),
@@ -253,17 +261,19 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             }
         }
         // The property `replayedFrom` names the message that a run moved to the poison queue. After the
-        // replay, a run perhaps still tries to record one of two facts about this message. Because of the
-        // property, the ledger does not record them:
+        // replay, a run perhaps still tries to record one of two facts about this old message. The ledger
+        // finds the message's id in `replayedFrom`, and does not record the fact:
         //
-        // - The alert is `dead`. For this fact, the ledger needs the property only if the run could not read
-        //   the record before it moved the message.
-        // - The message is missing. If the run that moved the message was killed before it could record
-        //   `dead`, the next run does not find the message on the queue.
+        // - The run that moved the message records that the alert is dead. Usually, this run has read the
+        //   time of the last replay before it moved the message, and the ledger compares this time. The
+        //   ledger needs `replayedFrom` only if the run could not read the record.
+        // - The run that moved the message was killed before it could record that the alert is dead. The next
+        //   run does not find the message on the queue, and records that the message is missing.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }
-        // The queue had taken the message, so a failed or unconfirmed Put no longer matters.
+        // These properties say that a Put (the call that puts a message on the queue) failed, or had no clear
+        // response. The message was on the queue, so these properties no longer matter.
         for (name, is_set) in [
             ("failedAt", record.is_some_and(|record| record.failed_at.is_some())),
             ("unconfirmedAt", record.is_some_and(|record| record.unconfirmed_at.is_some())),

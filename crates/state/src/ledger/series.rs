@@ -1,6 +1,7 @@
-//! Series of recurring alerts. Before the poller sends an alert of a series, it puts the next alert of the
-//! series on the queue. The record of the first alert also says which alert follows, and whether the sender
-//! has ended the series. This record is kept while the series continues.
+//! Records the progress of a *series*. A series is a recurring alert: one alert after the other, at regular
+//! times. Before the poller sends an alert of a series, the poller puts the next alert of the series on the
+//! queue. The record of the series' first alert says which alert is the next alert, and whether the sender
+//! has ended the series. This record is kept until the series has ended.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -13,20 +14,21 @@ use super::{Ledger, Record};
 /// The value of `seriesNext` after the last alert of a series.
 const NONE_FOLLOWS: &str = "none";
 
-/// The next alert of a series, as the poller recorded it last.
+/// The next alert of a series, according to the record of the series' first alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
-    /// No alert of the series has been sent yet, so the first alert follows.
+    /// The first alert is next, because the poller has not recorded another alert yet.
     First,
-    /// This alert follows, and is on the queue.
+    /// This alert is next, and is on the queue.
     Alert(AlertId),
-    /// No alert follows, because the series has ended.
+    /// No alert is next, because the series has ended.
     Nothing,
 }
 
 impl AlertId {
-    /// Makes the id of the alert with this index in a series. `period` is the period in which the alert is
-    /// accepted. For the same alert, every caller must pass the same period.
+    /// Makes the id of the alert with this index in a series. `first` is the id of the series' first alert.
+    /// `period` is the [`Period`] (eight days) in which the alert is accepted. For the same alert, every
+    /// caller must pass the same period, because the id contains the period.
     pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
         let name = name_of(&["series", first.as_str(), &index.to_string()]);
         Self::of_period(period, &name[..28])
@@ -34,21 +36,23 @@ impl AlertId {
 }
 
 impl Record {
-    /// Which alert of the series follows. Only the record of the first alert stores which alert follows.
+    /// The next alert of the series. The result is only correct for the record of the series' first alert,
+    /// because no other record stores the next alert.
     pub fn following(&self) -> Following {
         match self.series_next.as_deref() {
             None => Following::First,
             Some(NONE_FOLLOWS) => Following::Nothing,
-            // If a later version wrote a text that is no id, the series counts as ended.
+            // Perhaps a newer version of the poller wrote a text that is no id. Then the series counts as
+            // ended.
             Some(id) => AlertId::parse(id).map_or(Following::Nothing, Following::Alert),
         }
     }
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records which alert follows in a series. `next` is the alert's id and due time; `None` after the last
-    /// alert. This write also postpones the expiry of the first alert's record. So this record is kept as
-    /// long as the record of the next alert.
+    /// Records the next alert of a series in the record of the series' first alert. `next` is the id and the
+    /// due time of the next alert; `None` after the last alert. This write also postpones the expiry of the
+    /// record, because the ledger needs the record until the series has ended.
     pub async fn record_following(
         &self,
         first: &AlertId,
@@ -61,8 +65,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.put_merge(&change).await.map(drop)
     }
 
-    /// Records that the sender ends a series. Returns the record of the first alert, as it was before this
-    /// write; `None` if there is no record.
+    /// Records that the sender ends a series. Returns the record of the first alert, as the ledger had it
+    /// before this write; `None` if there is no record.
     pub async fn end_series(&self, first: &AlertId) -> Result<Option<Record>, TableError> {
         let Some(record) = self.find(first).await? else { return Ok(None) };
         if record.series_ended_at.is_none() {

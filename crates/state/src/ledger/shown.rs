@@ -1,5 +1,6 @@
-//! The state of an alert as its sender sees it. Each state that is not final has a deadline. From the
-//! deadline on, the state counts as final, even if no run has recorded a result.
+//! The state of an alert as its sender sees it. A *run* is one execution of the poller. If a state is not
+//! final, a run should record a result by a deadline. If no run has recorded a result by the deadline, the
+//! sender sees a state that counts as final, e.g. `overdue`.
 
 use std::fmt;
 
@@ -8,33 +9,34 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::record::{NOT_INSTALLED, Record, Status};
 use super::terms::{KEPT, KEY_TERM};
 
-/// If the poller works, a run records a result within this time after an alert is due. The time is longer
-/// than each wait of an alert:
+/// The longest time from the due time of an alert to a recorded result, if the poller works. This time is
+/// longer than the waits of an alert:
 ///
-/// - If the Connector host of the alert is down, the alert waits for at most a day. Then the poller moves the
-///   alert to the poison queue.
-/// - If a run pauses the poller, the pause is at most an hour long.
+/// - If the alert's Connector host is down, the alert waits for at most a day. Then a run moves the alert to
+///   the poison queue.
+/// - If a response of the Connector has `Retry-After`, the alert waits for at most an hour before its next
+///   try.
 ///
-/// There is one exception: an alert can wait longer for an installation of the bot ([`Record::deadline`]).
+/// Only an alert that waits for the installation of the bot can wait longer ([`Record::deadline`]).
 pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
 
-/// If the sender cancels an alert, a run dequeues the alert's message and drops the alert within this time.
-/// The time begins at the cancellation, or when the alert is due, whichever is later. The poller hides a
-/// message for at most an hour after a failed try, so the time is long enough.
+/// The longest time until a run dequeues the message of a cancelled alert, and drops the alert. The time
+/// begins at the cancellation, or when the alert is due, whichever is later. Two hours are enough,
+/// because the poller hides a message for at most an hour after a failed try.
 pub const DEQUEUED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
 /// The state of an alert as its sender sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// The recorded status, or the status that follows from the results of the Puts.
+    /// The status from [`Record::shown_status`].
     Status(Status),
-    /// The sender has cancelled the alert, and no run has dropped it yet.
+    /// The sender has cancelled the alert, and no run has dropped the alert yet.
     Cancelling,
-    /// The sender has cancelled the alert, and no run sends it any more. But no run has recorded that it
-    /// dropped the alert, so a run may have sent the alert before the cancellation.
+    /// The sender has cancelled the alert, and no run sends the alert any more. But no run has recorded a
+    /// result by the deadline. So perhaps a run sent the alert before the cancellation.
     CancelledUnseen,
-    /// A killed run had the alert's message in hand, and the queue no longer holds the message. The killed
-    /// run has probably delivered the alert, but could not record the delivery.
+    /// A run was killed after it had dequeued the alert's message, and the queue no longer holds the message.
+    /// The killed run has probably delivered the alert, but could not record the delivery.
     DeliveredUnseen,
     /// No run has recorded a result by the deadline.
     Overdue,
@@ -43,8 +45,7 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// Whether this version knows a state with this word. The result is false for the word of a
-    /// [`Shown::Newer`].
+    /// Whether this version of the program knows a state with this word.
     pub fn is_word(word: &str) -> bool {
         Status::from_word(word).is_some()
             || [Self::Cancelling, Self::Overdue].iter().any(|it| it.as_str() == word)
@@ -62,7 +63,8 @@ impl Shown {
         }
     }
 
-    /// The reason of the state, as text for people; `None` if the state comes from a recorded status.
+    /// The reason of the state, as text for people; `None` if this function knows no reason. The record of
+    /// the alert can have a reason, too ([`Record::reason`]).
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::CancelledUnseen => Some(
@@ -88,7 +90,7 @@ impl fmt::Display for Shown {
 }
 
 impl Record {
-    /// The state of the alert at a moment.
+    /// The state of the alert at the moment `now`.
     pub fn shown(&self, now: DateTime<Utc>) -> Shown {
         let state = self.shown_in_time();
         if self.is_missing(now) && matches!(state, Shown::Status(_) | Shown::Cancelling) {
@@ -97,8 +99,8 @@ impl Record {
         match self.deadline() {
             Some(deadline) if now >= deadline => match state {
                 Shown::Cancelling => Shown::CancelledUnseen,
-                // The queue did not take the alert. The term of the idempotency key (24 hours) has ended, so
-                // no repeated call puts the alert on the queue any more.
+                // The alert is not on the queue. The idempotency key identifies its API call for 24 hours.
+                // This term has ended, so no repeated call puts the alert on the queue. The state is final.
                 Shown::Status(Status::Failed) => state,
                 _ => Shown::Overdue,
             },
@@ -106,17 +108,18 @@ impl Record {
         }
     }
 
-    /// The moment from which the state no longer changes, unless a late run records a result; `None` if the
-    /// state is final, or if a newer version recorded a status that this version does not know.
+    /// The moment by which a run should have recorded a final status. From then on, the state changes only
+    /// if a run records a result late. `None` if the state is final, or if a newer version of the poller
+    /// recorded a status that this version does not know.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         let deadline = match self.shown_in_time() {
             Shown::Cancelling => {
                 later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
             }
-            // Until the term of the idempotency key ends, a repeated call can put the alert on the queue.
+            // Until the term of the idempotency key ends, a repeated API call can put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
-            // An alert can wait for an installation until it expires, which can take months. After each try,
+            // An alert can wait for an installation until the alert expires, e.g. for months. After each try,
             // the run records the status `waiting` again. So the deadline counts from the last try
             // (`changed_at`).
             Shown::Status(Status::Waiting) if self.waits_for_installation() => {
@@ -132,13 +135,14 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether the alert's queue message is missing for good. A killed run had the message in hand. If the
-    /// killed run had hidden the message, a run would have dequeued it by now. So the killed run had
-    /// delivered the alert and deleted the message.
+    /// Whether the alert counts as delivered because its queue message is missing: the next run after a
+    /// killed run did not find the message ([`missed_at`](Self::missed_at)), and no run has dequeued the
+    /// message by [`missing_from`](Self::missing_from). If the killed run had only hidden the message, a run
+    /// would have dequeued the message by then. So the killed run has probably delivered the alert.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         // If the alert was cancelled before a run found that the message was missing, perhaps the killed run
-        // dropped the alert.
+        // dropped the alert. So the alert does not count as delivered.
         let was_cancelled = self.cancelled_at.is_some() && self.cancelled_at <= self.missed_at;
         !was_cancelled
             && self.answered_at.is_none()
@@ -147,7 +151,8 @@ impl Record {
             && self.missing_from.is_some_and(|from| from <= now)
     }
 
-    /// Whether the alert stays in this state until its record is deleted, unless a late run records a result.
+    /// Whether the state at the moment `now` counts as final. Such a state changes only if a run records
+    /// a result after the deadline.
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
         self.is_missing(now) || self.deadline().is_none_or(|deadline| now >= deadline)
     }
@@ -167,8 +172,9 @@ impl Record {
         }
     }
 
-    /// The time at which the alert was due, or at which it was replayed, whichever is later. An earlier
-    /// version of the bot did not record the due time. For its alerts, the time is computed from `endsAt`.
+    /// The latest of three times: when the bot accepted the alert, when the alert was due, and when an
+    /// operator replayed the alert. If the record has no due time, this function computes the time from
+    /// `endsAt`: the time is [`KEPT`] before `endsAt`.
     pub(super) fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();
@@ -176,7 +182,7 @@ impl Record {
     }
 }
 
-/// Adds a duration to a time. If the sum is too late for the type, returns the last time of the type.
+/// Adds a duration to a time. If the sum is too late for `DateTime`, returns the latest possible time.
 pub(super) fn later(time: DateTime<Utc>, term: TimeDelta) -> DateTime<Utc> {
     time.checked_add_signed(term).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

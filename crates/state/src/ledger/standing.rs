@@ -1,12 +1,16 @@
-//! The chat message that a conversation shows for all alerts with one `key`. A sender can give its alerts a
-//! `key`, which names a problem. When the next alert with this `key` is due, the poller changes the chat
-//! message of the previous alert, instead of sending a new chat message. In this file, a *key* is such an
-//! alert key.
+//! Records the chat message that a conversation shows for all alerts with the same *key*. A sender can give
+//! an alert a key, which is the name of a problem (e.g. `disk-full`). By default, the poller sends a chat
+//! message for the first alert with the key. For the next alert with the key, the poller changes this chat
+//! message.
 //!
-//! Each key in a conversation has a record. After the Connector has accepted a chat message, the poller
-//! describes the chat message in the record. This write succeeds only if the record's ETag has not changed
-//! since the poller read the record. The bot notes in the same record which alert with the key is the newest
-//! one on the queue. So the poller can leave out the older alerts.
+//! For each key in a conversation, the ledger has a record. There are two kinds of writes:
+//!
+//! - After the Connector has accepted a chat message, the poller describes the chat message in the record.
+//!   This write succeeds only if no other writer has changed the record after the poller read the record.
+//! - After the bot has put an alert on the queue, the bot notes the alert as the newest alert with the key.
+//!   If older alerts with the key still wait on the queue, the poller does not send these older alerts.
+//!
+//! A *run* is one execution of the poller.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -16,35 +20,36 @@ use super::record::VERSION;
 use super::{Ledger, MAX_OPERATIONS, contended};
 use crate::ConversationKey;
 
-/// How long the record of a key is kept after the last alert with the key.
+/// How long the record of a key is kept after the last write.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
-/// The partitions of the records: one for each first digit of a conversation's key.
+/// The partitions of the records: one for each possible first digit of a conversation key.
 const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
 
-/// The place of an alert in the order of the alerts with the same key: a time in milliseconds since 1970, and
-/// the alert's id, which decides between equal times. The time is the alert's due time, or the time of
-/// acceptance if the alert was due at once.
+/// The place of an alert in the order of the alerts with the same key: a time, and the alert's id. The time
+/// is the alert's due time, or the time of acceptance if the alert was due at once, in milliseconds since
+/// 1970. If two alerts have the same time, their ids decide.
 pub type KeyOrder<'a> = (i64, &'a str);
 
 /// The chat message that a conversation shows for a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The id of the chat message; `None` if the conversation shows no chat message, or if the id is unknown.
+    /// The id of the chat message. `None` if the conversation shows no chat message for the key, or if the id
+    /// is unknown.
     pub activity_id: Option<String>,
-    /// The time of the alert that was sent last, in milliseconds since 1970.
+    /// The time in the place ([`KeyOrder`]) of the alert that was sent last.
     pub at: i64,
     /// The id of the alert that was sent last; empty if none was sent.
     pub alert: String,
-    /// True if the last alert said that the problem lasts (`firing`). If the last alert said that the problem
-    /// has ended (`resolved`), the next alert is sent as a new chat message.
+    /// True if the last alert said that the problem lasts (`firing`). False if the last alert said that the
+    /// problem has ended (`resolved`). In this case, the poller sends the next alert as a new chat message.
     pub is_firing: bool,
     /// A hash of the chat message's content.
     pub digest: String,
-    /// The address (JSON) of the thread that has the chat message, if an alert to the channel started the
-    /// thread.
+    /// The address (JSON) of the thread that contains the chat message, if an alert to a Teams channel
+    /// started the thread.
     pub thread: Option<String>,
-    /// The newest alert with the key, as [`Ledger::note_latest`] has noted it: its time and its id.
+    /// The place that [`Ledger::note_latest`] has noted: the place of the newest alert with the key.
     latest: (i64, String),
     etag: Option<ETag>,
 }
@@ -54,7 +59,7 @@ pub struct Standing {
 pub enum Stood {
     /// The record describes the chat message that the poller has sent.
     Recorded,
-    /// Another run has recorded a newer alert in the meantime. The record stays as it is.
+    /// Another run has recorded a newer alert after the poller read the record. The record stays as it is.
     Overtaken,
 }
 
@@ -64,7 +69,7 @@ impl Standing {
         (self.at, &self.alert)
     }
 
-    /// The place of the newest alert that the bot has put on the queue.
+    /// The place of the newest alert with the key. [`Ledger::note_latest`] has noted this place.
     pub fn latest(&self) -> KeyOrder<'_> {
         (self.latest.0, &self.latest.1)
     }
@@ -101,19 +106,20 @@ impl Standing {
 const FIRING: &str = "firing";
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads the record of the chat message that a conversation shows for a key. The argument `key` is not
-    /// the text that the sender chose, but a hash of this text and of the sender's name.
+    /// Reads the record of the chat message that a conversation shows for a key. The argument `key` is a hash
+    /// of the sender's name and the key.
     pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
         let found = self.table.get(&key_of(conversation, key)).await?;
         Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))
     }
 
-    /// Records the chat message that a conversation shows now. The write uses the ETag in `standing`. If the
-    /// record has changed in the meantime, it is read again. There are two cases:
+    /// Records the chat message that a conversation shows now. The write succeeds only if the record still
+    /// has the ETag in `standing`. If another writer has changed the record, this method reads the record
+    /// again:
     ///
-    /// - Another run has sent a newer alert. Then the record stays as it is.
-    /// - No run has sent a newer alert, e.g. because only [`Ledger::note_latest`] has changed the record.
-    ///   Then the write is repeated.
+    /// - If another run has sent a newer alert, the record stays as it is.
+    /// - If no run has sent a newer alert, this method repeats the write with the new ETag. For example, only
+    ///   [`Ledger::note_latest`] has changed the record.
     pub async fn record_standing(
         &self,
         conversation: &ConversationKey,
@@ -142,14 +148,17 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Notes that an alert is the newest one with its key on the queue. The bot calls this method after the
-    /// Put has succeeded, because an alert that is not on the queue must not replace another alert. The bot
-    /// does not note every alert, e.g. not an alert that the sender delays. So the poller calls this method,
-    /// too, before it changes a chat message for an alert. The poller omits the call if the noted alert in
-    /// the record is this alert or a newer one.
+    /// Notes an alert as the newest alert with its key. The poller then does not send older alerts with the
+    /// key.
     ///
-    /// If two writers call this method at once, the record perhaps names the older alert. Then the poller
-    /// does not leave out the older alert, and sends both.
+    /// The bot calls this method only after it has put the alert on the queue, because an alert that is not
+    /// on the queue must not take the place of an older alert. The bot does not note some alerts, e.g. an
+    /// alert that the sender delays. So the poller also calls this method, before it changes a chat message
+    /// for an alert. The poller does not call this method if the record already names this alert or a newer
+    /// alert.
+    ///
+    /// If two writers call this method at the same time, the record perhaps names the older of their two
+    /// alerts. The poller then sends both alerts.
     pub async fn note_latest(
         &self,
         conversation: &ConversationKey,
@@ -163,7 +172,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Chooses one of the sixteen partitions at random, and deletes the expired records of keys there. Reads
-    /// at most `pages` pages. Returns the number of deleted records.
+    /// at most `pages` pages of expired records. Returns the number of deleted records.
     pub async fn clean_keys(&self, pages: u32) -> Result<usize, TableError> {
         let mut random = [0];
         self.host.fill(&mut random);
@@ -177,8 +186,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
             for chunk in keys.chunks(MAX_OPERATIONS) {
                 let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
-                // The service refuses the batch if another run has deleted one of its records. A later
-                // cleaning deletes the rest.
+                // The service refuses the batch if another run has deleted one of the records in `chunk`. A
+                // later cleaning deletes the other records.
                 if self.table.batch(&operations).await? == Batch::Done {
                     deleted += chunk.len();
                 }

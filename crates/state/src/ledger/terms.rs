@@ -1,12 +1,13 @@
-//! How long the ledger keeps records and idempotency keys.
+//! How long the ledger keeps the records of alerts, and how long idempotency keys are valid.
 
 use chrono::TimeDelta;
 
-/// How long a record is kept after the alert was accepted, was due, or reached its final status. The latest
-/// of these times counts.
+/// How long the record of an alert is kept after the latest of these times: the alert was accepted, the alert
+/// was due, a status was recorded. Until a status is recorded, the time at which the alert expires also
+/// counts.
 pub const KEPT: TimeDelta = TimeDelta::days(7);
 
-/// How long an idempotency key identifies its call. The term must not be longer than a period
-/// ([`Period`](super::Period)), because the bot searches for the key only in the current and in the previous
-/// period.
+/// How long an idempotency key identifies an API call. This time must not be longer than a
+/// [`Period`](super::Period) (eight days), because the bot searches for the key only in the current and in
+/// the previous period.
 pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);

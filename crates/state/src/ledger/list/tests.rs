@@ -33,7 +33,7 @@ impl World {
         page
     }
 
-    /// Returns the ids on all pages, and the number of pages.
+    /// Reads all pages of the list. Returns the ids of the alerts, and the number of pages.
     fn all(&self, wanted: &Wanted<'_>) -> (Vec<String>, usize) {
         let (mut wanted, mut ids) = (wanted.clone(), Vec::new());
         for pages in 1..500 {
@@ -45,7 +45,8 @@ impl World {
         panic!("the list does not end");
     }
 
-    /// Accepts a call by a program with this many alerts. Returns the ids of the alerts.
+    /// Accepts an API call of the program `sender`. `alerts` is the number of alerts in the call. `number`
+    /// distinguishes the call from other calls. Returns the ids of the alerts.
     fn sends(&self, sender: &str, number: u8, alerts: u8, tag: Option<&str>) -> Vec<String> {
         let call = CallId::random(Period::of(self.host.now()), [number; 16]);
         let alerts = (0..alerts).map(|index| NewAlert {
@@ -58,7 +59,7 @@ impl World {
         alerts.into_iter().map(|alert| alert.id.to_string()).collect()
     }
 
-    /// Accepts a message of a person. Returns the id of the alert.
+    /// Accepts a message of a person as an alert. Returns the id of the alert.
     fn hears(&self, conversation: char, activity: &str) -> String {
         let key = ConversationKey::parse(&conversation.to_string().repeat(32)).unwrap();
         let id = AlertId::of_activity(self.host.now(), &key, activity);
@@ -84,11 +85,12 @@ fn list_with_pages_of_any_size_has_each_alert_once_and_the_newest_first() {
     for number in 0..12 {
         calls.push(world.sends("ci", number, if number == 5 { 100 } else { number % 4 + 1 }, None));
         calls.push(vec![world.hears(char::from(b'0' + number % 10), &number.to_string())]);
-        // The clock moves in every third round only, so some alerts are accepted in the same millisecond.
+        // The clock moves only in every third round. So some alerts are accepted in the same millisecond.
         if number % 3 == 0 {
             world.pass(1);
         }
-        // The alerts of the next rounds are accepted in another period.
+        // The ledger stores records by *period* (eight days). The alerts of the next rounds are in a later
+        // period.
         if number == 6 {
             world.pass(9 * DAY);
         }
@@ -117,7 +119,7 @@ fn list_of_a_sender_and_a_tag_contains_only_matching_alerts() {
     world.sends("shop", 2, 3, Some("orders"));
     world.hears('a', "1");
     let other = world.sends("ci", 3, 1, Some("orders-42"));
-    // This is one call to two tags.
+    // The next call has two alerts with different tags.
     let call = CallId::random(Period::of(world.host.now()), [4; 16]);
     let both: Vec<NewAlert> = [(0, "news"), (1, "orders")]
         .map(|(index, tag)| NewAlert {
@@ -138,7 +140,8 @@ fn list_of_a_sender_and_a_tag_contains_only_matching_alerts() {
     ] {
         assert_eq!(world.all(&wanted).0.into_iter().collect::<BTreeSet<_>>(), expected, "{wanted:?}");
     }
-    // The record decides who the sender is, even if another program has changed the index.
+    // The list finds the records by index rows. An index row also names the sender of its records. If another
+    // program has changed the sender in the index row, the list uses the sender in the record.
     let mut tables = world.tables.borrow_mut();
     for ((_, row), properties) in tables.entities_mut(TABLE) {
         if row.starts_with(FIRST) {
@@ -171,20 +174,22 @@ fn alert_that_is_accepted_again_is_listed_once() {
     }
     assert_eq!(world.rows_by_time(), 5);
     assert_eq!(world.all(&everything(100)).0.len(), 1 + 1 + 2 + 100 + 1);
-    // A call without alerts has a record, but makes no alert. So it has no index row.
+    // A call without alerts has a record, but no index row, because the list has nothing to show for the
+    // call.
     let empty = CallNote { fingerprint: "f".into(), alerts: 0, next: None };
     let empty = NewAlert { call: Some(empty), status: Status::Expired, ..alert(call.alert(0)) };
     run(world.ledger().accept_call(&[empty])).unwrap();
     assert_eq!(world.rows_by_time(), 5);
 }
 
-/// The bot inserts the index row for 100 alerts with a separate storage call.
+/// The records of 100 alerts fill a batch. So the bot inserts the index row, which brings the alerts into the
+/// list, with a separate request. The bot can be killed between the two requests.
 #[test]
 fn accepted_call_with_100_alerts_is_listed_even_if_the_bot_is_killed_after_any_request() {
     let mut is_accepted = false;
     for calls in 0..6 {
         let world = World::new();
-        // The first message creates the table, so that each later call is one request.
+        // The first message creates the table. So the requests of the API call do not include the creation.
         world.hears('b', "0");
         world.pass(1);
         let call = CallId::of_key(Period::of(world.host.now()), None, "k", 0);
@@ -197,7 +202,7 @@ fn accepted_call_with_100_alerts_is_listed_even_if_the_bot_is_killed_after_any_r
         let listed = world.all(&everything(100)).0.len();
         assert_eq!(listed, if first.is_some() { 101 } else { 1 }, "killed after {calls} calls");
         assert_eq!(is_accepted, first.is_some(), "killed after {calls} calls");
-        // The sender repeats the call.
+        // The sender repeats the API call.
         world.pass(1);
         run(world.ledger().accept_call(&all)).unwrap();
         let ids: Vec<String> = all.iter().map(|alert| alert.id.to_string()).collect();
@@ -355,7 +360,7 @@ fn text_that_is_no_position_is_refused() {
     ] {
         assert_eq!(Position::parse(text), None, "{text}");
     }
-    // A text that has the form of a position is harmless, even if no row has this position.
+    // If a text has the form of a position, `list` succeeds, even if no row has this position.
     let world = World::new();
     world.hears('a', "1");
     for text in ["0000000000000..0", "9999999999999..255", "8204567890123.0a27e4d0d1a4d1c0.255"] {

@@ -7,11 +7,11 @@ fn now() -> DateTime<Utc> {
     "2026-11-29T12:00:00Z".parse().unwrap()
 }
 
-/// The times that the bot may have recorded besides the status.
+/// The properties with which the bot records times besides the status.
 const MARKS: [&str; 5] = ["cancelledAt", "putAt", "failedAt", "unconfirmedAt", "takenAt"];
 
-/// Makes records with every status and every combination of [`MARKS`]. Some records lack the properties
-/// that the bot writes when it accepts an alert.
+/// Makes records with every status and every combination of [`MARKS`]. A quarter of the records lack the
+/// properties that the bot writes when it accepts an alert.
 fn every_record() -> Vec<Record> {
     let id = AlertId::parse(&format!("0a27{:028}", 1)).unwrap();
     let key = RecordKey::of(&id, now()).unwrap();
@@ -22,7 +22,7 @@ fn every_record() -> Vec<Record> {
         (None, Some(accepted(None, None))),
         (Some(due), Some(accepted(Some(due), Some(due)))),
         (None, Some(accepted(None, Some(due)))),
-        // The bot did not accept the alert, or another program deleted the record's properties.
+        // These are the records without the bot's properties, e.g. because the bot did not accept the alert.
         (None, None),
     ];
     let mut records = Vec::new();
@@ -137,7 +137,7 @@ fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_m
         );
         assert_eq!(met_later.shown(from), record.shown(from), "{record:?}");
         // If the alert was cancelled before a run found that the message was missing, perhaps the killed run
-        // dropped the alert.
+        // dropped the alert. So the alert does not count as delivered.
         let is_known = record.status.is_final() || record.cancelled_at.is_some();
         let expected = if is_known { record.shown(from) } else { Shown::DeliveredUnseen };
         assert_eq!(unmet.shown(from), expected, "{record:?}");

@@ -20,7 +20,7 @@ fn record_of_an_alert_key_keeps_the_sent_alert_and_the_noted_alert() {
     let ledger = world.ledger();
     let before = run(ledger.standing(&conversation(), HASH)).unwrap();
     assert_eq!(before, Standing::default());
-    // The bot notes the next alert between the poller's read and its write.
+    // The poller has read the record (above). The bot notes a newer alert before the poller writes.
     run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
     let first = Standing { thread: Some("{}".into()), ..sent(&before, 5, "a") };
     assert_eq!(run(ledger.record_standing(&conversation(), HASH, &first)), Ok(Stood::Recorded));
@@ -31,7 +31,7 @@ fn record_of_an_alert_key_keeps_the_sent_alert_and_the_noted_alert() {
         (found.activity_id.as_deref(), found.digest.as_str(), found.is_firing),
         (Some("m5"), "d5", true)
     );
-    // There is no record yet for the same key in another conversation, nor for another key.
+    // The record is only for this key in this conversation.
     let other = ConversationKey::parse(&"d".repeat(32)).unwrap();
     assert_eq!(run(ledger.standing(&other, HASH)).unwrap(), Standing::default());
     assert_eq!(run(ledger.standing(&conversation(), &"f".repeat(32))).unwrap(), Standing::default());
@@ -48,7 +48,7 @@ fn record_of_a_newer_alert_is_not_overwritten() {
         (5, "a", Stood::Overtaken),
         (5, "c", Stood::Recorded),
     ] {
-        // Each writer has read the record before the first write.
+        // All four writers have read the record before the first write.
         let stood = run(ledger.record_standing(&conversation(), HASH, &sent(&before, at, alert)));
         assert_eq!(stood, Ok(expected), "{at} {alert}");
     }
@@ -83,8 +83,8 @@ fn record_of_an_alert_key_is_deleted_thirty_days_after_the_last_alert() {
         let tables = world.tables.borrow();
         tables.entities("proactivebotledger").keys().any(|(partition, _)| partition == "key.c")
     };
-    // Each cleaning chooses one of sixteen partitions at random, and deletes expired records there. At least
-    // one of 200 cleanings chooses the partition of the record.
+    // Each cleaning chooses one of sixteen partitions with the fake host's random numbers, and deletes
+    // expired records there. 200 cleanings are enough to choose the partition of the record at least once.
     let clean = || (0..200).map(|_| run(ledger.clean(8)).unwrap()).sum::<usize>();
     run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
     world.pass(20 * DAY);
@@ -110,7 +110,7 @@ fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_change() {
     }
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert_eq!((record.edited, record.activity_id.as_deref()), (Some((3, "a".into())), Some("m1")));
-    // A newer alert replaces the alert. The test uses the same id for the newer alert.
+    // A newer alert takes the place of the alert. For simplicity, the newer alert has the same id.
     run(ledger.withdraw_for(&id, &id)).unwrap();
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert!(record.cancelled_at.is_some() && record.replaced_by.as_deref() == Some(id.as_str()));

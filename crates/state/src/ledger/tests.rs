@@ -16,7 +16,7 @@ impl World {
         CallId::random(Period::of(self.host.now()), [number; 16])
     }
 
-    /// The number of records, without the rows of the index.
+    /// The number of rows in the ledger, without its index rows (`at.<countdown>.<name>`).
     fn records(&self) -> usize {
         let tables = self.tables.borrow();
         tables.entities("proactivebotledger").keys().filter(|(_, row)| !row.starts_with("at.")).count()
@@ -77,7 +77,7 @@ fn alerts_of_one_api_call_are_accepted_all_or_none_and_read_in_their_order() {
     }
     assert_eq!(run(world.ledger().find(&call.alert(0))), Ok(None));
     let before = world.records();
-    // The second alert exists already, so the ledger writes neither of the two.
+    // The next line accepts the second alert of `both`. So `accept_call` then accepts neither alert.
     run(world.ledger().accept(&alert(call.alert(1)))).unwrap();
     let both = [alert(call.alert(0)), alert(call.alert(1))];
     run(world.ledger().accept_call(&both)).expect_err("the first alert is new, and the second alert exists");
@@ -95,7 +95,7 @@ fn cancellation_is_recorded_unless_the_alert_has_a_final_status() {
     }
     let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
     assert_eq!((record.status, record.shown_status()), (Status::Queued, Status::Cancelled));
-    // The poller had the alert in hand already, and delivers it.
+    // A run had dequeued the alert before the cancellation, so the run delivers the alert.
     run(world.ledger().record(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::TooLate(Status::Delivered)));
     let too_far = AlertId::parse(&"f".repeat(32)).unwrap();
@@ -148,8 +148,8 @@ fn transitions_of_many_alerts_take_one_call_for_each_partition_and_the_last_tran
     };
     let mut transitions = all(Status::Waiting);
     transitions.extend(all(Status::Delivered));
-    // The first batch fails, because the table is missing. The client creates the table, and sends the batch
-    // again.
+    // The first batch fails, because the table is missing. The table client creates the table, and sends the
+    // batch again. The test does not count these storage calls.
     run(world.ledger().record_all(transitions.clone())).unwrap();
     let before = world.host.sent.borrow().len();
     run(world.ledger().record_all(transitions)).unwrap();
@@ -174,7 +174,7 @@ fn cleaning_deletes_only_expired_records() {
         run(world.ledger().accept(one)).unwrap();
     }
     let clean = || run(world.ledger().clean(8)).unwrap();
-    // Index rows are kept two days longer than records.
+    // A record expires after seven days. Its index row (`at.<countdown>.<name>`) expires two days later.
     for (passed, deleted) in [(0, 0), (6, 0), (2, 120), (0, 0), (2, 120), (200, 0)] {
         world.host.elapsed.set(world.host.elapsed.get() + days(passed));
         assert_eq!(clean(), deleted, "{:?}", world.host.elapsed.get());
@@ -193,7 +193,8 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
     let world = World::new();
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     world.tables.borrow_mut().end_pages_with_their_partitions();
-    // Each of ten periods has four partitions. Each partition has alerts that are due a year ahead.
+    // The ledger stores alerts by *period* (eight days). The loop fills ten periods with four partitions
+    // each. Every partition gets alerts that are due 360 days later.
     for period in 0..10 {
         for number in 0..64 {
             let mut far = alert(CallId::random(Period::of(world.host.now()), [number; 16]).alert(period));
@@ -220,7 +221,8 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
         "(whether the expired record is still stored, cleanings, deleted rows)"
     );
     assert!(most_calls <= 8 + 5, "{most_calls} calls in one cleaning");
-    // The last cleaning has read all pages, so the next cleaning begins with the first period again.
+    // The cleanings above have read all pages of their search. So the next cleaning begins a new search, with
+    // the first period.
     world.host.elapsed.set(world.host.elapsed.get() + days(360));
     let all = (0..6).map(|_| run(world.ledger().clean(8)).unwrap()).sum::<usize>();
     assert_eq!(
@@ -289,8 +291,8 @@ fn record_of_a_newer_version_gets_the_new_status_and_keeps_the_version_and_unkno
     assert_eq!(shown, ["dead".into(), serde_json::json!(2), "new".into()]);
 }
 
-/// The service may have done a Put although every response was lost. Then the poller may deliver the alert
-/// before the bot records the failure.
+/// A Put (the storage call that puts an alert on the queue) can succeed although the bot gets no response.
+/// The bot then records a failed Put. Before that, the poller can deliver the alert.
 #[test]
 fn status_from_the_poller_takes_precedence_over_a_failed_put() {
     let world = World::new();
@@ -349,7 +351,7 @@ fn alert_with_a_final_status_other_than_dead_cannot_be_claimed() {
     for (index, (status, expected)) in [
         (Status::Queued, Claim::Yes),
         (Status::Waiting, Claim::Yes),
-        // An operator can move the alert from the poison queue back to the queue.
+        // A dead alert is in the poison queue. It was not delivered, so the bot can claim and send it.
         (Status::Dead, Claim::Yes),
         (Status::Cancelled, Claim::Ended(Status::Cancelled)),
         (Status::Expired, Claim::Ended(Status::Expired)),
@@ -407,7 +409,7 @@ fn replayed_alert_stays_queued_if_a_run_records_its_earlier_death_again() {
         message: None,
     };
     let status = || run(ledger.find(&one.id)).unwrap().unwrap().status;
-    // The clock does not move, but each replay gets a later time than the replay before.
+    // The test clock does not advance, but each replay gets a later time than the previous replay.
     for death in 0..3 {
         let before = run(ledger.read_before_death(&key)).unwrap();
         let dead = dead(&world, &one.id, &before);

@@ -1,29 +1,39 @@
-//! The marks of conversations. A *mark* is a row `unasked.<key>`. The row says that the conversation has no
-//! *open question*, i.e. no question that the person's next text would answer.
+//! The marks of conversations that have no open question. An *open question* is a question of an alert that
+//! the person's next text would answer. The *mark* of a conversation is a row of the ledger (the table with
+//! one record for each alert). The mark says that the conversation has no open question. Its row key is
+//! `unasked.<key>`, where `<key>` is the conversation's key.
 //!
-//! Each *replica* (running instance) of the bot keeps a *fingerprint* of each conversation's record (hashes
-//! of its content) in its key-value store. When a person's message arrives, the replica compares the message
-//! with the fingerprint. If they match, the message does not change the conversation's record, and the
-//! replica does not read this record. But the record is also the place where the replica would find an open
-//! question:
+//! The open question itself is not in the ledger. It is in the conversation's record, which is in another
+//! table. This record also stores the conversation's address.
 //!
-//! - When the poller delivers a question that a text can answer, it writes the question into the
-//!   conversation's record. Then it deletes the fingerprint, so that the replica reads the record.
-//! - But the replica perhaps uses another key-value store than the poller. Then the replica still has its
-//!   fingerprint, and would not find the question.
+//! Each *replica* (running instance) of the bot has a key-value store. There, the replica keeps a
+//! *fingerprint* of each conversation: hashes of the parts of the address, and the day of the last activity.
+//! When a person's message arrives, the replica compares the address in the message, and the day, with the
+//! fingerprint. If they match, the message would not change the conversation's record. So the replica does
+//! not read this record.
 //!
-//! The mark solves this problem without a further storage call:
+//! But the replica has to find an open question in the record. When the poller delivers a question that a
+//! text can answer, the poller writes the question into the conversation's record. Then the poller deletes
+//! the fingerprint in its own key-value store. A replica without a fingerprint reads the record. But a
+//! replica can use another key-value store than the poller. Such a replica still has its fingerprint, so it
+//! would not read the record.
 //!
-//! 1. The poller deletes the mark when it delivers a question that a text can answer.
-//! 2. When a person's message arrives, a replica with a fingerprint inserts the message's record into the
-//!    ledger. The same transaction also renews the mark, so the transaction fails if the mark is missing.
+//! With the mark, such a replica also finds the question. No message costs an additional storage call:
+//!
+//! 1. When the poller delivers a question that a text can answer, the poller deletes the mark.
+//! 2. When a person's message arrives, the replica inserts a record of the message into the ledger. If the
+//!    message matches the fingerprint, the same transaction renews the mark. The transaction fails if the
+//!    mark is missing.
 //! 3. If the transaction has failed, the replica reads the conversation's record, and finds the question.
 //!
-//! At least once a day, the bot reads the conversation's record. If this record has no open question, the bot
-//! writes the mark in the same transaction as the message's record. The poller can deliver a question in the
-//! milliseconds between the read and the transaction. In this case, the message is not an answer, because no
-//! person answers so fast. But now the mark exists although a question is open. So the bot finds the question
-//! only when it reads the conversation's record again, on the next day.
+//! The first message of each day never matches the fingerprint, because the fingerprint contains the day. So
+//! the replica reads the conversation's record. If this record has no open question, the replica writes the
+//! mark in the same transaction as the record of the message.
+//!
+//! Some milliseconds pass between this read and this transaction. If the poller delivers a question in this
+//! time, the message is not an answer, because no person answers so fast. But the transaction writes the mark
+//! although a question is open now. Then the replica finds the question on the next day, when it reads the
+//! conversation's record again.
 
 use std::collections::BTreeSet;
 
@@ -38,13 +48,16 @@ use super::{Ledger, Period};
 use crate::ConversationKey;
 
 /// The limit for the difference between the time in a person's activity and the bot's clock. If the
-/// difference is less, the time in the activity determines the period of the message's record. If not, the
-/// bot's own time determines the period. The mark is in the same partition as the message's record. So
-/// [`Ledger::expect_answer`] deletes the mark in every period that is possible with this limit.
+/// difference is less, the bot uses the time in the activity for the message's record. Otherwise, the bot
+/// uses its own time.
+///
+/// This time determines the *period* (eight days) of the message's record. Each period has its own
+/// partitions, and the mark is in the partition of the message's record. So [`Ledger::expect_answer`] deletes
+/// the mark in the period of every time within the limit.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
-/// How certainly the bot knows that a conversation has no open question. The bot passes this value to
-/// [`Ledger::accept_message`], whose transaction inserts the record of a person's message.
+/// Whether the bot knows that a conversation has no open question. The bot passes this value to
+/// [`Ledger::accept_message`]. That method inserts the record of a person's message with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
     /// The bot has not read the conversation's record, e.g. because the message matches the fingerprint. So
@@ -58,14 +71,15 @@ pub enum Unasked {
     Ignored,
 }
 
-/// Makes the mark of a conversation in a partition.
+/// Makes the row of a conversation's mark, but does not write the row.
 pub(super) fn mark_of(partition: &str, conversation: &str, now: DateTime<Utc>) -> Entity {
     let entity = Entity::new(Key::new(partition, format!("unasked.{conversation}")));
     entity.with_int64("endsAt", (now + KEPT).timestamp_millis())
 }
 
 impl Unasked {
-    /// The operation on the mark in the transaction that accepts a message.
+    /// Returns the operation that the transaction of [`Ledger::accept_message`] performs on the mark; `None`
+    /// if there is no such operation.
     pub(super) fn operation(self, mark: &Entity) -> Option<Operation<'_>> {
         match self {
             Self::Perhaps => Some(Operation::Merge(mark, None)),

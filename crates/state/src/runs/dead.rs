@@ -1,12 +1,16 @@
-//! The dead letters of a queue: one row for each queue message that a run has moved to the poison queue.
+//! The dead letters of a queue. If the poller cannot deliver a message of the main queue, a *run* (one
+//! execution of the poller) moves the message to the *poison queue*. The moved message is a *dead letter*.
+//! Each dead letter has a row in a table.
 //!
-//! An operator can ask the bot for a list of the dead letters. The queue service cannot list the messages of
-//! a queue, so the bot reads these rows. A run writes the row before it puts the message on the poison queue.
-//! The row's key consists of the time at which the message was put on the queue, and of the message's id on
-//! the queue. So if the run is killed between the two writes, the next run writes the same row again.
+//! An operator can ask the bot for a list of the dead letters. The bot makes this list from the rows, because
+//! the queue service cannot list the messages of a queue.
 //!
-//! A row never holds the text of an alert. The row holds a digest (hash) of the message on the poison queue.
-//! By this digest, the bot finds the message on the poison queue.
+//! A run first writes the row, and then puts a copy of the message on the poison queue. The row's key
+//! consists of two parts: the time at which the message was put on the main queue, and the message's id
+//! there. So if the run is killed between the two steps, the next run writes the same row again.
+//!
+//! A row never holds the text of an alert. The row holds a *digest*: the hash of the message's text on the
+//! poison queue. The bot compares digests to find the message that belongs to a row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,19 +24,21 @@ use crate::Tables;
 use crate::ledger::Origin;
 
 const VERSION: i64 = 1;
-/// A row key begins with this number minus the time in milliseconds, so that the newest row comes first.
+/// A row key begins with this number minus the time at which the message was put on the main queue, in
+/// milliseconds. So the newest row comes first.
 const LATEST_MILLISECONDS: i64 = 99_999_999_999_999;
 /// The number of digits of [`LATEST_MILLISECONDS`].
 const DIGITS: usize = 14;
-/// The longest message id that becomes part of a row key unchanged; a longer id is hashed. The service's ids
+/// The greatest length of a message id that becomes part of a row key unchanged. If an id is longer, or has
+/// characters other than letters, digits and `-`, the row key contains its hash. The ids of the queue service
 /// have 36 characters.
 const MAX_ID_CHARACTERS: usize = 64;
-/// The most characters of a stored reason.
+/// The greatest number of characters in a stored reason.
 const MAX_REASON_CHARACTERS: usize = 500;
-/// The most operations of one batch.
+/// The greatest number of operations in one batch.
 const MAX_OPERATIONS: usize = 100;
-/// The most queries for one page of dead letters. The service can return an empty page of query results,
-/// although more rows follow.
+/// The greatest number of queries for one page of dead letters. One query is not always enough, because the
+/// service can return an empty page of query results although more rows follow.
 const MAX_EMPTY_PAGES: usize = 8;
 /// The character after the digits of every row key.
 const AFTER_DIGITS: char = '.';
@@ -46,14 +52,15 @@ const AFTER_ALL: &str = ":";
 pub struct DeadLetterId(String);
 
 impl DeadLetterId {
-    /// Makes the id of a dead letter from the id and the insertion time that the message had on the queue.
+    /// Makes the id of a dead letter. `message_id` is the id of the message on the main queue. `inserted_at`
+    /// is the time at which the message was put there.
     pub fn of(message_id: &str, inserted_at: DateTime<Utc>) -> Self {
         let inverted = LATEST_MILLISECONDS - inserted_at.timestamp_millis().clamp(0, LATEST_MILLISECONDS);
         let name = if is_plain(message_id) { message_id.to_owned() } else { name_of(&[message_id]) };
         Self(format!("{inverted:0DIGITS$}{AFTER_DIGITS}{name}"))
     }
 
-    /// Parses an id from a caller; `None` if it does not have the form of an id.
+    /// Parses the id of a dead letter; `None` if the text does not have the form of such an id.
     pub fn parse(text: &str) -> Option<Self> {
         let (digits, name) = text.split_once(AFTER_DIGITS)?;
         let is_id =
@@ -66,13 +73,13 @@ impl DeadLetterId {
         &self.0
     }
 
-    /// The id that the message had on the queue. If the id is longer than 64 characters, or has characters
-    /// other than letters, digits and `-`, the method returns a hash of it.
+    /// The id that the message had on the main queue. If that id is empty, is longer than 64 characters, or
+    /// has characters other than letters, digits and `-`, this is a hash of that id.
     pub fn message_id(&self) -> &str {
         self.0.split_once(AFTER_DIGITS).map_or("", |(_, name)| name)
     }
 
-    /// The time at which the message was put on the queue.
+    /// The time at which the message was put on the main queue.
     pub fn inserted_at(&self) -> DateTime<Utc> {
         let inverted = self.0.get(..DIGITS).and_then(|digits| digits.parse::<i64>().ok());
         inverted
@@ -102,33 +109,34 @@ pub fn digest_of(text: &str) -> String {
 pub struct DeadLetter {
     /// The id of the dead letter.
     pub id: DeadLetterId,
-    /// The id of the alert. If another producer chose the id, an excerpt of the id. Empty if the message
-    /// holds no envelope.
+    /// The id of the alert; empty if the message holds no *envelope* (an alert as JSON). If a program other
+    /// than the bot chose the id, this is an excerpt of the id.
     pub alert: String,
     /// The key of the conversation; empty if the message holds no envelope.
     pub conversation: String,
-    /// The word for the reason of the move, e.g. `permanent`. The poller has a fixed list of these words.
+    /// The reason for the move as one word, e.g. `permanent`. The poller has a fixed list of these words.
     pub outcome: String,
-    /// The reason, as a text for operators.
+    /// The reason for the move as a text for operators.
     pub reason: String,
     /// The HTTP status of the Connector's response, if there was a response.
     pub status: Option<u16>,
     /// When the run moved the message.
     pub died_at: DateTime<Utc>,
-    /// The time at which the alert was accepted. If the message holds no envelope, this is the time at which
-    /// the message was put on the queue.
+    /// The time at which the bot accepted the alert, as the envelope says. If the message holds no envelope,
+    /// this is the time at which the message was put on the main queue.
     pub enqueued_at: DateTime<Utc>,
     /// When the alert expires.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The number of times that the queue had handed out the message.
+    /// The number of times that runs dequeued the message.
     pub attempts: u32,
-    /// True if an operator can replay the message. The message must hold an envelope in the current format.
-    /// If the bot seals its envelopes, the envelope must also have a valid seal.
+    /// True if an operator can *replay* the message (put it on the main queue again). For this, the message
+    /// must hold an envelope in the current format. If the bot seals (signs) its envelopes, the envelope must
+    /// also have a valid seal.
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,
-    /// The sender and the tag of the alert. The dead letter has its own copy, because the alert's record can
-    /// be deleted before the row of the dead letter.
+    /// The sender and the tag of the alert. They are copied from the alert's record in the ledger, because
+    /// the record can be deleted before this row.
     pub origin: Origin,
 }
 
@@ -159,8 +167,8 @@ impl DeadLetter {
         entity
     }
 
-    /// Reads a row; `None` if another program wrote the row. A property that cannot be read counts as
-    /// missing.
+    /// Reads a row; `None` if the row key is not the id of a dead letter. A property that cannot be read
+    /// counts as missing.
     fn read(entity: &Entity) -> Option<Self> {
         let id = DeadLetterId::parse(&entity.key.row)?;
         let text = |name: &str| entity.str(name).unwrap_or_default().to_owned();
@@ -195,7 +203,7 @@ pub struct DeadPage {
     pub has_more: bool,
 }
 
-/// A client for the dead letters of one queue. Each storage call ends by a deadline.
+/// A client for the dead letters of one queue.
 #[derive(Debug)]
 pub struct DeadLetters<'a, H> {
     table: TableClient<'a, H>,
@@ -220,7 +228,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         self.table.retries()
     }
 
-    /// Writes the row of a dead letter, or replaces it.
+    /// Writes the row of a dead letter. If the row exists already, replaces the row.
     pub async fn record(&self, letter: &DeadLetter) -> Result<(), TableError> {
         self.table.put(&letter.entity(&self.partition)).await.map(drop)
     }
@@ -238,7 +246,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         }
     }
 
-    /// Deletes these rows, with one storage call for each hundred rows. A missing row is not an error.
+    /// Deletes these rows. A missing row is not an error. One storage call deletes up to a hundred rows. If
+    /// one of these rows is missing, each of them takes a separate storage call.
     pub async fn remove_all(&self, ids: &[DeadLetterId]) -> Result<(), TableError> {
         for some in ids.chunks(MAX_OPERATIONS) {
             if let [only] = some {
@@ -258,8 +267,12 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(())
     }
 
-    /// Reads at most `most` rows that come after `after` in the list. If the service returns an empty page of
-    /// query results although more rows follow, the method reads the next page of query results.
+    /// Reads one page of the list: at most `most` rows after the row `after`. If `after` is `None`, the page
+    /// begins with the newest row.
+    ///
+    /// The service can return an empty page of query results although more rows follow. Then the method reads
+    /// the next page of query results. After eight empty pages, the method returns no rows, and reports that
+    /// no more rows follow.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
         let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);
@@ -276,8 +289,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         Ok(DeadPage { has_more: next.is_some() && !letters.is_empty(), letters })
     }
 
-    /// Finds the rows with these digests. Reads at most `pages` pages of query results with up to a thousand
-    /// rows each. The second value is true if the method has read all rows.
+    /// Finds the rows with these digests. Reads at most `pages` pages of query results. A page has up to a
+    /// thousand rows. The second value is true if the method has read all rows.
     pub async fn with_digests(
         &self,
         digests: &BTreeSet<String>,

@@ -1,12 +1,17 @@
-//! The figures of a queue: the counts of all its runs since the bot was deployed.
+//! The figures of a queue: the counts over all runs of the queue, and some facts about the last run. A *run*
+//! is one execution of the poller. Only the run that holds the *run lock* works on the queue.
 //!
-//! A run counts in memory. The run stores the sums in the record of the run lock, with each write that the
-//! lock needs anyway. So the figures cost no additional storage call.
+//! A run counts in memory. The run stores the figures in the record of the run lock. The run has to write
+//! this record regularly anyway, to renew the lock. So the figures cost no additional storage call.
 //!
-//! A message is counted once, when it has left the queue: one write stores the count and removes the message
-//! from the list of messages in hand. If the run is killed before this write, the next run finds the message
-//! in the list, and counts the message if the queue no longer holds it. If the Delete of a message fails, a
-//! later run deletes the message and counts it. So no count is lost.
+//! The same record lists the messages that the run has *in hand*: the run has dequeued them, and has not
+//! finished them. When a message has left the queue, one write stores its count, and removes the message from
+//! this list. So no count is lost, even in these cases:
+//!
+//! - The run is killed before this write. The next run finds the message in the list. If the queue no longer
+//!   holds the message, the next run counts the message.
+//! - The Delete of the message fails. The run does not count the message. A later run deletes the message,
+//!   and counts it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,67 +24,74 @@ use serde::{Deserialize, Serialize};
 pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
 
-/// The most messages in `Figures::missing`.
+/// The greatest number of messages in `Figures::missing`.
 const MAX_MISSING: usize = 200;
 
-/// The most conversations in [`Figures::paused`].
+/// The greatest number of conversations in [`Figures::paused`].
 pub const MAX_PAUSED: usize = 20;
 
-/// The counts of all runs of a queue. Times are in milliseconds since 1970; zero means never.
+/// The figures of a queue. Times are in milliseconds since 1970. A time of zero means that the event has not
+/// happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Figures {
     /// When counting began.
     pub since: i64,
-    /// Messages that a run has dequeued for the first time. A run dequeues messages with a Get, and stores
-    /// this number with its next write. If the run is killed before this write, the number lacks the messages
-    /// of the Get. [`Figures::settle`] corrects the number, at the latest when all messages have left the
-    /// queue.
+    /// The number of messages that runs have dequeued for the first time. A run stores this number with its
+    /// next write. If the run is killed before this write, the number is too low. [`Figures::settle`] then
+    /// corrects the number. When all messages have left the queue, the number is right again.
     pub accepted: u64,
-    /// Messages that have left the queue, by the word of the alert's final status. Dead letters count in
-    /// `dead` instead. Two further words name no status. `copy` counts the messages whose alert had already
-    /// ended with another message. `unrecorded` counts the messages that a killed run has probably deleted,
-    /// if the final status of the alert is unknown.
+    /// The numbers of messages that have left the queue, by the word for the final status of the alert. The
+    /// messages on the poison queue count in `dead` instead. Two further words are no status:
+    ///
+    /// - `copy`: another message had already ended the same alert.
+    /// - `unrecorded`: a killed run has probably deleted the message, and the final status is unknown.
     pub ended: BTreeMap<String, u64>,
-    /// Alerts that were moved to the poison queue, by the word of the reason.
+    /// The numbers of messages that runs have moved to the poison queue, by the word for the reason.
     pub dead: BTreeMap<String, u64>,
-    /// Attempts after which the alert had to wait, by their result: `throttled`, `retried`, `hostOut`,
-    /// `notInstalled`, `possiblyDelivered`, `notDue`. The report of a run uses the same words.
+    /// The numbers of attempts after which the alert had to wait, by the result of the attempt: `throttled`,
+    /// `retried`, `hostOut` (the Connector's host is down), `notInstalled` (the bot is not installed),
+    /// `possiblyDelivered`, `notDue`. The report that each run writes to the log uses the same words.
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// The number of messages that a run has dequeued again after they were counted in `ended` or `dead`.
+    /// The number of *missing* messages (see `missing`) that a later run has dequeued. These messages were
+    /// counted by mistake in `ended` or `dead`.
     pub found_again: u64,
-    /// When the Connector accepted an alert for the last time.
+    /// The last time at which the Connector accepted an alert.
     pub delivered_at: i64,
-    /// When a run ended without a failure for the last time.
+    /// The last time at which a run ended without a failure.
     pub succeeded_at: i64,
-    /// The last run that had the lock.
+    /// The last run that held the run lock.
     pub last_run: LastRun,
-    /// The Connector hosts (on Teams: regions) that counted as down when the last run ended.
+    /// The Connector hosts that the last run treated as down when it ended. On Teams, each region counts as a
+    /// host.
     pub hosts_out: Vec<String>,
-    /// The conversations that runs have paused, the newest last.
+    /// The conversations that runs have paused. The conversation with the newest pause is the last one.
     pub paused: Vec<PausedConversation>,
-    /// The ids of missing messages, the newest last. A message comes into this list in three steps:
+    /// The ids of the *missing* messages. The newest id is the last one. A message becomes missing in three
+    /// steps:
     ///
-    /// 1. A run had the message in hand, and was killed.
-    /// 2. The next run wanted to make the message visible, but the queue refused the pop receipt.
-    /// 3. So the next run assumed that the killed run had deleted the message, and counted the message as
-    ///    gone.
+    /// 1. A run has the message in hand, and is killed.
+    /// 2. The next run tries to make the message visible. The queue refuses the *pop receipt*, the text with
+    ///    which a run deletes or updates a message that it has dequeued.
+    /// 3. The next run assumes that the killed run has deleted the message. So the next run counts the
+    ///    message in `ended` or `dead`, and adds the message to this list.
     ///
-    /// But perhaps the killed run had only hidden the message, which also makes the old pop receipt invalid.
-    /// Then a later run dequeues the message, and counts it in `found_again`.
+    /// This assumption can be wrong. Perhaps the killed run has hidden the message until the next try. Then
+    /// the old pop receipt is invalid, too. Later, a run dequeues the message, and counts the message in
+    /// `found_again`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
 
-/// The delays of delivered alerts. The delay of an alert is the time from its acceptance by the bot, or from
-/// its due time, until the Connector accepted the alert.
+/// The delays of delivered alerts. A delay begins when the bot accepts the alert, or when the alert is due,
+/// whichever is later. The delay ends when the Connector accepts the alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Delays {
-    /// The number of alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`]. A bucket does not include the
-    /// buckets before it.
+    /// The number of alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`]. Each alert counts in at most one
+    /// bucket.
     pub buckets: [u64; DELAY_BOUNDS_MILLISECONDS.len()],
     /// The number of delivered alerts.
     pub count: u64,
@@ -87,13 +99,14 @@ pub struct Delays {
     pub sum_milliseconds: u64,
 }
 
-/// The last run that had the lock.
+/// The last run that held the run lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct LastRun {
     /// The run's id in the log.
     pub id: String,
-    /// The run's entry point: `cron`, `http` or `kick`.
+    /// The entry point that started the run: `cron`, `http`, or `kick` (the call that the bot makes after it
+    /// has put a message on the queue).
     pub entry_point: String,
     /// When the run began.
     pub began_at: i64,
@@ -103,7 +116,7 @@ pub struct LastRun {
     pub received: u64,
     /// The number of alerts that the run delivered.
     pub delivered: u64,
-    /// The reason for which the run failed or stopped early, as text for people; otherwise empty.
+    /// The reason why the run failed or stopped early, as text for people. Empty if the run succeeded.
     pub failure: String,
 }
 
@@ -113,7 +126,7 @@ pub struct LastRun {
 pub struct PausedConversation {
     /// The conversation's key.
     pub conversation: String,
-    /// When the pause ends, unless the person writes earlier.
+    /// When the pause ends. If the person writes earlier, the pause ends earlier.
     pub until: i64,
 }
 
@@ -131,7 +144,7 @@ impl Delays {
 }
 
 impl Figures {
-    /// Reads the stored figures. If they cannot be read, all counts begin again at zero.
+    /// Reads the stored figures. If `text` holds no readable figures, all counts begin again at zero.
     pub(super) fn read(text: Option<&str>, now: DateTime<Utc>) -> Self {
         let read: Option<Self> = text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let mut figures = read.unwrap_or_default();
@@ -152,8 +165,9 @@ impl Figures {
         counted.saturating_sub(self.found_again)
     }
 
-    /// Raises `accepted` to the number of messages that have left the queue, if `accepted` is less. If a run
-    /// was killed before it could record the messages of a Get, `accepted` lacks these messages.
+    /// Raises `accepted` to the number of messages that have left the queue. If `accepted` is greater
+    /// already, changes nothing. `accepted` can be too low because a run was killed before it could store
+    /// `accepted`.
     pub fn settle(&mut self) {
         self.accepted = self.accepted.max(self.gone());
     }

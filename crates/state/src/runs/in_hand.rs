@@ -1,6 +1,9 @@
-//! The queue messages that a run has in hand, and the alerts that the run has finished. The record of the run
-//! lock stores each of the two lists as JSON text. The text is split over several properties, because the
-//! service limits the length of a property.
+//! Two lists in the record of the run lock: the queue messages that a run has *in hand*, and the alerts that
+//! the run has finished. A *run* is one execution of the poller. Only the run that holds the *run lock* works
+//! on the queue. The run has a message in hand if it has dequeued the message, and has not finished it.
+//!
+//! The record stores each list as JSON text in several properties, because the table service limits the
+//! length of a property.
 
 use chrono::DateTime;
 use serde::de::DeserializeOwned;
@@ -9,73 +12,76 @@ use storage_table::Entity;
 
 use crate::ledger::{LastReplay, RecordKey, Status, Transition};
 
-/// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
+/// The greatest number of bytes in one property. A property can hold at most 32 768 UTF-16 units.
 const MAX_PROPERTY_BYTES: usize = 30_000;
-/// The most properties for the messages in hand. The messages of a run always fit into fewer properties.
+/// The greatest number of properties for the messages in hand. A run never needs all of them.
 const MAX_IN_HAND: usize = 20;
-/// The most properties for the finished alerts.
+/// The greatest number of properties for the finished alerts.
 const MAX_ENDED: usize = 8;
 /// The prefixes of the properties' names.
 const IN_HAND: &str = "hand";
 const ENDED: &str = "ended";
 
-/// A queue message that a run has in hand. The queue has handed out the message to the run, and the run has
-/// not yet deleted it, hidden it until the next try, or made it visible again.
+/// A queue message that a run has in hand. The run has dequeued the message. The message is in hand until the
+/// run has deleted it, has hidden it until the next try, or has made it visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
-    /// The queue's id of the message.
+    /// The message's id on the queue.
     #[serde(rename = "m")]
     pub message: String,
     /// The pop receipt, which allows the run to delete or update the message.
     #[serde(rename = "r")]
     pub receipt: String,
-    /// The lane of the message's conversation.
+    /// The name of the message's *lane*. A lane usually holds the dequeued messages of one conversation.
     #[serde(rename = "l")]
     pub lane: String,
-    /// The time at which the message was put on the queue. The first number is the time by the queue's clock,
-    /// in seconds since 1970. The second number is the time by the producer's clock, in milliseconds since
-    /// 1970.
+    /// Two times, by which runs order messages. The first is the time at which the message was put on the
+    /// queue, by the queue's clock, in seconds since 1970. The second orders messages of the same second: it
+    /// is the time at which the bot accepted the alert, in milliseconds since 1970. For a message without an
+    /// alert, the second is the first time in milliseconds.
     #[serde(rename = "a")]
     pub age: (i64, i64),
-    /// The alert's record in the ledger.
+    /// The key of the alert's record in the ledger (the table with one record for each alert).
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordKey>,
 }
 
-/// An alert that a run has finished, and whose final status is perhaps not in the ledger yet.
+/// An alert that a run has finished. Its final status is perhaps not in the ledger yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedAlert {
-    /// The alert's record in the ledger.
+    /// The key of the alert's record in the ledger.
     #[serde(rename = "k")]
     pub record: RecordKey,
-    /// The id of the queue message that the run had in hand when the alert ended. Every other queue message
-    /// of the alert is a copy.
+    /// The id of the queue message that the run had in hand when the alert ended. If the alert has another
+    /// queue message, that message is a copy.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The word of the final status.
+    /// The word for the final status.
     #[serde(rename = "s")]
     status: String,
-    /// The key of the conversation, if the poller created or found it.
+    /// The key of the conversation, if the poller created or found the conversation for the alert.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     conversation: Option<String>,
-    /// The id that the Connector returned for the activity.
+    /// The id that the Connector returned for the alert's chat message.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     uncertain: bool,
-    /// The time [`Transition::until`], in milliseconds since 1970.
+    /// When the alert is due, or when the next alert of its series is due ([`Transition::until`]). In
+    /// milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
-    /// The alert's last replay (from the poison queue) that the run knew. If there was a later replay, the
-    /// ledger does not record the status.
+    /// The last *replay* of the alert before the run moved the alert's message to the poison queue. In a
+    /// replay, an operator puts the alert on the main queue again. If a later replay follows, the ledger does
+    /// not record the status.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     known_replay: Option<LastReplay>,
 }
 
 impl EndedAlert {
-    /// Makes the entry for a transition to a final status. The entry has no reason, because a reason can be
-    /// long.
+    /// Makes the entry for a transition to a final status. The entry lacks the transition's reason, because a
+    /// reason can be long.
     pub fn of(transition: &Transition) -> Self {
         Self {
             record: transition.key.clone(),
@@ -89,12 +95,12 @@ impl EndedAlert {
         }
     }
 
-    /// The final status; `None` if only a newer version knows the status.
+    /// The final status; `None` if this version does not know the word for the status.
     pub fn status(&self) -> Option<Status> {
         Status::from_word(&self.status)
     }
 
-    /// The transition to the final status; `None` if only a newer version knows the status.
+    /// The transition to the final status; `None` if this version does not know the status.
     pub fn transition(&self) -> Option<Transition> {
         Some(Transition {
             conversation: self.conversation.clone(),
@@ -136,8 +142,9 @@ fn write_list(entity: &mut Entity, prefix: &str, most: usize, all: &[impl Serial
     }
 }
 
-/// Reads the messages that a run had in hand. Skips a property that cannot be read: the queue itself makes
-/// the messages in this property visible when their leases end.
+/// Reads the messages that a run had in hand. Skips a property that cannot be read. The messages in this
+/// property become visible when their *leases* end. A lease is the time for which the queue hides a dequeued
+/// message.
 pub(super) fn read(entity: &Entity) -> Vec<InHand> {
     read_list(entity, IN_HAND, MAX_IN_HAND)
 }

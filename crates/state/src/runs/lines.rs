@@ -1,5 +1,9 @@
-//! The waiting lines of conversations. Only the run that holds the lock reads and writes these lines, so it
-//! writes them without an ETag. Only the poller interprets the text of a line.
+//! The waiting lines of conversations. If a message has to wait, a *run* (one execution of the poller) hides
+//! the message on the queue, together with the younger messages of the same conversation. The *waiting line*
+//! of the conversation lists these hidden messages, the oldest first.
+//!
+//! Only the run that holds the run lock reads and writes the lines. So the run writes them without an ETag.
+//! This crate does not interpret the text of a line, but the poller does.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -10,21 +14,22 @@ use super::Runs;
 const PREFIX: &str = "line.";
 /// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
 const AFTER: &str = "line/";
-/// The most pages of query results that a run reads. A page has up to a thousand lines. If the table has more
-/// lines, the run reads each further line with [`Runs::line`] when it needs the line.
+/// The greatest number of pages that [`Runs::lines`] reads. A page of query results has up to a thousand
+/// lines. If the table has more lines, the run reads each further line with [`Runs::line`] when the run needs
+/// that line.
 const MAX_PAGES: u32 = 8;
-/// The most operations of one batch.
+/// The greatest number of operations in one batch.
 const MAX_OPERATIONS: usize = 100;
 
 /// A waiting line, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLine {
-    /// The conversation's lane.
+    /// The name of the conversation's *lane*, which holds the messages that a run has dequeued.
     pub lane: String,
     /// The line, as the poller wrote it.
     pub text: String,
-    /// When the line expires. The younger messages of the conversation wait for the messages of the line only
-    /// until this time.
+    /// When the line expires. Until this time, newer messages of the conversation wait for the messages in
+    /// the line.
     pub ends_at: DateTime<Utc>,
 }
 
@@ -39,7 +44,7 @@ impl StoredLine {
 }
 
 impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
-    /// Reads the lines of the queue. The second value is true if these are all lines.
+    /// Reads the lines of the queue. The second value is true if the method has read all lines.
     pub async fn lines(&self) -> Result<(Vec<StoredLine>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(PREFIX, AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
@@ -60,13 +65,13 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         Ok((lines, false))
     }
 
-    /// Reads the line of one lane. A run needs this method if [`Runs::lines`] could not read all lines.
+    /// Reads the line of one lane. A run needs this method for a line that [`Runs::lines`] has not read.
     pub async fn line(&self, lane: &str) -> Result<Option<StoredLine>, TableError> {
         let found = self.table.get(&self.line_key(lane)).await?;
         Ok(found.and_then(|found| StoredLine::read(&found.entity)))
     }
 
-    /// Writes a line, or replaces it.
+    /// Writes a line. If the lane has a stored line already, replaces that line.
     pub async fn set_line(&self, line: &StoredLine) -> Result<(), TableError> {
         let mut entity = Entity::new(self.line_key(&line.lane));
         entity.properties.insert("line".into(), line.text.as_str().into());
@@ -81,8 +86,9 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         }
     }
 
-    /// Deletes expired lines and old withdrawals ([`Withdrawal`](super::Withdrawal)), at most one page of
-    /// query results of each. Returns the number of deleted entities.
+    /// Deletes expired lines, and old *withdrawals* (rows that tell the runs about an event, e.g. a
+    /// cancellation; see [`Withdrawal`](super::Withdrawal)). Of each kind, deletes at most one page of query
+    /// results, i.e. a thousand rows. Returns the number of deleted rows.
     pub async fn clean(&self) -> Result<usize, TableError> {
         let now = self.host.now();
         let lines = Filter::partition(&self.queue)

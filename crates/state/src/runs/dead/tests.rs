@@ -81,7 +81,8 @@ fn dead_letter_that_is_written_twice_is_listed_once_and_the_newest_comes_first()
     assert_eq!(run(dead.read(&expected[1].id)).unwrap(), None);
     let ids: Vec<_> = expected.iter().map(|letter| letter.id.clone()).collect();
     run(dead.remove_all(&ids[2..4])).unwrap();
-    // The service refuses this batch, because the rows 1 to 3 are missing. Row 4 is deleted nevertheless.
+    // The service refuses this batch, because three of its four rows are missing. The method then deletes
+    // each row with a separate call, also the last row.
     run(dead.remove_all(&ids[1..])).unwrap();
     assert_eq!(run(dead.page(None, 9)).unwrap().letters, expected[..1]);
     run(dead.record(&expected[3])).unwrap();

@@ -1,22 +1,23 @@
-//! Remembers the first unexpected entity of a table, so that the caller can log its key.
+//! The key of an entity with unexpected content, for a line in the log.
 
 use std::cell::RefCell;
 
 use storage_table::{Entity, Key};
 
-/// The key of the first entity in which a reader found something unexpected. Readers treat a property of an
-/// unexpected type as missing, and continue. The caller logs the key.
+/// The key of the first entity with unexpected content that this crate has read. If a property has an
+/// unexpected type, this crate treats the property as missing, and continues. The caller of this crate logs
+/// the key.
 #[derive(Debug, Default)]
 pub(crate) struct Skipped(RefCell<Option<Key>>);
 
 impl Skipped {
-    /// Remembers the key of an entity, unless the key of an earlier entity is remembered already.
+    /// Remembers the key of an entity. After the first call, the method does nothing.
     pub(crate) fn add(&self, key: &Key) {
         self.0.borrow_mut().get_or_insert_with(|| key.clone());
     }
 
-    /// Remembers the key of an entity if a property in `texts` is not a text, or if a property in `numbers`
-    /// is not a number. A missing property is allowed.
+    /// Calls [`Self::add`] if a property in `texts` is not a text, or if a property in `numbers` is not a
+    /// number. A missing property is allowed.
     pub(crate) fn look(&self, entity: &Entity, texts: &[&str], numbers: &[&str]) {
         let has = |name: &&&str| entity.properties.contains_key(**name);
         if texts.iter().filter(has).any(|name| entity.str(name).is_none())

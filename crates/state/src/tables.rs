@@ -3,20 +3,20 @@
 use platform::{Settings, SettingsError};
 use storage_table::TableName;
 
-/// The tables of one bot.
+/// The names of one bot's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
     /// The conversations.
     pub conversations: TableName,
     /// The record of each alert.
     pub ledger: TableName,
-    /// The run locks, the waiting lines, the dead letters and the recent withdrawals.
+    /// The run lock of each queue, and the data that runs share ([`crate::runs`]).
     pub runs: TableName,
 }
 
 impl Tables {
-    /// Reads the variable `tableprefix`: at most 40 letters and digits, beginning with a letter. The default
-    /// is `proactivebot`.
+    /// Reads the variable `tableprefix`, with which each table's name begins. The value has 1 to 40 letters
+    /// and digits, and begins with a letter. The default is `proactivebot`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let prefix = settings.setting("tableprefix")?;
         let prefix = match prefix.trim() {

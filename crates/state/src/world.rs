@@ -12,7 +12,7 @@ use storage_table::testing::FakeTables;
 
 use crate::Tables;
 
-/// A fake host, and the fake table service to which the host sends its storage calls. Tests can inspect both.
+/// A fake host, and the fake table service to which the host sends its storage calls.
 pub(crate) struct World {
     pub(crate) host: Rc<FakeHost>,
     pub(crate) tables: Rc<RefCell<FakeTables>>,
@@ -31,8 +31,8 @@ impl World {
         world
     }
 
-    /// Lets the next `calls` storage calls reach the service. Every later storage call fails, as if the
-    /// program had been killed.
+    /// Lets the next `calls` storage calls reach the service. Every later storage call fails. So a test can
+    /// simulate a program that was killed.
     pub(crate) fn allow_calls(&self, mut calls: usize) {
         let (clock, service) = (Rc::downgrade(&self.host), Rc::clone(&self.tables));
         self.host.answers(move |request| {

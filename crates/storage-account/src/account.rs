@@ -1,4 +1,4 @@
-//! A storage account: the URLs of its services, and the credential for requests.
+//! A storage account, as a connection string describes it.
 
 use std::fmt;
 
@@ -8,15 +8,16 @@ use crate::auth::AccountKey;
 use crate::error::{ConnectionStringError, Unusable, wrong};
 use crate::service::Service;
 
-/// The scope of the Entra ID token for Azure Storage. Requests need this token if the connection string
-/// contains neither account key nor SAS. One token is valid for the queue service and the table service.
+/// The scope of an Entra ID token for Azure Storage. Requests need such a token if the connection string has
+/// no account key and no SAS (shared access signature). One token is valid for the queue service and the
+/// table service.
 pub const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
 
 /// A storage account: the URLs of its services, and the credential for them.
 #[derive(Clone)]
 pub struct Account {
-    /// The URL of the queue service: scheme, host, and for an emulator the path. The URL has no trailing
-    /// slash. `None` if the connection string gives no URL of this service.
+    /// The URL of the queue service, without a trailing slash: scheme and host, and for an emulator a path.
+    /// `None` if the connection string does not show this URL.
     pub(crate) queue_endpoint: Option<String>,
     /// The URL of the table service, in the same form.
     pub(crate) table_endpoint: Option<String>,
@@ -28,16 +29,16 @@ pub struct Account {
 pub(crate) enum Credential {
     /// The client signs every request with the account's key.
     SharedKey { account: String, key: AccountKey },
-    /// A shared access signature, which the owner of the account has made. The text consists of query
-    /// parameters, already encoded.
+    /// A SAS that the owner of the account has made. The text consists of query parameters, already
+    /// percent-encoded.
     Sas(String),
-    /// Every request carries this token of Entra ID. Without a token, no request can be sent.
+    /// Every request carries this token of Entra ID. With `None`, the client can send no request.
     Entra(Option<Secret>),
 }
 
 impl Account {
     /// Returns the URL of a service, without a trailing slash. If the account has no URL of this service, the
-    /// error names the missing setting.
+    /// error names the missing setting of the connection string.
     pub fn endpoint(&self, service: Service) -> Result<&str, Unusable> {
         let endpoint = match service {
             Service::Queue => &self.queue_endpoint,
@@ -46,9 +47,9 @@ impl Account {
         endpoint.as_deref().ok_or(Unusable::NoEndpoint { setting: service.endpoint_setting() })
     }
 
-    /// Whether the account has neither account key nor SAS. If so, the caller has to set a token with
-    /// [`Account::with_token`] before the first call. The result is also `true` for an account with a token,
-    /// because tokens expire and the caller has to set a new token.
+    /// Whether the account works with tokens of Entra ID: it has no account key and no SAS. If `true`, the
+    /// caller has to set a token with [`Account::with_token`] before the first call. The result stays `true`
+    /// after that, because the token expires and the caller has to set a new token.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
     }
@@ -56,8 +57,8 @@ impl Account {
     /// Returns the account with a token for [`STORAGE_SCOPE`]. Every request then carries this token. A later
     /// token replaces an earlier token.
     ///
-    /// The method fails if the account has an account key or a SAS. The method also fails if an endpoint uses
-    /// plain HTTP and is on another machine, because others could read the token.
+    /// The method fails if the account has an account key or a SAS. The method also fails if an endpoint on
+    /// another machine uses plain HTTP, because an attacker on the network could read the token.
     pub fn with_token(mut self, token: Secret) -> Result<Self, ConnectionStringError> {
         if !self.needs_token() {
             return wrong(
@@ -79,7 +80,7 @@ impl Account {
 }
 
 /// Whether the client is allowed to send a token to this endpoint. The endpoint must use HTTPS or be on this
-/// machine. On the way to another machine, others could read a token that is sent by plain HTTP.
+/// machine.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();

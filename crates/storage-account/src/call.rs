@@ -12,25 +12,26 @@ use crate::date::rfc_1123;
 use crate::error::Unusable;
 use crate::service::{API_VERSION, Service};
 
-// These names are constants, so that they are not parsed again for each request.
+// These names are constants, so the client need not parse them for each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ms-version");
 const DATE_HEADER: HeaderName = HeaderName::from_static("x-ms-date");
 
-/// The characters that are encoded: all except RFC 3986's unreserved characters. A pop receipt can contain
-/// `+`, `/` and `=`, and the service reads an unencoded `+` as a space.
+/// The characters that [`encoded`] encodes: all except RFC 3986's unreserved characters. For example, the pop
+/// receipt of a queue message can contain `+`, and the service reads an unencoded `+` as a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Encodes text for a part of a URL. Only RFC 3986's unreserved characters stay unencoded.
+/// Percent-encodes text for a part of a URL. Only RFC 3986's unreserved characters stay unencoded.
 pub fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// A storage call: the HTTP request of one operation, still without its authorization.
-/// [`Sender`](crate::Sender) makes a new signature for each attempt, because the signature covers the date.
+/// A storage call: the HTTP request for one operation (such as Put Message), without an authorization.
+/// [`Sender`](crate::Sender) can send this request several times. Before each attempt, the sender adds a new
+/// authorization, because a signature covers the date.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
-    /// The path below the endpoint, encoded. It begins with a slash.
+    /// The path below the endpoint, encoded. The path begins with a slash.
     path: String,
     /// Query parameters, not encoded.
     query: Vec<(&'static str, String)>,
@@ -53,9 +54,8 @@ impl Call {
         }
     }
 
-    /// Adds a query parameter. The name must have only characters that need no encoding. For the queue
-    /// service, the name must be in lower case, because the service computes the signature with
-    /// names in lower case.
+    /// Adds a query parameter. The name must have only characters that need no encoding. The queue service
+    /// computes the signature with names in lower case. So for this service, the name must be in lower case.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
@@ -76,16 +76,17 @@ impl Call {
         self.header(CONTENT_TYPE, content_type)
     }
 
-    /// Marks a call that needs the body of the response. If the body is lost, the marked call fails. Without
-    /// the mark, the HTTP status alone decides: the call succeeds with a 2xx status, even if the body is
-    /// lost.
+    /// Marks this call, because its caller needs the body of the response. If the body does not arrive
+    /// completely, a marked call fails. A call without the mark succeeds with every 2xx status, even if the
+    /// body does not arrive.
     #[must_use]
     pub fn reading_the_response(mut self) -> Self {
         self.reads_response = true;
         self
     }
 
-    /// Returns the request with its authorization. The signature covers the time `now`.
+    /// Returns the request with its authorization. If the account has an account key, the signature covers
+    /// the time `now`.
     pub(crate) fn authorize(
         &self,
         account: &Account,

@@ -10,13 +10,13 @@ use crate::account::{Account, Credential};
 use crate::auth::AccountKey;
 use crate::error::{ConnectionStringError, wrong};
 
-/// The well-known account of the storage emulator. The account key of this account is public.
+/// The well-known account of the storage emulator. Its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Every setting that is allowed in a connection string, in lower case. The bot accepts the settings of the
-/// blob and file services, but ignores these settings.
+/// Every setting that is allowed in a connection string, in lower case. [`Account::parse`] ignores the
+/// settings of the blob and file services.
 const KNOWN: [&str; 15] = [
     "usedevelopmentstorage",
     "developmentstorageproxyuri",
@@ -53,10 +53,10 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // If QueueEndpoint is set, the account is perhaps in an emulator. A cloud URL from AccountName could
-        // then lead to another owner's account of the same name. So the code derives the URL of the table
-        // service from AccountName only in two cases: QueueEndpoint is missing, or EndpointSuffix shows that
-        // the account is in the cloud.
+        // If QueueEndpoint is set, the account is perhaps in an emulator. In the cloud, an account of the
+        // same name can belong to another owner, who must not get the bot's requests. So the code derives the
+        // cloud URL of the table service from AccountName only in two cases: QueueEndpoint is missing, or
+        // EndpointSuffix shows that the account is in the cloud.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),
@@ -108,7 +108,8 @@ impl Account {
                 let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
                 let parsed: http::Uri =
                     uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri: expected a URL"))?;
-                // The emulator always uses the ports 10001 and 10002, so a port in the URI is ignored.
+                // With UseDevelopmentStorage, the ports are always 10001 (queues) and 10002 (tables). So the
+                // code ignores a port in the URI.
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
         };
@@ -121,8 +122,8 @@ impl Account {
     }
 }
 
-/// Returns the URL of a service in the cloud. `None` if AccountName is missing. `get` reads a setting by its
-/// name in lower case. `service` is `queue` or `table`.
+/// Returns the URL of a service in the cloud. `None` if AccountName is missing. `get` takes the name of a
+/// setting in lower case, and returns the setting's value. `service` is `queue` or `table`.
 fn named_endpoint<'s>(
     get: &impl Fn(&str) -> Option<&'s str>,
     service: &str,
@@ -139,8 +140,8 @@ fn named_endpoint<'s>(
     checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.{service}.{suffix}")).map(Some)
 }
 
-/// Splits the connection string into `Name=Value` pairs, and puts the names in lower case. The function
-/// splits a pair at its first `=`, because an account key can end in `=`.
+/// Splits the connection string into `Name=Value` pairs, and puts the names in lower case. A name ends at the
+/// first `=`. Further `=` are part of the value, because an account key can end in `=`.
 fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionStringError> {
     let mut settings = BTreeMap::new();
     for (index, segment) in
@@ -151,7 +152,7 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
         });
         let Some((name, value)) = known else {
-            // The error leaves out the text, because the text can be a pasted account key.
+            // The error does not quote the segment, because the segment can be a pasted account key.
             return wrong(format!("part {}: expected a known setting as Name=Value", index + 1));
         };
         if settings.contains_key(&name) {

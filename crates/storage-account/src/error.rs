@@ -1,5 +1,5 @@
-//! The errors that the queue service and the table service have in common. The clients in `storage_queue` and
-//! `storage_table` add the meaning of each service's own error codes.
+//! The errors that the queue service and the table service have in common. The errors that only one service
+//! has are in `storage_queue` and `storage_table`.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::xml::ErrorBody;
 
-/// A problem in a connection string. The text names the setting, but never contains the setting's value,
-/// because the value can be the account key.
+/// A problem in a connection string. The error's text names the setting, but never contains the setting's
+/// value, because the value can be the account key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ConnectionStringError(pub(crate) String);
@@ -19,8 +19,8 @@ pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionString
     Err(ConnectionStringError(problem.into()))
 }
 
-/// Why the account cannot be used. If a call returns this error, the client has sent nothing. The texts
-/// contain no secret.
+/// Why the client cannot use the account. If a call returns this error, the client has sent no request. The
+/// error's texts contain no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// The connection string does not contain the URL of the service.
@@ -37,12 +37,12 @@ pub enum Unusable {
          Entra ID; add a key or a SAS, or check the bot's credential"
     )]
     NoToken,
-    /// The endpoint and the names do not form a valid URL.
+    /// The endpoint and the names in the path (e.g. of the queue) do not form a valid URL.
     #[error("storageconnection and queuename do not form a valid URL; check both")]
     NoUrl,
 }
 
-/// Why an attempt did not succeed.
+/// Why an attempt (one HTTP request for a call) did not succeed.
 #[derive(Debug)]
 pub enum Failure {
     /// The service answered with an HTTP status other than 2xx.
@@ -58,21 +58,21 @@ pub enum Failure {
 pub struct Failed {
     /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that the service
-    /// refused (429, 503) counts, too.
+    /// Whether an attempt before the last attempt perhaps reached the service. Even a refusal (429, 503)
+    /// shows that the attempt reached the service.
     ///
     /// Example: the last attempt to delete a message finds no message (404). If this field is `true`, an
     /// earlier attempt perhaps deleted the message.
     pub may_be_done: bool,
-    /// Whether the result of at least one attempt is unknown. The last attempt counts, too. If `true`, the
-    /// call has perhaps taken effect. A refusal (429, 503) is a known result: the attempt has taken no
-    /// effect.
+    /// Whether the result of the last attempt or of an earlier attempt is unknown, e.g. because the response
+    /// was lost. If `true`, the call has perhaps taken effect. A refusal (429, 503) is a known result: the
+    /// attempt has taken no effect.
     pub is_doubtful: bool,
 }
 
 impl Failed {
     /// Returns the HTTP status of the response to the last attempt. `None` if the last attempt got no
-    /// response.
+    /// response, or only a part of a response.
     pub fn status(&self) -> Option<u16> {
         match &self.failure {
             Failure::Answered(response) => Some(response.status().as_u16()),
@@ -100,9 +100,9 @@ impl Failure {
         }
     }
 
-    /// Whether the result of the attempt is unknown. A service that answers 429 or 503 has done nothing.
-    /// After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure (502, 504), the attempt has
-    /// perhaps taken effect.
+    /// Whether the result of the attempt is unknown. A service that returns 429 or 503 has done nothing.
+    /// After a time-out (408), an internal error (500, e.g. `OperationTimedOut`) or a gateway's failure (502,
+    /// 504), the attempt has perhaps taken effect.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(response) => matches!(response.status().as_u16(), 408 | 500 | 502 | 504),
@@ -128,8 +128,8 @@ pub fn is_busy(status: u16) -> bool {
 pub fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::NotSent(_) | TransportError::ResponseLost(_) => true,
-        // After a response that is too large, the next response would be too large, too. Another Get Messages
-        // would only lease more messages.
+        // The response to the next attempt would be too large, too. And if the call is Get Messages, each
+        // attempt hides more queue messages from other callers.
         TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
         TransportError::Denied => false,
     }
@@ -145,15 +145,16 @@ pub fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
     header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok())
 }
 
-/// Returns the service's error code if the code has only letters and digits. Otherwise returns the empty
-/// string. The bot logs error codes, and a code with other characters is perhaps a text with a secret.
+/// Returns the service's error code, or an empty string if the code has other characters than letters and
+/// digits. The bot logs error codes. A text with other characters is perhaps no error code, and can contain a
+/// secret.
 pub fn word(code: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" }
 }
 
-/// Explains why the service refused the credentials, and what to do. The function never returns the service's
-/// own text, because the service's text can contain the signature. If a SAS or a role does not allow the
-/// call, the result is `mismatch`.
+/// Explains why the service refused the credentials, and what to do. If a SAS or a role does not allow the
+/// call, the function returns `mismatch`. The function never returns the service's own text, because the
+/// service's text can contain the signature.
 pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static str {
     if matches!(
         code,

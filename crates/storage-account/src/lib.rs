@@ -1,15 +1,17 @@
-//! The shared code of the clients of Azure Queue Storage and Azure Table Storage. It reads connection
-//! strings, signs requests, sends calls with retries, and reads errors.
+//! The code that the clients of Azure Queue Storage and Azure Table Storage share. This crate reads
+//! connection strings, signs requests, sends calls with retries, and reads errors.
 //!
 //! A *call* is one operation of a storage service, such as Put Message. An *attempt* is one HTTP request for
-//! a call. *Key* always means the account key (`AccountKey`), and *SAS* a shared access signature.
+//! a call. In this crate, a *key* is the account key (`AccountKey`). A *SAS* (shared access signature) is a
+//! signed list of query parameters. A request with a SAS needs no key.
 //!
 //! To call a service, use the clients in `storage_queue` and `storage_table`. Use this crate to read a
-//! connection string, to give the account a token, or to write a client of another storage service.
+//! connection string, to set a token with [`Account::with_token`], or to write a client of another storage
+//! service.
 //!
-//! This crate knows no operations of the services, and no error codes except the codes for a refused
-//! authorization. Its error texts and the `Debug` output of [`Account`] never contain a key, a SAS or a
-//! token.
+//! The operations of the services are in the clients. Of the error codes, this crate interprets only the
+//! codes for a refused authorization. The error texts of this crate and the `Debug` output of [`Account`]
+//! never contain a key, a SAS or a token.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/>, API version [`API_VERSION`].
 #![warn(missing_docs)]

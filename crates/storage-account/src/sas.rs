@@ -1,5 +1,6 @@
-//! Reads the rights of an account SAS (a shared access signature for services of the account) from its query
-//! parameters. These parameters are not secret. Only the signature of a SAS is secret.
+//! Reads the rights of an account SAS. A SAS (shared access signature) is a signed list of query parameters.
+//! An *account SAS* is for whole services of a storage account. The signature (`sig`) is secret, but the
+//! parameters with the rights are not secret.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
 
@@ -7,7 +8,7 @@ use crate::account::{Account, Credential};
 use crate::service::Service;
 
 impl Service {
-    /// The letter of the service in the parameter `ss`.
+    /// The letter of the service in the SAS parameter `ss` (the services).
     pub fn sas_letter(self) -> char {
         match self {
             Self::Queue => 'q',
@@ -15,8 +16,8 @@ impl Service {
         }
     }
 
-    /// The letters that the bot needs in the parameter `sp` (the rights). To create queues and tables, the
-    /// bot also needs `c`.
+    /// The letters that the bot needs in the SAS parameter `sp` (the rights). To create queues and tables,
+    /// the bot also needs `c` ([`SasRights::may_create`]).
     pub fn sas_rights(self) -> &'static str {
         match self {
             Self::Queue => "raudp",
@@ -25,13 +26,14 @@ impl Service {
     }
 }
 
-/// The parameters that limit which calls an account SAS allows. A SAS for only one queue or table has no `ss`
-/// and no `srt`, so `services` and `resource_types` are empty.
+/// The SAS parameters that decide which calls an account SAS allows. Each letter stands for one service, type
+/// or right. A SAS for only one queue or table has no `ss` and no `srt`, so `services` and `resource_types`
+/// are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SasRights {
     /// `ss`: the services.
     pub services: String,
-    /// `srt`: the types of resources.
+    /// `srt`: the types of resources, e.g. `o` for objects (messages and entities).
     pub resource_types: String,
     /// `sp`: the rights.
     pub permissions: String,
@@ -39,7 +41,7 @@ pub struct SasRights {
 
 impl SasRights {
     /// Reads the query of a SAS URL. The function does not decode the values, because they consist of
-    /// letters.
+    /// letters, which need no encoding.
     pub fn of_query(query: &str) -> Self {
         let value = |name: &str| {
             let mut pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
@@ -58,7 +60,7 @@ impl SasRights {
         self.services.contains(service.sas_letter())
     }
 
-    /// Whether the SAS allows calls on messages and entities (the resource type `o`).
+    /// Whether the SAS allows calls on objects (the resource type `o`): messages and entities.
     pub fn is_for_objects(&self) -> bool {
         self.resource_types.contains('o')
     }
@@ -68,7 +70,7 @@ impl SasRights {
         self.has('c') && self.resource_types.contains('c')
     }
 
-    /// Names the letters that the SAS lacks for calls to a service. The text is empty if the SAS lacks none.
+    /// Names the letters that the SAS lacks for calls to a service. Empty if the SAS lacks none.
     pub fn missing(&self, service: Service) -> String {
         let mut missing = String::new();
         let mut expect = |letter: char, parameter: &str, value: &str| {
@@ -87,8 +89,8 @@ impl SasRights {
 }
 
 impl Account {
-    /// Names the letters that the account's SAS lacks for calls to a service. The text is empty if the SAS
-    /// lacks none, or if the account has no SAS.
+    /// Names the letters that the account's SAS lacks for calls to a service. Empty if the SAS lacks none, or
+    /// if the account has no SAS.
     pub fn missing_in_sas(&self, service: Service) -> String {
         match &self.credential {
             Credential::Sas(query) => SasRights::of_query(query).missing(service),

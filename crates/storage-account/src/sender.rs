@@ -13,17 +13,18 @@ use crate::call::Call;
 use crate::error::{Failed, Failure};
 use crate::service::Service;
 
-/// The most attempts of one call, unless [`Sender::with_attempts`] sets another number. The wait before a
-/// repeated attempt is random: up to 200 ms before the second attempt, and up to 400 ms before the third. If
-/// the response has a `Retry-After`, this time is added to the wait.
+/// The most attempts of one call, if [`Sender::with_attempts`] sets no other number. An *attempt* is one HTTP
+/// request for a call. The wait before a repeated attempt is random: up to 200 ms before the second attempt,
+/// and up to 400 ms before the third. If the response has a `Retry-After`, the sender adds this time to the
+/// wait.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
-/// Sends calls to one service of an account, with a deadline for repeated attempts.
+/// Sends calls to one service of an account.
 ///
-/// If an attempt fails and the next attempt can succeed, the sender waits for a random time, and makes the
-/// next attempt with a new authorization. The sender never begins a repeated attempt after the deadline.
-/// Calls can run concurrently.
+/// After a failed attempt, the sender decides whether another attempt can succeed. If so, the sender waits
+/// for a random time, and makes the next attempt with a new authorization. The sender never begins a repeated
+/// attempt after its deadline. Calls can run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,
@@ -40,18 +41,19 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The response. Its status is 2xx.
     pub response: Response<Bytes>,
-    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that the service
-    /// refused (429, 503) counts, too.
+    /// Whether an attempt before the last attempt perhaps reached the service. Even a refusal (429, 503)
+    /// shows that the attempt reached the service.
     pub may_be_done: bool,
-    /// Whether the result of an attempt before the last attempt is unknown. If `true`, the call has perhaps
-    /// taken effect twice. A refusal (429, 503) is a known result: the attempt has taken no effect.
+    /// Whether the result of an attempt before the last attempt is unknown, e.g. because the response was
+    /// lost. If `true`, the call has perhaps taken effect twice. A refusal (429, 503) is a known result: the
+    /// attempt has taken no effect.
     pub is_doubtful: bool,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
-    /// Makes a sender that repeats no call after `deadline`. The sender shortens the `timeouts` of every
-    /// attempt to the time that is left until `deadline`. If a call begins after `deadline`, the sender still
-    /// makes the first attempt, with time-outs of about 1 ms.
+    /// Makes a sender that repeats no call after `deadline`. For every attempt, the sender limits the
+    /// `timeouts` to the time that is left until `deadline`. If a call begins after `deadline`, the sender
+    /// still makes the first attempt, with time-outs of about 1 ms.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -68,7 +70,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         Self { attempts, ..self }
     }
 
-    /// The Spin host (in tests: its fake), through which the sender sends HTTP requests.
+    /// The Spin host (in tests: a fake host) through which the sender sends HTTP requests.
     pub fn host(&self) -> &'a H {
         self.host
     }
@@ -78,7 +80,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.account
     }
 
-    /// The number of repeated attempts of all calls of this sender so far.
+    /// How many times this sender has repeated an attempt so far.
     pub fn retries(&self) -> u32 {
         self.retries.get()
     }
@@ -88,8 +90,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.send_noting_trouble(call, async || None).await
     }
 
-    /// Does the same as [`Sender::send`], and also runs `on_trouble` directly after the first attempt, if
-    /// this attempt fails. If `on_trouble` returns a call, the next attempts send that call instead.
+    /// Does the same as [`Sender::send`]. If the first attempt fails, the sender also runs `on_trouble`,
+    /// before it waits or makes the next attempt. If `on_trouble` returns a call, the next attempts send the
+    /// returned call in place of `call`.
     pub async fn send_noting_trouble(
         &self,
         call: &Call,
@@ -132,8 +135,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         let request =
             call.authorize(self.account, self.service, self.host.now()).map_err(Failure::Unusable)?;
         match self.host.send(request, self.timeouts.within(self.deadline.remaining(self.host))).await {
-            // The HTTP status alone shows whether the service did or refused the call. The sender needs the
-            // body only if the service did the call and the caller reads the response.
+            // The body of the response is lost, but the HTTP status has arrived. The status shows whether the
+            // call has succeeded. If the call has failed, or if its caller does not read the body, the
+            // sender needs no body.
             Err(TransportError::BodyLost(lost)) if !(call.reads_response && lost.status.is_success()) => {
                 Ok(lost.into_response())
             }

@@ -1,7 +1,7 @@
 //! The services of a storage account, and the version of their API.
 
-/// The version of the services' API. This is the first version that has every operation that the clients use.
-/// Every emulator supports this version.
+/// The version of the services' API (`x-ms-version`). Earlier versions lack some operations that the clients
+/// use. Every emulator supports this version.
 pub const API_VERSION: &str = "2021-12-02";
 
 /// A service of a storage account.
@@ -14,7 +14,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The setting of a connection string for the service's URL.
+    /// The name of the connection string's setting that holds the service's URL.
     pub(crate) fn endpoint_setting(self) -> &'static str {
         match self {
             Self::Queue => "QueueEndpoint",

@@ -1,4 +1,4 @@
-//! Reads the services' XML with an event reader: responses of the queue service, and errors of both services.
+//! Reads XML from the services: responses of the queue service, and errors of both services.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
@@ -11,12 +11,13 @@ pub enum Malformed {
     /// The document is not UTF-8.
     #[error("the body is not UTF-8")]
     NotUtf8,
-    /// The document is not XML, or has a part that neither service writes, such as a document type.
+    /// The document is not XML, or has a part that neither service writes: a document type, or more than 16
+    /// levels of elements.
     #[error("the body is not well-formed XML")]
     NotWellFormed,
 }
 
-/// The body of an error response. A field is empty if the body does not contain it.
+/// The body of an error response. If the body lacks an element, its field is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// The service's error code.
@@ -41,8 +42,8 @@ pub fn read_error(body: &[u8]) -> ErrorBody {
 /// element ends, the function calls `visit(path, Some(text))`. `path` holds the names of the open elements,
 /// from the root to the current element.
 ///
-/// If an element is not in `elements`, its name in the path is empty. The function does not trim text. It
-/// replaces references such as `&amp;` by their characters.
+/// If `elements` does not contain an element's name, the path has an empty string in place of the name. The
+/// function does not trim text. The function replaces references such as `&amp;` by their characters.
 pub fn walk(
     body: &[u8],
     elements: &[&'static str],
@@ -58,7 +59,7 @@ pub fn walk(
     loop {
         match reader.read_event().map_err(|_| malformed())? {
             Event::Start(start) => {
-                // No response of the services has so many levels.
+                // No response of the services has more than 16 levels of elements.
                 if path.len() >= 16 {
                     return Err(malformed());
                 }
@@ -87,8 +88,8 @@ pub fn walk(
                     Ok(None) => resolve_xml_entity(&named),
                     Err(_) => None,
                 };
-                // Inside a queue message, an unknown reference becomes U+FFFD, so that the other messages in
-                // the response stay readable.
+                // An unknown reference is an error. But inside a queue message (more than two open elements),
+                // U+FFFD replaces the reference, so that the other messages in the response stay readable.
                 let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
                 append(&mut texts, resolved.ok_or_else(malformed)?);
             }

@@ -25,24 +25,21 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: LONGEST_RESPONSE_BYTES,
 };
 
-/// The most messages that one Get Messages hands out.
+/// The most messages in one response to Get Messages.
 const MOST_MESSAGES: u8 = 32;
-/// The size of the longest text of a message.
+/// The size of the longest text that a message can have.
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
-/// The length of the longest XML escape of one byte, such as `&quot;` or `&#x1F;`.
+/// The length of the longest XML escape for a byte, such as `&quot;` or `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// An upper limit for the other parts of a message in a response: an id, a receipt, a count, three dates, and
-/// the XML tags.
+/// An upper limit for the size of a message's other parts in a response: an id, a receipt, a count, three
+/// dates, and the XML tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
-/// The size of the longest possible response. With a smaller limit, a response with 32 long messages could
-/// exceed the limit. The client would then lease the messages, and fail to read the response.
+/// The size of the longest possible response. With a smaller `max_response_bytes`, a response with 32 long
+/// messages could be too large. The queue would then hide these messages, but the client could not read them.
 const LONGEST_RESPONSE_BYTES: usize =
     MOST_MESSAGES as usize * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
-/// A client of one queue, with a deadline for its calls.
-///
-/// If an attempt fails and the next attempt can succeed, the client waits for a random time, and makes the
-/// next attempt with a new signature. The client never begins a repeated attempt after the deadline. Calls
+/// A client of one queue. The documentation of [`Sender`] says when the client repeats a failed call. Calls
 /// can run concurrently.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
@@ -57,8 +54,9 @@ pub struct PutOptions {
     pub visibility_timeout_seconds: u32,
     /// When the message expires.
     pub time_to_live: TimeToLive,
-    /// Whether the client reads the body of the response. If `true`, [`Put::stored`] contains the id and the
-    /// receipt of the new message, so the caller can delete the new message.
+    /// Whether the client needs the body of the response. If `false`, the HTTP status 201 is enough, because
+    /// it means that the message is stored. If `true`, [`QueueClient::put_marking_copies`] returns the id and
+    /// the receipt of the new message, with which the caller can delete the message.
     pub can_be_taken_back: bool,
 }
 
@@ -67,7 +65,8 @@ pub struct PutOptions {
 pub struct NotDeleted {
     /// The failure of the last attempt.
     pub error: QueueError,
-    /// Whether the result of at least one attempt is unknown. If so, the message has perhaps been deleted.
+    /// Whether the result of at least one attempt is unknown, e.g. because the response was lost. If `true`,
+    /// the service has perhaps deleted the message.
     pub is_doubtful: bool,
 }
 
@@ -88,11 +87,12 @@ pub enum TimeToLive {
 pub struct Put {
     /// `Ok` if the service confirmed that it has stored the message.
     pub result: Result<(), QueueError>,
-    /// Whether the result of at least one attempt is unknown. If `true`, the queue perhaps holds the message
-    /// although `result` is an error, or holds two copies although `result` is `Ok`.
+    /// Whether the result of at least one attempt is unknown, e.g. because the response was lost. If `true`
+    /// and `result` is an error, the queue perhaps holds the message. If `true` and `result` is `Ok`, the
+    /// queue perhaps holds the message twice.
     pub is_doubtful: bool,
-    /// The id and the receipt of the stored message, if [`PutOptions::can_be_taken_back`] is set and the
-    /// response contains them.
+    /// The id and the receipt of the stored message. `None` if [`PutOptions::can_be_taken_back`] is not set,
+    /// or if the response lacks the id or the receipt.
     pub stored: Option<(MessageId, PopReceipt)>,
 }
 
@@ -110,12 +110,12 @@ pub struct Updated {
 pub enum Hidden {
     /// The service confirmed that the message is hidden.
     Surely,
-    /// A repeated attempt found that the message has another receipt. Either an earlier attempt hid the
-    /// message and changed the receipt, or the lease had ended and the queue had handed out the message
-    /// again.
+    /// A repeated attempt found that the message has another receipt. Either an earlier attempt has hidden
+    /// the message, which changes the receipt. Or the lease has ended, and another caller has dequeued the
+    /// message.
     Perhaps,
-    /// A repeated attempt found no message with this receipt. Perhaps an earlier attempt hid the message and
-    /// changed the receipt. Perhaps the message was deleted.
+    /// A repeated attempt found no message with this receipt. Perhaps an earlier attempt has hidden the
+    /// message, which changes the receipt. Perhaps another caller has dequeued or deleted the message.
     Gone,
 }
 
@@ -129,9 +129,9 @@ pub enum Created {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
-    /// Makes a client that repeats no call after `deadline`. The client shortens the time-outs of every
-    /// attempt to the time that is left until `deadline`. If a call begins after `deadline`, the client still
-    /// makes the first attempt, with time-outs of about 1 ms.
+    /// Makes a client that repeats no call after `deadline`. For every attempt, the client limits the
+    /// time-outs to the time that is left until `deadline`. If a call begins after `deadline`, the client
+    /// still makes the first attempt, with time-outs of about 1 ms.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Queue, TIMEOUTS, deadline), queue }
     }
@@ -142,7 +142,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// The number of repeated attempts of all calls of this client so far.
+    /// How many times this client has repeated an attempt so far.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
@@ -152,8 +152,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
             Ok(response) if response.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
-            // The service answers 409 if the existing queue has metadata, because this call sends no
-            // metadata. This client uses no metadata, so the call counts as a success.
+            // The service returns 409 if the existing queue has other metadata than the request. The request
+            // has no metadata, so the existing queue has some. The client ignores metadata, so the call
+            // counts as a success.
             Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
                 Ok(Created::Existed)
             }
@@ -162,17 +163,16 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     /// Put Message. If the response is lost, the client sends the message again. The queue then perhaps holds
-    /// the message twice. The text should contain an id, by which the reader can recognise the copy.
-    ///
-    /// The client does not need the body of the response, because the HTTP status 201 alone means that the
-    /// message is stored.
+    /// the message twice. The text should contain an id, so that the program that dequeues the message can
+    /// recognise the copy.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
 
-    /// Does the same as [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. If the
-    /// first attempt fails, the next attempts put the text that `marked` returns. If `marked` returns `None`,
-    /// the next attempts put the first text again.
+    /// Does the same as [`QueueClient::put_creating_queue_if_missing`], but can put another text after a
+    /// failure. If the first attempt fails, the queue perhaps holds the message already. So the next attempts
+    /// put the text that `marked` returns. This text can carry a mark for a possible copy. If `marked`
+    /// returns `None`, the next attempts put `text` again.
     pub async fn put_marking_copies(
         &self,
         text: &str,
@@ -234,12 +234,12 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
+    /// Get Messages: returns up to `count` messages (1 to 32), and hides them from other callers for
+    /// `visibility_timeout_seconds` (1 to 604 800). This time is the *lease* of a message.
     ///
-    /// If the client cannot read a message, the result leaves out the message. When the lease of this message
-    /// ends, the message becomes visible again, and a later Get Messages leases it again, until the message
-    /// expires. If the client can read none of the messages in the response, the result is a
-    /// [`QueueError::Unreadable`].
+    /// If the client cannot read a message, the result leaves out the message. This message becomes visible
+    /// again when its lease ends. Later calls lease the message again, until it expires. If the client can
+    /// read none of the messages in the response, the result is a [`QueueError::Unreadable`].
     pub async fn get(
         &self,
         count: u8,
@@ -253,7 +253,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::into_readable(xml::read_messages(response.body())?)
     }
 
-    /// Peek Messages: returns the texts of up to `count` visible messages (1 to 32) without leasing them.
+    /// Peek Messages: returns the texts of up to `count` visible messages (1 to 32). The messages stay
+    /// visible.
     pub async fn peek(&self, count: u8) -> Result<Vec<String>, QueueError> {
         let messages = self.peek_fields(count).await?;
         messages.into_iter().map(|mut fields| fields.take("MessageText")).collect()
@@ -286,14 +287,14 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())
     }
 
-    /// Delete Message. If a repeated attempt finds no message, and an earlier attempt perhaps reached the
-    /// service, the message counts as deleted.
+    /// Delete Message. If an earlier attempt perhaps reached the service, and the last attempt finds no
+    /// message, the method returns `Ok`.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
         self.delete_noting_trouble(id, receipt, async || {}).await.map_err(|failed| failed.error)
     }
 
-    /// Does the same as [`QueueClient::delete`], and also runs `on_trouble` directly after the first attempt,
-    /// if this attempt fails.
+    /// Does the same as [`QueueClient::delete`]. If the first attempt fails, the client also runs
+    /// `on_trouble`, before it waits or makes the next attempt.
     pub async fn delete_noting_trouble(
         &self,
         id: &MessageId,
@@ -309,15 +310,16 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Err(failed) = self.sender.send_noting_trouble(&call, note).await else { return Ok(()) };
         let Failed { failure, may_be_done, is_doubtful } = failed;
         match QueueError::from(failure) {
-            // Probably an earlier attempt deleted the message. If not, the message has another receipt now,
-            // and this caller can no longer delete it.
+            // Probably an earlier attempt has deleted the message. Otherwise the message has another receipt
+            // now, so this caller can no longer delete the message.
             QueueError::LeaseLost { is_on_queue: false } if may_be_done => Ok(()),
             error => Err(NotDeleted { error, is_doubtful }),
         }
     }
 
-    /// Update Message: hides the message for `visibility_timeout_seconds` from now, and replaces its text if
-    /// `text` is given. The time is 0 to 604 800 seconds, and must not end after the message expires.
+    /// Update Message: hides the message for `visibility_timeout_seconds` from now. If `text` is given, the
+    /// call also replaces the text of the message. The time must be 0 to 604 800 seconds, and not longer than
+    /// the time until the message expires.
     ///
     /// If the service updates the message but the response is lost, the client repeats the call with the old
     /// receipt. The service refuses the old receipt, and the method returns [`QueueError::LeaseLost`]. The
@@ -344,8 +346,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Does the same as [`QueueClient::update`], for a caller that does not need the new receipt.
     ///
     /// An attempt that hides the message makes the receipt invalid. If the response to this attempt is lost,
-    /// the repeated attempt fails, because the service refuses the receipt. In this case, the method returns
-    /// `Ok`. [`Hidden`] shows how sure it is that the message is hidden.
+    /// the service refuses the receipt in the repeated attempt. The method then still returns `Ok`, with
+    /// [`Hidden::Perhaps`] or [`Hidden::Gone`].
     pub async fn hide(
         &self,
         id: &MessageId,

@@ -1,4 +1,4 @@
-//! The errors of the queue service, grouped by what a caller can do about them.
+//! The errors of calls to the queue service. Errors that a caller handles in the same way are one variant.
 
 use bytes::Bytes;
 use http::Response;
@@ -8,32 +8,34 @@ use storage_account::{
 };
 use thiserror::Error;
 
-/// The detail of [`QueueError::NotAuthorized`] if a SAS or a role does not allow the call.
+/// The detail of [`QueueError::NotAuthorized`] if a SAS (shared access signature) or a role does not allow
+/// the call.
 const MISMATCH: &str = "the SAS in storageconnection, or the role of the bot's identity, does not allow this call; grant the permission";
 
 /// A failed call to the queue service. Source of the error codes:
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum QueueError {
-    /// The queue does not exist. The caller can create the queue, or treat it as empty.
+    /// The queue does not exist. The caller can create the queue, or continue as if the queue were empty.
     #[error("the queue does not exist")]
     QueueMissing,
-    /// The receipt of the message is no longer valid, because the message was deleted, updated or handed out
-    /// again. This also happens in normal operation.
+    /// The pop receipt of the message is no longer valid, because the message was deleted, updated or
+    /// dequeued again. This error also happens in normal operation.
     #[error("the lease on the message is lost")]
     LeaseLost {
-        /// Whether the queue certainly holds the message, with another receipt. If this is `false`, the queue
-        /// perhaps still holds the message, because Azure gives the same response for a missing message and
-        /// for an old receipt.
+        /// Whether it is certain that the queue holds the message, with another receipt. With `false`, the
+        /// queue perhaps still holds the message, because Azure gives the same response for a missing message
+        /// and for an old receipt.
         is_on_queue: bool,
     },
-    /// The message is too large. Sending it again fails in the same way.
+    /// The message is too large. A repeated call fails in the same way.
     #[error("the message is too large for the queue; shorten it")]
     MessageTooLarge,
-    /// The service is deleting the queue, which takes tens of seconds.
+    /// The service is deleting the queue. This takes tens of seconds.
     #[error("the queue is being deleted; try again in a minute")]
     QueueBeingDeleted,
-    /// The service cannot do the call now. The client has already repeated the call.
+    /// The service cannot do the call now. The client has already repeated the call, if its deadline and its
+    /// number of attempts allowed this.
     #[error("the queue service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
@@ -43,7 +45,8 @@ pub enum QueueError {
         /// The seconds of `Retry-After`.
         retry_after_seconds: Option<u64>,
     },
-    /// The service refused the credentials: the account key, the SAS or the clock is wrong.
+    /// The service refused the credentials: the account key, the SAS or the clock is wrong, or the SAS or the
+    /// role does not allow the call. Or the client had no token, and has sent nothing.
     #[error("the storage account does not accept the credentials ({status} {code}): {detail}")]
     NotAuthorized {
         /// The HTTP status.
@@ -54,7 +57,7 @@ pub enum QueueError {
         /// can contain the signature.
         detail: &'static str,
     },
-    /// The service refused the request, because the account or a name is wrong, or the bot has a bug.
+    /// The service refused the request. The account or the queue's name is wrong, or the program has a bug.
     #[error("the queue service refused the request ({status} {code}); check storageconnection and queuename")]
     Refused {
         /// The HTTP status.
@@ -65,10 +68,11 @@ pub enum QueueError {
     /// The call got no response, or only a part of a response.
     #[error("the call to the queue service failed: {0}")]
     Transport(#[from] TransportError),
-    /// The response cannot be read.
+    /// The client cannot read the response.
     #[error("the queue service's response cannot be read: {0}")]
     Unreadable(String),
-    /// The variable `storageconnection` cannot be used for queues.
+    /// The variable `storageconnection` does not show the URL of the queue service, or this URL and the
+    /// queue's name do not form a valid URL.
     #[error(transparent)]
     Unusable(Unusable),
 }
@@ -91,8 +95,8 @@ impl QueueError {
         }
     }
 
-    /// Returns the error for a response that is not a success. The function looks at the HTTP status first,
-    /// because some responses have neither code nor body.
+    /// Returns the error for a response that is not a success. For some errors, e.g. 403 and 503, the HTTP
+    /// status is enough, because some responses have neither an error code nor a body.
     pub(crate) fn from_response(response: &Response<Bytes>) -> Self {
         let body = read_error(response.body());
         let code = word(header(response.headers(), "x-ms-error-code").unwrap_or(&body.code));
@@ -101,7 +105,7 @@ impl QueueError {
         let code_text = || code.to_owned();
         match (status, code) {
             (404, "QueueNotFound") => Self::QueueMissing,
-            // For an old receipt, Azure answers with 404, and Azurite with 400.
+            // For an old receipt, Azure returns 404, and Azurite (the storage emulator) returns 400.
             (404, "MessageNotFound") => Self::LeaseLost { is_on_queue: false },
             (400, "PopReceiptMismatch") => Self::LeaseLost { is_on_queue: true },
             (413, _) | (400, "MessageTooLarge" | "RequestBodyTooLarge") => Self::MessageTooLarge,
@@ -120,8 +124,8 @@ impl From<Failure> for QueueError {
         match failure {
             Failure::Answered(response) => Self::from_response(&response),
             Failure::Transport(error) => Self::Transport(error),
-            // The client sent nothing. The service would return this status and this code for a request
-            // without authorization.
+            // The client sent nothing. The code uses the status and the error code that the service would
+            // return for a request without authorization.
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
                 status: 401,
                 code: "NoAuthenticationInformation".to_owned(),

@@ -1,14 +1,23 @@
-//! The run lock of a queue, and the data that the runs of a queue share. The shared data are the messages
-//! that the current run has in hand ([`InHand`]), the waiting lines of conversations ([`StoredLine`]), the
-//! recent withdrawals ([`Withdrawal`]), the dead letters ([`DeadLetter`]), and the counts of all runs
-//! ([`Figures`]). In this module, a *message* is a queue message.
+//! The run lock of a queue, and the data that the runs of a queue share. A *run* is one execution of the
+//! poller. In this module, a *message* is a queue message.
 //!
-//! Only one run works on a queue at a time. The lock is one record for each queue. To take the lock, a run
-//! reads the record, and then writes it with the ETag of this read. The write fails if another run has
-//! changed the record since. The run renews the lock while it works. A killed run does not renew its lock.
-//! Nine seconds after the last renewal, another run can take the lock, and recovers the messages of the
-//! killed run. Only the service's clock determines the age of a lock: the age is the response's `Date` minus
-//! the record's `Timestamp`.
+//! The shared data are:
+//!
+//! - the messages that the current run has *in hand*: the run has dequeued them, but has not yet deleted
+//!   them, hidden them until the next try, or made them visible again ([`InHand`])
+//! - the waiting line of each conversation: a list of hidden messages ([`StoredLine`])
+//! - the recent withdrawals: events that runs have to know, e.g. a cancellation ([`Withdrawal`])
+//! - the dead letters: the messages that runs have moved to the poison queue ([`DeadLetter`])
+//! - the figures: counts over all runs, e.g. of delivered alerts ([`Figures`])
+//!
+//! Only one run works on a queue at a time, because a run needs the lock. The lock is one record for each
+//! queue. To take the lock, a run reads the record, and then writes the record with the ETag that it has
+//! read. The write fails if another run has changed the record after the read.
+//!
+//! The run renews the lock while it works. A killed run does not renew its lock. Nine seconds after the last
+//! renewal, another run can take the lock. That run makes the messages of the killed run visible again. The
+//! age of a lock depends only on the clock of the table service: the age is the response's `Date` minus the
+//! record's `Timestamp`.
 
 mod dead;
 mod figures;
@@ -38,21 +47,21 @@ use crate::skipped::Skipped;
 const TERM: Duration = Duration::from_secs(7);
 /// The run renews its lock this long after the last confirmed write.
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// Another run takes the lock only if the last renewal is older than [`TERM`] plus this time. The additional
-/// time is necessary, because the service reports its time in whole seconds.
+/// Another run can take the lock when the last renewal is older than [`TERM`] plus this time. This time is
+/// necessary, because the table service reports its time in whole seconds, so the age of a lock is inexact.
 const SLACK: Duration = Duration::from_secs(2);
-/// A pause ends after this time at the latest, because a run with a wrong clock may have written the end of
-/// the pause.
+/// The longest pause. A *pause* is a time in which no run of a queue works. A pause ends after this time even
+/// if the record has a later end: the run that stored this end perhaps had a wrong clock.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 const VERSION: i64 = 1;
 
-/// The reason for which all runs of a queue are paused. No run works during the pause.
+/// The reason of a pause. No run of the queue works during the pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseReason {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// The bot has no access token for now, because the login host did not give one, or because Direct Line
-    /// did not open a conversation.
+    /// The bot has no access token for now. Either the login host returned no token, or Direct Line did not
+    /// open a conversation (only with `delivery=directline`).
     NoToken,
 }
 
@@ -91,9 +100,10 @@ pub struct FreeLock {
     fence: i64,
     /// The messages that the last run had in hand and did not make visible again.
     pub left: Vec<InHand>,
-    /// The alerts that the last run had finished, and whose final status the ledger may not have recorded.
+    /// The alerts that the last run had finished, but whose final status is perhaps not in the ledger (the
+    /// table with a record for each alert).
     pub ended: Vec<EndedAlert>,
-    /// The text that the last run stored with [`RunLock::set_hosts`].
+    /// The text of [`RunLock::set_hosts`], as the last run stored it.
     pub hosts: String,
     /// The counts of all runs so far, as the last run stored them.
     figures: String,
@@ -137,18 +147,18 @@ pub struct Written {
 }
 
 impl RunLock {
-    /// Whether this run certainly still holds the lock. If not, the run must not start any work.
+    /// Whether it is certain that this run still holds the lock. If `false`, this run must start no work.
     pub fn is_valid(&self, clock: &impl Clock) -> bool {
         clock.monotonic() < self.valid_until()
     }
 
-    /// When the lock ends unless the run renews it, on the monotonic clock. No other run can take the lock
-    /// before this time.
+    /// The time, on the monotonic clock, until which the lock is valid. No other run can take the lock before
+    /// this time. Each renewal makes this time later.
     pub fn valid_until(&self) -> Duration {
         self.confirmed_at + TERM
     }
 
-    /// When the run has to renew the lock, on the monotonic clock.
+    /// The time, on the monotonic clock, at which the run has to renew the lock.
     pub fn renewal_due(&self) -> Duration {
         self.confirmed_at + RENEW_AFTER
     }
@@ -158,8 +168,8 @@ impl RunLock {
         self.fence
     }
 
-    /// Sets the text that tells the next run which Connector hosts fail. The text has at most 32 KiB. Every
-    /// later write stores the text.
+    /// Sets the text that tells the next run which Connector hosts fail. The text must have at most 32 KiB,
+    /// because the table service limits the length of a property. Every later write stores the text.
     pub fn set_hosts(&mut self, hosts: String) {
         self.hosts = hosts;
     }
@@ -193,8 +203,8 @@ impl RunLock {
         self.record("", left, Some((reason, until)))
     }
 
-    /// Keeps the ETag of a successful write for the next write. The lock is now valid until seven seconds
-    /// after the begin of the successful write.
+    /// Keeps the ETag of a successful write for the next write. The lock is then valid for seven seconds,
+    /// counted from the time at which the successful write began.
     pub fn confirm(&mut self, written: Written) {
         (self.etag, self.confirmed_at) = (written.etag, written.begun_at);
     }
@@ -324,14 +334,15 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, ended, hosts, figures }))
     }
 
-    /// Makes a write of the run that holds the lock; `None` if another run has taken the lock.
+    /// Makes a prepared write; `None` if another run has taken the lock.
     pub async fn write(&self, write: LockWrite) -> Result<Option<Written>, TableError> {
         let begun_at = self.host.monotonic();
         let LockWrite { entity, etag, owner: (run, fence) } = write;
         let entity = Entity { key: self.key(), ..entity };
         let mut written = self.table.replace(&entity, &etag).await?;
-        // The service may have done an earlier write of this run, although every response was lost. Then the
-        // ETag is outdated, but the record still names this run as the holder of the lock.
+        // Perhaps the table service has done an earlier write of this run, but every response to that write
+        // was lost. In this case, the ETag is outdated, but the record still names this run. So the code
+        // writes again, with the record's ETag.
         if written == Conditional::Changed
             && let Some(found) = self.table.get(&entity.key).await?
             && found.entity.str("run") == Some(&run)

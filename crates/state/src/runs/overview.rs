@@ -1,4 +1,4 @@
-//! The state of a queue's runs, for people and programs that watch the bot.
+//! The state of a queue's runs (executions of the poller), for people and programs that watch the bot.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join;
@@ -14,16 +14,16 @@ const IDLE_ROW: &str = "idle";
 /// The state of a queue's runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
-    /// The counts of all runs.
+    /// Counts over all runs, e.g. of delivered alerts.
     pub figures: Figures,
-    /// Whether a run holds the lock.
+    /// Whether a run holds the run lock.
     pub is_running: bool,
-    /// The reason and the end of the pause, if the runs are paused now.
+    /// The reason of the current pause, and the time at which it ends. `None` without a pause.
     pub pause: Option<(PauseReason, DateTime<Utc>)>,
     /// When a run last found nothing to do. Runs store this time at most once in 150 seconds.
     pub idle_at: Option<DateTime<Utc>>,
-    /// How much the clock of this Spin host is ahead of the table service's clock. The service reports its
-    /// time in whole seconds.
+    /// The time by which the clock of this Spin host is ahead of the table service's clock; negative if the
+    /// host's clock is behind. The service reports its time in whole seconds, so this time is inexact.
     pub clock_skew: TimeDelta,
 }
 
@@ -52,7 +52,7 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         })
     }
 
-    /// Stores that a run has found nothing to do.
+    /// Stores the current time as the time at which a run found nothing to do.
     pub async fn record_idle(&self) -> Result<(), TableError> {
         let mut idle = Entity::new(self.idle_key());
         idle.int64("at", self.host.now().timestamp_millis());

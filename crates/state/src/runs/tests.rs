@@ -67,7 +67,8 @@ fn lock_that_is_not_renewed_ends_within_ten_seconds() {
         Ok(None),
         "the first run learns that it lost the lock"
     );
-    // The messages stay in the record until the second run stores its own messages.
+    // The second run has not stored its own messages yet. So the record still has the message of the first
+    // run.
     world.pass(10);
     assert_eq!(world.free().left, [in_hand("m1")]);
     let written = run(world.runs().write(other.renewal(&[]))).unwrap().unwrap();

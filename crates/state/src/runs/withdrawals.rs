@@ -1,13 +1,18 @@
-//! Recent withdrawals. A *withdrawal* is a row that tells the runs about one event: an alert was cancelled, a
-//! person sent `stop`, `start` or `quiet`, a conversation was forgotten, or the queue perhaps holds an alert
-//! twice.
+//! Recent withdrawals. A *withdrawal* is a row in a table. The row tells the runs (executions of the poller)
+//! about one of these events:
 //!
-//! A run reads the withdrawals of the last ten minutes ([`RECENTLY`]) with one query:
+//! - An alert was cancelled.
+//! - A person sent `stop`, `start`, `quiet` or `quiet off`.
+//! - A conversation was forgotten.
+//! - The bot has perhaps put an alert on the queue twice.
 //!
-//! - If the bot accepted an alert in these ten minutes, the query finds every withdrawal since the bot
-//!   accepted the alert. So the run need not read the alert's record and the conversation.
-//! - If the bot accepted the alert earlier, a withdrawal can also be older than ten minutes. The query does
-//!   not find such a withdrawal, so the run reads the alert's record and the conversation.
+//! A run reads the withdrawals of the last ten minutes ([`RECENTLY`]) with one query. There are two cases:
+//!
+//! - The bot accepted an alert in these ten minutes. The query then finds every withdrawal that was recorded
+//!   after the bot had accepted the alert. So the run usually reads neither the alert's record nor the
+//!   conversation's record.
+//! - The bot accepted the alert earlier. A withdrawal of this alert can be older than ten minutes. The query
+//!   does not find such a withdrawal, so the run reads the alert's record and the conversation's record.
 
 use std::time::Duration;
 
@@ -21,15 +26,16 @@ use crate::skipped::Skipped;
 
 /// How long a withdrawal counts as recent.
 pub const RECENTLY: Duration = Duration::from_secs(10 * 60);
-/// The greatest allowed difference between the clocks of the bot and the poller.
+/// A run finds every recent withdrawal, even if the bot's clock is this much behind the poller's clock.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
 /// A withdrawal is deleted after this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 const PREFIX: &str = "since.";
-/// The end of the range of row keys with [`PREFIX`], because `/` is the character after `.`.
+/// The end of the range of row keys that begin with [`PREFIX`]: the character `/` comes after `.`.
 const AFTER: &str = "since/";
-/// The most pages of query results that a run reads. These pages are enough for a mass cancellation. If there
-/// are more pages, the run reads the alert's record and the conversation for each queue message.
+/// The most pages of query results that a run reads with one query. Eight pages have up to 8000 withdrawals,
+/// which is enough for a mass cancellation. If there are more pages, the run reads the alert's record and the
+/// conversation's record for each queue message.
 const MAX_PAGES: u32 = 8;
 
 /// An event that a run has to know before it sends an alert.
@@ -41,7 +47,7 @@ pub enum Withdrawal {
     Stopped(String),
     /// A person sent `start` in the conversation with this key.
     Started(String),
-    /// The person in the conversation with this key set or ended their quiet hours.
+    /// A person sent `quiet` or `quiet off` in the conversation with this key.
     Quieted(String),
     /// This conversation was forgotten. If the bot accepted an alert for the conversation at `at` or earlier,
     /// no run delivers the alert.
@@ -51,9 +57,10 @@ pub enum Withdrawal {
         /// The time at which the conversation was forgotten.
         at: DateTime<Utc>,
     },
-    /// Perhaps the queue holds two messages of the alert with this id, and the envelope of one of them lacks
-    /// the mark `once`. Because of this row, a run treats both messages as if they had the mark: before the
-    /// run sends the alert, it checks whether the alert was delivered already. The row withdraws nothing.
+    /// The queue perhaps holds two messages with the same alert (the alert with this id). A message with the
+    /// mark `once` tells the run that a second message is possible, but one of the two messages lacks the
+    /// mark. This event replaces the missing mark: before the run sends the alert, it checks whether the
+    /// alert was delivered already. The event withdraws nothing.
     Doubled(String),
 }
 
@@ -119,7 +126,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         self.skipped.key()
     }
 
-    /// Records a withdrawal, so that runs find it.
+    /// Records a withdrawal.
     pub async fn record(&self, withdrawal: &Withdrawal) -> Result<(), TableError> {
         let mut random = [0; 8];
         self.host.fill(&mut random);
@@ -136,9 +143,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         }
     }
 
-    /// Reads the withdrawals since a moment, the oldest first. The second value is true if these are all
-    /// withdrawals. The query begins two minutes earlier, because the row keys have the time of the bot's
-    /// clock, and this clock can be behind the poller's clock.
+    /// Reads the withdrawals that were recorded after the time `since`, the oldest first. The second value is
+    /// true if the list is complete. The query begins two minutes before `since`: the row keys contain times
+    /// of the bot's clock, which can be behind the poller's clock.
     pub async fn since(&self, since: DateTime<Utc>) -> Result<(Vec<Withdrawal>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(&row_of(since - MAX_CLOCK_DIFFERENCE), AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
@@ -160,7 +167,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
     }
 }
 
-/// Makes a row key without its random part. Row keys sort by time.
+/// Makes the first part of a row key: the prefix and the time. So the rows sort by time. The second part of a
+/// row key is random.
 fn row_of(time: DateTime<Utc>) -> String {
     format!("{PREFIX}{:014}", time.timestamp_millis().max(0))
 }

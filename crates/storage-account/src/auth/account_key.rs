@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The key of an account. The struct holds an HMAC-SHA256 that has already hashed the key, so that the key is
-/// not hashed again for each request.
+/// The key of an account, as the start state of an HMAC-SHA256. Each signature begins with a copy of this
+/// state. So the key is hashed only when the struct is made, and not for each request.
 #[derive(Clone)]
 pub(crate) struct AccountKey(Hmac<Sha256>);
 
@@ -28,7 +28,7 @@ impl AccountKey {
     }
 }
 
-/// Two keys are equal if they make the same signature.
+/// Two keys are equal if they make the same signature of an empty text.
 impl PartialEq for AccountKey {
     fn eq(&self, other: &Self) -> bool {
         self.sign("") == other.sign("")

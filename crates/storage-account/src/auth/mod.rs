@@ -1,10 +1,10 @@
-//! Signs requests by Shared Key
+//! Signs requests with the account key. Azure Storage calls this authorization *Shared Key*
 //! (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The *string to sign*
-//! is a text that is built from parts of the request. Each service has its own rules for this text. The
-//! signature of the text is computed in the same way for all services.
+//! consists of parts of the request. Each service has its own rules for this text. The rules for the
+//! signature of the text are the same for all services.
 //!
-//! The tests compare signatures with *test vectors*: requests (V1 to V10 for queues, T1 to T9 for tables)
-//! whose signatures are known.
+//! The tests compare signatures with *test vectors*. A test vector is a request whose signature is known. The
+//! vectors V1 to V10 are for queues, and T1 to T9 are for tables.
 
 mod account_key;
 mod queue;

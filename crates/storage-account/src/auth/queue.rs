@@ -4,15 +4,15 @@ use super::to_sign::ToSign;
 use crate::service::API_VERSION;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
-    // Since API version 2015-02-21, a length of zero is written as an empty line.
+    // From API version 2015-02-21 on, the line for Content-Length is empty if the body is empty.
     let length = if request.body_bytes == 0 { String::new() } else { request.body_bytes.to_string() };
-    // The lines of nine headers are empty: Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date
-    // replaces it), the four If-* headers, and Range.
+    // The lines for nine headers are empty: Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date
+    // replaces Date), the four If-* headers, and Range.
     let mut text =
         [request.method, "\n\n\n", &length, "\n\n", request.content_type, "\n\n\n\n\n\n\n"].concat();
     text.extend(["x-ms-date:", request.date, "\nx-ms-version:", API_VERSION, "\n"]);
-    // The documentation requires the account's name in front of the path. The emulator's path also begins
-    // with this name, so the string for the emulator contains the name twice.
+    // The documentation requires the account's name before the path of the URL. For an emulator, the path
+    // itself begins with the account's name. So the string for an emulator contains the name twice.
     text.extend(["/", request.account, request.path]);
     let mut query: Vec<_> = request.query.iter().collect();
     query.sort_unstable_by_key(|(name, _)| *name);
@@ -32,9 +32,9 @@ mod tests {
 
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
-    /// The test vectors V4 and V5 use Shared Key Lite, which the client never sends. So this test signs the
-    /// two strings directly. The next test checks V8, and the tests of `storage_queue` check the other seven
-    /// vectors.
+    /// The test vectors V4 and V5 are for Shared Key Lite, a kind of authorization that the client does not
+    /// use. `string_to_sign` cannot build their strings, so this test contains the strings. The next test
+    /// checks V8, and the tests of `storage_queue` check the seven other vectors for queues.
     #[test]
     fn signatures_of_vectors_v4_and_v5_equal_the_known_signatures() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
@@ -55,8 +55,8 @@ mod tests {
         }
     }
 
-    /// The test vector V8 is a Delete Queue. The client has no call for this operation, so the test calls
-    /// `string_to_sign`.
+    /// The test vector V8 is a Delete Queue. `storage_queue` has no method for this operation, so the test
+    /// calls `string_to_sign`.
     #[test]
     fn signature_of_vector_v8_equals_the_known_signature() {
         let to_sign = ToSign {

@@ -1,5 +1,6 @@
-//! Builds the [string to sign](super) of the table service. The string has five parts. It contains no `x-ms-`
-//! header, and no query parameter except `comp`.
+//! Builds the [string to sign](super) of the table service. The string has five lines: the method,
+//! Content-MD5, Content-Type, Date, and the path with the account's name. The string has no lines for `x-ms-`
+//! headers. Of the query parameters, the string contains only `comp`.
 
 use super::to_sign::ToSign;
 
@@ -89,7 +90,8 @@ mod tests {
         }
     }
 
-    /// The client never sends Shared Key Lite, so this test signs two texts directly.
+    /// The client does not use Shared Key Lite (another kind of authorization). `string_to_sign` cannot build
+    /// the strings for Shared Key Lite, so this test contains two such strings.
     #[test]
     fn signatures_of_shared_key_lite_equal_the_known_signatures() {
         let lease = "vectors1(PartitionKey='lease',RowKey='run')";

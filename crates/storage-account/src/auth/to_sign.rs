@@ -1,4 +1,4 @@
-//! The input from which the [string to sign](super) is built.
+//! The input for the [string to sign](super).
 
 /// The parts of a request that the string to sign can contain.
 pub(crate) struct ToSign<'a> {
@@ -10,6 +10,6 @@ pub(crate) struct ToSign<'a> {
     pub(crate) query: &'a [(&'a str, String)],
     pub(crate) body_bytes: usize,
     pub(crate) content_type: &'a str,
-    /// The value of `x-ms-date`.
+    /// The value of the header `x-ms-date`.
     pub(crate) date: &'a str,
 }

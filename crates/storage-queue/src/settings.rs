@@ -1,4 +1,4 @@
-//! Reads the two variables that name the queue and its account.
+//! Reads two variables of the app: the connection string of the storage account, and the name of the queue.
 
 use platform::{Settings, SettingsError};
 use storage_account::{Account, Service};
@@ -15,7 +15,8 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
-    /// Reads both variables. The function fails if the connection string gives no URL of the queue service.
+    /// Reads both variables. The function fails if it cannot read a variable, if a value is invalid, or if
+    /// the connection string gives no URL of the queue service.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let account = Account::parse(&settings.setting("storageconnection")?)
             .map_err(|error| SettingsError::new("storageconnection", error.to_string()))?;

@@ -8,21 +8,21 @@ use storage_account::{parse_rfc_1123, walk};
 use crate::error::QueueError;
 use crate::names::{MessageId, PopReceipt};
 
-/// A queue message that Get Messages handed out.
+/// One queue message in a response to Get Messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueMessage {
     /// The id of the message.
     pub id: MessageId,
-    /// The receipt with which the caller can delete or update the message, until the message is handed out
-    /// again.
+    /// The receipt, which the caller needs to delete or update the message. The receipt is valid until the
+    /// message is updated or dequeued again.
     pub pop_receipt: PopReceipt,
     /// When the message was put on the queue.
     pub insertion_time: DateTime<Utc>,
     /// When the message expires.
     pub expiration_time: DateTime<Utc>,
-    /// When the message becomes visible again, unless a caller deletes it before.
+    /// When the message becomes visible again, if no caller deletes or updates the message before this time.
     pub time_next_visible: DateTime<Utc>,
-    /// How often the queue has handed out the message, including this time.
+    /// How often the message was dequeued. The first time, the number is 1.
     pub dequeue_count: u32,
     /// The text of the message.
     pub text: String,
@@ -39,8 +39,8 @@ pub struct PeekedMessage {
     pub text: String,
 }
 
-/// The fields of one message in a response. The response to Put Message has no `MessageText` and no
-/// `DequeueCount`, and the response to Peek Messages has no receipt.
+/// The fields of one message in a response. Not every response has every field. The response to Put Message
+/// has no `MessageText` and no `DequeueCount`, and the response to Peek Messages has no receipt.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<(&'static str, String)>);
 
@@ -84,7 +84,7 @@ fn unreadable(problem: &str) -> QueueError {
     QueueError::Unreadable(problem.to_owned())
 }
 
-/// Reads `<QueueMessagesList>`: one [`Fields`] for each `<QueueMessage>`.
+/// Reads `<QueueMessagesList>`, and returns one [`Fields`] for each `<QueueMessage>`.
 pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     let mut messages = Vec::new();
     let mut root_seen = false;
@@ -102,7 +102,8 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     if root_seen { Ok(messages) } else { Err(unreadable("expected a QueueMessagesList, found other XML")) }
 }
 
-/// Returns the readable messages. Returns an error if there are messages, but all of them are unreadable.
+/// Returns the readable messages, and leaves out the unreadable messages. If `all` is not empty, and every
+/// message is unreadable, the function returns an error.
 pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, QueueError> {
     let mut unreadable = None;
     let mut messages = Vec::with_capacity(all.len());
@@ -137,14 +138,14 @@ const ELEMENTS: [&str; 9] = [
     "MessageText",
 ];
 
-/// Returns the body of Put Message and Update Message. The function writes a carriage return as `&#13;`,
-/// because an XML reader turns a plain carriage return into a line feed
+/// Returns the body of the requests Put Message and Update Message. The function writes a carriage return as
+/// `&#13;`, because an XML reader turns a plain carriage return into a line feed
 /// (<https://www.w3.org/TR/xml/#sec-line-ends>).
 pub(crate) fn write_message(text: &str) -> String {
     let is_special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'\r');
     let text = match text.bytes().any(is_special) {
         true => Cow::Owned(quick_xml::escape::partial_escape(text).replace('\r', "&#13;")),
-        // The base64 of an envelope needs no escapes.
+        // The bot's messages are base64, which needs no escapes.
         false => Cow::Borrowed(text),
     };
     ["<QueueMessage><MessageText>", &text, "</MessageText></QueueMessage>"].concat()

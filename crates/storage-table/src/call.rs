@@ -11,10 +11,10 @@ use crate::names::{ETag, TableName};
 use crate::page::Continuation;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The value of the header `Accept`. Without this header, the service answers with Atom (XML), or refuses the
+/// The value of the header `Accept`. Without this header, the service returns Atom (XML), or refuses the
 /// request.
 pub(crate) const NO_METADATA: &str = "application/json;odata=nometadata";
-// These names are constants, so that they are not parsed again for each request.
+// These names are constants, so the client does not parse them again for each request.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("dataserviceversion");
 const MAX_VERSION_HEADER: HeaderName = HeaderName::from_static("maxdataserviceversion");
 const DATA_VERSION: HeaderValue = HeaderValue::from_static("3.0;NetFx");
@@ -38,7 +38,7 @@ pub(crate) fn insert(table: &TableName, body: String) -> Call {
     without_content(new(Method::POST, format!("/{}", table.as_str()))).body(JSON, body)
 }
 
-/// Asks the service for a response without the entity.
+/// Asks the service for a response without a body.
 fn without_content(call: Call) -> Call {
     call.header(HeaderName::from_static("prefer"), HeaderValue::from_static("return-no-content"))
 }
@@ -52,7 +52,8 @@ pub(crate) fn if_match(etag: Option<&ETag>) -> Result<HeaderValue, TableError> {
     })
 }
 
-/// Adds the condition that the entity exists and has this version. Without an ETag, every version matches.
+/// Adds the condition that the entity exists and that its version is `etag`. Without `etag`, the entity must
+/// exist, but the version does not matter.
 pub(crate) fn matching(call: Call, etag: Option<&ETag>) -> Result<Call, TableError> {
     Ok(call.header(IF_MATCH, if_match(etag)?))
 }
@@ -82,8 +83,8 @@ pub(crate) fn query(
     Ok(call)
 }
 
-/// Returns the path of one entity. The function doubles quotes in the keys, and then encodes special
-/// characters.
+/// Returns the path of one entity. First, the function doubles each single quote in the keys, because single
+/// quotes enclose the keys. Then, the function encodes special characters.
 pub(crate) fn entity_path(table: &TableName, key: &Key) -> String {
     let quoted = |text: &str| encoded(&text.replace('\'', "''")).to_string();
     format!("/{}(PartitionKey='{}',RowKey='{}')", table.as_str(), quoted(&key.partition), quoted(&key.row))

@@ -28,21 +28,21 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: LONGEST_RESPONSE_BYTES,
 };
 
-/// The size of the longest response: a page with 1000 entities, each of 16 KiB. A query for larger entities
-/// has to ask for fewer entities on a page.
+/// The limit for the size of a response. If a page has 1000 entities, each entity can have about 16 KiB. A
+/// query for larger entities must ask for fewer entities on a page.
 const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A client of one table, with a deadline for its calls.
 ///
-/// If a call fails because the service is busy or the connection breaks, the client waits for a random time,
-/// and repeats the call with a new signature. The client never begins a repeated attempt after the deadline.
-/// Calls can run concurrently.
+/// If an attempt fails because the service is busy or the connection fails, the client waits for a random
+/// time. Then, the client makes the next attempt with a new signature. The client never begins a repeated
+/// attempt after the deadline. Calls can run concurrently.
 ///
-/// If the table is missing, an insert, an upsert or a transaction creates the table.
+/// If the table is missing, `insert`, `put`, `put_merge` and `batch` create the table.
 ///
-/// If the response to an insert or to a write with an ETag is lost, the client repeats the write. If the
-/// first attempt took effect, the service refuses the repeated attempt. The client then reads the entity, to
-/// find out whether the client's own first attempt or another client wrote the entity.
+/// If the response to a write is lost, the client repeats the write. If the first attempt took effect, the
+/// service refuses a repeated insert, and a repeated replace or merge with an ETag. The client then reads the
+/// entity, to find out whether an earlier attempt of the same call or another client wrote the entity.
 #[derive(Debug)]
 pub struct TableClient<'a, H> {
     sender: Sender<'a, H>,
@@ -58,7 +58,7 @@ pub enum Inserted {
     Exists,
 }
 
-/// The result of a write to an existing entity.
+/// The result of a replace or a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditional {
     /// The call wrote the entity. The ETag is the entity's new version.
@@ -93,12 +93,12 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
-    /// How often this client has repeated a call so far. Each repeated attempt counts.
+    /// The number of repeated attempts that this client has made so far.
     pub fn retries(&self) -> u32 {
         self.sender.retries()
     }
 
-    /// Create Table. If the table already exists, the call succeeds.
+    /// Creates the table (Create Table). If the table already exists, the call succeeds.
     pub async fn create(&self) -> Result<(), TableError> {
         match self.send(&call::create(self.table)).await {
             Err(Refusal { status: Some(409), error: TableError::Refused { .. }, .. }) => Ok(()),
@@ -106,7 +106,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Insert Entity.
+    /// Inserts an entity (Insert Entity).
     pub async fn insert(&self, entity: &Entity) -> Result<Inserted, TableError> {
         let op = self.op();
         let call = call::insert(self.table, entity.body(&op, true)?);
@@ -120,7 +120,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Get Entity. Returns `None` if the entity or the table does not exist.
+    /// Reads an entity (Get Entity). Returns `None` if the entity or the table does not exist.
     pub async fn get(&self, key: &Key) -> Result<Option<Found>, TableError> {
         let Some(response) = self.read(key).await? else { return Ok(None) };
         let (entity, written_at) = Entity::read(json(response.body())?)?;
@@ -135,13 +135,13 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }))
     }
 
-    /// Update Entity: replaces all properties, if the entity has this version.
+    /// Replaces all properties of the stored entity, if the stored version is `etag` (Update Entity).
     pub async fn replace(&self, entity: &Entity, etag: &ETag) -> Result<Conditional, TableError> {
         self.update(Method::PUT, entity, Some(etag)).await
     }
 
-    /// Merge Entity: sets these properties and keeps the others, if the entity has this version. Without
-    /// `etag`, the version does not matter.
+    /// Sets the properties of `entity` in the stored entity, if the stored version is `etag` (Merge Entity).
+    /// The stored entity keeps its other properties. Without `etag`, the version does not matter.
     pub async fn merge(&self, entity: &Entity, etag: Option<&ETag>) -> Result<Conditional, TableError> {
         self.update(Method::PATCH, entity, etag).await
     }
@@ -169,14 +169,14 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Insert Or Replace Entity: inserts the entity, or replaces all its properties, without a check of the
-    /// version.
+    /// Inserts the entity, or replaces all properties of the stored entity (Insert Or Replace Entity). The
+    /// stored version does not matter.
     pub async fn put(&self, entity: &Entity) -> Result<ETag, TableError> {
         self.upsert(Method::PUT, entity).await
     }
 
-    /// Insert Or Merge Entity: inserts the entity, or sets these properties and keeps the others, without a
-    /// check of the version.
+    /// Inserts the entity, or sets its properties in the stored entity (Insert Or Merge Entity). The stored
+    /// entity keeps its other properties. The stored version does not matter.
     pub async fn put_merge(&self, entity: &Entity) -> Result<ETag, TableError> {
         self.upsert(Method::PATCH, entity).await
     }
@@ -187,9 +187,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         etag_of(sent.response.headers())
     }
 
-    /// Delete Entity, if the entity has this version. Without `etag`, the version does not matter. If a
-    /// repeated attempt finds no entity, and an earlier attempt perhaps reached the service, the entity
-    /// counts as deleted.
+    /// Deletes the entity, if its version is `etag` (Delete Entity). Without `etag`, the version does not
+    /// matter. If a repeated attempt finds no entity, and an earlier attempt perhaps reached the service, the
+    /// result is [`Deleted::Done`].
     pub async fn delete(&self, key: &Key, etag: Option<&ETag>) -> Result<Deleted, TableError> {
         key.check()?;
         let call = call::matching(call::new(Method::DELETE, entity_path(self.table, key)), etag)?;
@@ -202,8 +202,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Query Entities: returns one page. To get the first page, pass `None` as `from`. To get a later page,
-    /// pass the [`Page::next`] of the page before. If the table is missing, the page is empty.
+    /// Returns one page of a query (Query Entities). To get the first page, pass `None` as `from`. To get a
+    /// later page, pass the [`Page::next`] of the page before. If the table is missing, the page is empty.
     pub async fn query(&self, query: &Query, from: Option<&Continuation>) -> Result<Page, TableError> {
         match self.send(&call::query(self.table, query, from)?).await {
             Ok(Sent { response, .. }) => Page::read(response.headers(), response.body()),
@@ -212,17 +212,17 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Entity group transaction: does all operations or none. A transaction has 1 to 100 operations on
-    /// different entities of one partition, in a request of at most 4 MiB.
+    /// Does all operations of a transaction, or none (an entity group transaction). A transaction has 1 to
+    /// 100 operations on different entities of one partition, in a request of at most 4 MiB.
     ///
-    /// If the service refuses a repeated transaction, an earlier attempt has perhaps done the transaction.
-    /// The client then reads the first entity that the transaction writes. If this transaction wrote the
-    /// stored entity, the result is [`Batch::Done`].
+    /// If the service refuses a repeated attempt, an earlier attempt has perhaps taken effect. The client
+    /// then reads the first entity that the transaction writes. If the property `op` of the stored entity
+    /// shows that this transaction wrote the entity, the result is [`Batch::Done`].
     ///
-    /// If all operations are deletes, the transaction writes no entity, so the client cannot recognise an
-    /// earlier attempt. For example, the first attempt deletes the entities, but its response is lost. The
-    /// service then refuses the second attempt with 404, and the result is [`Batch::Refused`]. The caller has
-    /// to find out whether the entities are deleted.
+    /// If all operations are deletes, the transaction writes no entity. The client then cannot find out
+    /// whether an earlier attempt took effect. For example, the first attempt deletes the entities, but the
+    /// response is lost. The service refuses the second attempt with 404, and the result is
+    /// [`Batch::Refused`]. The caller must find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();
@@ -268,7 +268,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Ok(call::new(method, entity_path(self.table, &entity.key)).body(JSON, body))
     }
 
-    /// Get Entity: returns the response. `None` if the entity or the table does not exist.
+    /// Returns the response to Get Entity. `None` if the entity or the table does not exist.
     async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
         key.check()?;
         let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_response();
@@ -279,10 +279,10 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Reads the entity, to find out whether an earlier attempt of the same call wrote it. If the stored
-    /// entity has the [`op`](crate::op) of the call, the method returns the entity's version. Otherwise, the
-    /// method returns `None`. If `may_be_done` is `false`, no earlier attempt reached the service, so the
-    /// method reads nothing and returns `None`.
+    /// Finds out whether an earlier attempt of the same call wrote the entity. The method reads the stored
+    /// entity. If its property [`op`](crate::op) equals `op`, the method returns the entity's version.
+    /// Otherwise, the method returns `None`. If `may_be_done` is `false`, no earlier attempt reached the
+    /// service, so the method reads nothing and returns `None`.
     async fn written_by(&self, op: &str, key: &Key, may_be_done: bool) -> Result<Option<ETag>, TableError> {
         if !may_be_done {
             return Ok(None);
@@ -294,7 +294,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
 
     async fn send_creating_table_if_missing(&self, call: &Call) -> Result<Sent, Refusal> {
         match self.send(call).await {
-            // For an insert or an upsert, the service answers 404 only if the table is missing.
+            // For the calls of this method, the status 404 always means that the table is missing.
             Err(Refusal { status: Some(404), may_be_done, .. }) => {
                 let refused = |error| Refusal { status: None, error, may_be_done };
                 self.create().await.map_err(refused)?;
@@ -316,13 +316,13 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 }
 
-/// A failed call: the service refused it, no response came, or the client could not send it.
+/// A failed call. The service refused the call, no response came, or the client could not send the request.
 struct Refusal {
     /// The HTTP status of the response to the last attempt. `None` if the last attempt got no response, or if
     /// the client could not create the missing table.
     status: Option<u16>,
     error: TableError,
-    /// `true` if the service perhaps received an attempt before the last attempt.
+    /// Whether an attempt before the last attempt perhaps reached the service.
     may_be_done: bool,
 }
 

@@ -10,8 +10,8 @@ use crate::key::{Key, utf16_units};
 use crate::names::ETag;
 use crate::op::OP;
 
-/// The end of the name of a JSON member that gives the type of a property. For example, `x@odata.type` gives
-/// the type of the property `x`.
+/// The ending of a JSON member's name, if the member holds the type of a property. For example, the member
+/// `x@odata.type` holds the type of the property `x`.
 pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
 pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];
@@ -24,17 +24,17 @@ const LONGEST_STRING_UNITS: usize = 32_768;
 const LARGEST_ENTITY_BYTES: usize = 1024 * 1024;
 
 /// An entity: its key and its properties. The properties do not include the key, the timestamp, or the
-/// client's own property `op`, which identifies the last write.
+/// client's own property `op`. By `op`, the client later recognises its own writes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entity {
     /// The key.
     pub key: Key,
-    /// The properties: strings, booleans, whole numbers of 32 bits, floating-point numbers, and whole numbers
-    /// of 64 bits, which [`Entity::int64`] sets.
+    /// The properties. A property is a string, a boolean, a whole number of 32 bits, a floating-point number,
+    /// or a whole number of 64 bits (Int64). To set an Int64, use [`Entity::int64`].
     ///
-    /// After a read, a property of the type Int64 is a string without its type. Before you write the entity
-    /// again, call [`Entity::int64`] for each of these properties. Without this call, the type of the
-    /// property becomes String, and no filter on numbers finds the entity.
+    /// After a read, an Int64 is a string, and its type is missing. Before you write the entity again, call
+    /// [`Entity::int64`] for each Int64. Otherwise, the service stores the property as a String, and no
+    /// filter on numbers finds the entity.
     pub properties: Map<String, Value>,
 }
 
@@ -47,8 +47,8 @@ pub struct Found {
     pub etag: ETag,
     /// When the entity was written (`Timestamp`).
     pub written_at: DateTime<Utc>,
-    /// When the service answered (`Date`). The time is in whole seconds, so it can be a little earlier than
-    /// `written_at`.
+    /// When the service sent the response (`Date`). This time is in whole seconds, so `answered_at` can be a
+    /// little earlier than `written_at`.
     pub answered_at: DateTime<Utc>,
 }
 
@@ -72,8 +72,8 @@ impl Entity {
         self
     }
 
-    /// Sets a property to a whole number of 64 bits. The method stores the value as a string, and the type in
-    /// a second member.
+    /// Sets a property to a whole number of 64 bits. In JSON, the value is a string, and the member
+    /// `<name>@odata.type` gives the type.
     pub fn int64(&mut self, name: &str, value: i64) {
         self.properties.insert([name, TYPE_SUFFIX].concat(), INT64.into());
         self.properties.insert(name.to_owned(), value.to_string().into());
@@ -84,7 +84,8 @@ impl Entity {
         self.properties.get(name)?.as_str()
     }
 
-    /// Returns the property, if it is a whole number. The service returns an Int64 as a string.
+    /// Returns the property, if it is a whole number. A string with a whole number counts, too, because the
+    /// service returns an Int64 as a string.
     pub fn int(&self, name: &str) -> Option<i64> {
         match self.properties.get(name)? {
             Value::Number(number) => number.as_i64(),
@@ -98,7 +99,8 @@ impl Entity {
         self.properties.get(name)?.as_bool()
     }
 
-    /// Returns the body of a write. An insert needs `with_keys`. The other writes have the keys in the URL.
+    /// Returns the body of a write. If `with_keys` is `true`, the body contains the keys. An insert needs the
+    /// keys in the body. The other writes have the keys in the URL.
     pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
         self.check()?;
         Ok(ascii_json(&Body { entity: self, op, with_keys }))
@@ -106,8 +108,8 @@ impl Entity {
 
     fn check(&self) -> Result<(), TableError> {
         self.key.check()?;
-        // The documented formula is: 4 bytes, the keys, and for each property 8 bytes, its name and its
-        // value.
+        // By the service's documentation, the size of an entity is the sum of 4 bytes, the keys, and for each
+        // property 8 bytes, its name and its value.
         let mut size_bytes = 4 + utf16_bytes(&self.key.partition) + utf16_bytes(&self.key.row);
         let mut count = 0;
         for (name, value) in &self.properties {
@@ -182,10 +184,10 @@ impl Serialize for Body<'_> {
     }
 }
 
-/// Writes JSON in ASCII, because Azurite decodes a body piece by piece. If the bytes of a character are in
-/// two pieces, Azurite damages the character.
+/// Writes JSON in ASCII, because Azurite (the storage emulator) decodes a body piece by piece. If the bytes
+/// of a character are in two pieces, Azurite damages the character.
 fn ascii_json(value: &impl Serialize) -> String {
-    // Writing JSON with text keys into memory cannot fail.
+    // `to_string` cannot fail here, because all keys are text and the target is memory.
     let json = serde_json::to_string(value).unwrap_or_default();
     if json.is_ascii() {
         return json;
@@ -226,7 +228,7 @@ fn check_name(name: &str) -> Result<(), TableError> {
 }
 
 /// Checks a value, and returns its size in bytes. `is_typed` returns whether the entity gives a type for the
-/// property.
+/// property. A number with a type can have more than 32 bits.
 fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result<usize, TableError> {
     match value {
         Value::Bool(_) => Ok(1),

@@ -1,4 +1,5 @@
-//! The errors of the table service, grouped by what a caller can do about them.
+//! The errors of the table service. If a caller reacts to several errors in the same way, these errors have
+//! the same variant.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -9,9 +10,9 @@ use storage_account::{
 };
 use thiserror::Error;
 
-/// A failed call to the table service. After a write that failed with [`TableError::Transport`],
-/// [`TableError::Busy`] or [`TableError::Unreadable`], the service has perhaps done the write, or will
-/// perhaps still do it.
+/// A failed call to the table service. If a write fails with [`TableError::Transport`], [`TableError::Busy`]
+/// or [`TableError::Unreadable`], the result of the write is unknown. The service has perhaps done the write,
+/// or will perhaps do the write later.
 ///
 /// Source of the error codes:
 /// <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
@@ -20,7 +21,7 @@ pub enum TableError {
     /// The service is deleting the table, which takes about a minute.
     #[error("the table is being deleted; try again in a minute")]
     TableBeingDeleted,
-    /// The service cannot do the call now. The client has already repeated the call.
+    /// The service cannot do the call now, and the client makes no further attempt.
     #[error("the table service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
@@ -37,14 +38,14 @@ pub enum TableError {
         status: u16,
         /// The service's error code, or the empty string.
         code: String,
-        /// The problem, and what to do. The text does not quote the service, because the service's own text
-        /// can contain the signature.
+        /// A text that describes the problem and says how to solve it. The text does not quote the service,
+        /// because the service's own text can contain the signature.
         detail: Box<str>,
     },
     /// An entity or a transaction is too large. Sending it again fails in the same way.
     #[error("the entity or the transaction is too large for the table service; shorten it")]
     TooLarge,
-    /// The service refused the request, because the account or a name is wrong, or the bot has a bug.
+    /// The service refused the request. The account or a name in the request is wrong, or the bot has a bug.
     #[error("the table service refused the request ({status} {code}); check storageconnection")]
     Refused {
         /// The HTTP status.
@@ -58,8 +59,8 @@ pub enum TableError {
     /// The response cannot be read.
     #[error("the table service's response cannot be read: {0}")]
     Unreadable(String),
-    /// The bot has a bug: the request is invalid, so the client did not send it. The text contains no value
-    /// of a key or property.
+    /// The request is invalid, because the bot has a bug. The client did not send the request. The text
+    /// contains no value of a key or property.
     #[error("the request to the table service is invalid: {0}")]
     Invalid(String),
     /// The variable `storageconnection` cannot be used for tables.
@@ -67,7 +68,8 @@ pub enum TableError {
     Unusable(#[from] Unusable),
 }
 
-/// The detail of [`TableError::NotAuthorized`] if the SAS does not allow the call.
+/// The detail of [`TableError::NotAuthorized`] if the SAS (shared access signature) does not allow the call.
+/// The parameters of a SAS are `ss` (the services), `srt` (the types of resources) and `sp` (the rights).
 const SAS_MISMATCH: &str =
     "the SAS in storageconnection lacks rights for tables; make a SAS with ss=qt, srt=co, sp=rdacup";
 /// The detail of [`TableError::NotAuthorized`] if the role of the bot's identity does not allow the call.
@@ -94,8 +96,8 @@ impl TableError {
         }
     }
 
-    /// If the error says that the SAS lacks rights, adds the letters that `ss`, `srt` or `sp` of the SAS
-    /// lacks. For example, a SAS for tables needs `t` in `ss`.
+    /// Names the missing letters in the detail, if the error says that the SAS lacks rights. For example, a
+    /// SAS for tables needs the letter `t` in `ss`.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
             && **detail == *SAS_MISMATCH
@@ -109,14 +111,16 @@ impl TableError {
         self
     }
 
-    /// Returns the error for a response that is not a success. `with_token` is `true` if the account uses
-    /// Entra ID.
+    /// Returns the error for a response whose status is not 2xx. If `with_token` is `true` (the account uses
+    /// Entra ID), the detail of [`TableError::NotAuthorized`] names the missing role instead of the missing
+    /// rights of the SAS.
     pub(crate) fn from_response(response: &Response<Bytes>, with_token: bool) -> Self {
         Self::from_parts(response.status().as_u16(), response.headers(), response.body(), with_token)
     }
 
-    /// Returns the error for the parts of a response. The function looks at the HTTP status first, because
-    /// some responses have neither code nor body. The code is in the header, or in a body of JSON or XML.
+    /// Returns the error for a status, headers and a body. The code is in the header `x-ms-error-code`, or in
+    /// a body of JSON or XML. Some responses have neither code nor body. For these responses, the HTTP status
+    /// alone decides.
     pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
         let xml = read_error(body);
         let json = value_of(body).unwrap_or_default();

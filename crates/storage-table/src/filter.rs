@@ -6,14 +6,16 @@
 pub struct Query {
     /// The condition on the entities.
     pub filter: Filter,
-    /// The most entities on one page: 1 to 1000.
+    /// The highest number of entities on one page: 1 to 1000.
     pub top: u16,
-    /// The properties to return in addition to the keys. If empty, the service returns all properties.
+    /// The properties to return in addition to the keys. If the list is empty, the service returns all
+    /// properties.
     pub select: Vec<&'static str>,
 }
 
-/// A condition on entities. Only a condition on a key uses the index. To check any other condition, the
-/// service reads every entity that matches the conditions on keys.
+/// A condition on entities. The service has an index of the keys, but no index of the other properties. To
+/// check a condition on another property, the service reads every entity that matches the conditions on the
+/// keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// The comparisons, such as `RowKey ge 'a'`. An entity has to match all of them.
@@ -101,7 +103,8 @@ impl Filter {
         Self::term(name, "ge", &quoted(from)).and(Self::term(name, "lt", &quoted(to)))
     }
 
-    /// Returns the value of `$filter`, not encoded. `None` if the filter matches every entity.
+    /// Returns the value of the URL parameter `$filter`, without URL encoding. `None` if the filter matches
+    /// every entity.
     pub(crate) fn expression(&self) -> Option<String> {
         (!self.terms.is_empty()).then(|| self.terms.join(" and "))
     }
@@ -112,15 +115,16 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns a text that sorts after every text with this prefix. The text is the prefix, with its last
-/// character replaced by the next character. If there is no next character up to U+FFFF, the function drops
-/// the last character, and replaces the character before it. `None` if no character is left.
+/// Returns a text that sorts after every text with this prefix. The function replaces the last character of
+/// the prefix with the next character in Unicode: `run-` becomes `run.`. If the next character would be above
+/// U+FFFF, the function drops the last character, and replaces the character before it. `None` if no
+/// character is left.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // Some implementations of the service sort texts by UTF-16 units, and others by code points. Up to
-        // U+FFFF, both orders are the same. But by UTF-16 units, U+10000 sorts before U+FFFF. So the code
-        // uses no character after U+FFFF.
+        // Some implementations of the service (Azure and its emulators) sort texts by UTF-16 units, and
+        // others sort texts by code points. Up to U+FFFF, both orders are the same. By UTF-16 units, U+10000
+        // sorts before U+FFFF. So this function returns no character above U+FFFF.
         let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
         if let Some(next) = next {
             characters.push(next);

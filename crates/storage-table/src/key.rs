@@ -1,19 +1,21 @@
-//! The two keys of an entity, and [`escape`], which makes a valid key from any text.
+//! The key of an entity (its partition key and its row key), and [`escape`], which makes a valid partition
+//! key or row key from any text.
 
 use platform::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::TableError;
 
-/// The longest partition key or row key that every implementation accepts, in UTF-16 units.
+/// The longest partition key or row key, in UTF-16 units. Every implementation of the service (Azure or an
+/// emulator) accepts this length.
 const LONGEST_UNITS: usize = 512;
 
 /// The key of an entity. Both parts are texts of at most 512 UTF-16 units, without `/`, `\`, `#`, `?` and
-/// control characters. [`escape`] makes such a text from any text. Give the parts without quotes and without
-/// URL encoding, because the client quotes and encodes them.
+/// control characters. [`escape`] makes such a text from any text. The client quotes the parts and encodes
+/// them for the URL, so the caller must do neither.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The partition key. A transaction cannot have entities of several partitions, and a query of one
+    /// The partition key. All entities of a transaction must have the same partition key. A query of one
     /// partition is cheap.
     pub partition: String,
     /// The row key, unique within its partition.
@@ -58,12 +60,16 @@ pub(crate) fn is_forbidden(character: char) -> bool {
 
 /// Escapes any text, so that it can be a key or a part of a key. The function escapes `!`, `%`, and the
 /// characters that keys must not contain. Each UTF-8 byte of an escaped character becomes `!` and two
-/// hexadecimal digits. The function escapes `%` because a proxy can decode the URL twice. For example, the
-/// proxy would turn `%2F` in a key into `/`.
+/// hexadecimal digits.
+///
+/// The function escapes `%` because a proxy can decode the URL twice. For example, a key contains `%2F`, and
+/// the client encodes the key as `%252F`. After the second decoding, the key would contain `/`, which keys
+/// must not contain.
 ///
 /// If the escaped text is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text`
-/// in hexadecimal instead. No other text has the same result. [`unescape`] cannot restore a hashed text, so
-/// store the text in a property if you need it.
+/// in hexadecimal instead. No other text has the same result: another long text has another hash, and no
+/// escape begins with `!h`. [`unescape`] cannot restore a hashed text, so store the text in a property if you
+/// need it.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

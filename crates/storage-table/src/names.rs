@@ -1,5 +1,5 @@
-//! The names of tables and the versions of entities. Each of the two has its own type, so that no caller can
-//! confuse them.
+//! The names of tables and the versions of entities. A name and a version have different types, so no caller
+//! can use one in the place of the other.
 
 use std::fmt;
 

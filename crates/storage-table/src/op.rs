@@ -1,14 +1,16 @@
-//! The property `op` identifies the last write of an entity. Each write has a random `op`, which is the same
-//! for all of its attempts.
+//! The property `op`, which the client stores in every entity that it writes. The value of `op` identifies
+//! the last write of the entity. Each write has a random `op`, which is the same for all attempts of the
+//! write.
 //!
 //! If the response to a write is lost, the client repeats the write. If the first attempt took effect, the
 //! service refuses the repeated attempt: an insert with 409, and a replace with 412. The service returns the
-//! same status if another client wrote the entity. The `op` of the stored entity tells the client which of
-//! the two happened.
+//! same status if another client wrote the entity. So the client reads the stored `op`. If the stored `op` is
+//! the `op` of this write, the client's own first attempt wrote the entity.
 //!
-//! Upserts and merges also store an `op`. Otherwise, the `op` of an earlier write would stay in the entity.
-//! The client that did the earlier write would find its own `op`, and would report the newer version as its
-//! own write.
+//! The service does not refuse a repeated `put`, or a repeated merge without an ETag. But these writes also
+//! store a new `op`. Otherwise, the `op` of an earlier write would stay in the entity. After a lost response,
+//! the client of the earlier write would find its own `op`, and would report the newer version as its own
+//! write.
 
 use platform::{Randomness, hex};
 

@@ -1,4 +1,4 @@
-//! The pages of query results, and the continuation from one page to the next page.
+//! The pages of query results. A *continuation* is the position at which the next page begins.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,8 +33,8 @@ pub struct Continuation {
 #[error("the text is not a page token; use the token of the last response")]
 pub struct InvalidContinuation;
 
-/// An upper limit for the text of a continuation. The service's keys have at most 1 KiB, so every real
-/// continuation is shorter.
+/// An upper limit for the text of a continuation. A continuation contains a partition key and a row key, each
+/// of at most 1 KiB, so every continuation from the service is shorter.
 const LONGEST_TEXT_BYTES: usize = 16 * 1024;
 
 impl Continuation {

@@ -1,5 +1,5 @@
-//! Tests of the fake service. The fake panics on a request that Azure refuses, and on a request that the fake
-//! does not know.
+//! Tests of the fake table service. The service panics on a request that Azure refuses, and on a request that
+//! the service does not know.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,8 @@
-//! Tests of the client against scripted responses. They check which requests the client sends, what it
-//! returns, and when it repeats a call. The signatures of the requests must equal those of the *test vectors*
-//! (requests whose signatures are known).
+//! Tests of the client, with responses that each test chooses. The tests check the requests that the client
+//! sends, the results that the client returns, and the repeated attempts.
+//!
+//! The signatures of the requests must equal the signatures of the *test vectors*. The test vectors are
+//! requests with known signatures, numbered V1 to V10. The tests of `storage_account` also use test vectors.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,8 +19,8 @@ use platform::{Clock, Deadline, TransportError};
 use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
 
 const EMULATOR: &str = "UseDevelopmentStorage=true";
-/// The same account as `EMULATOR`, but with the account's name in the host part of the URL instead of in the
-/// path. Two of the test vectors (V9 and V10) use this form of the URL.
+/// The account of `EMULATOR`, with the account's name in the host part of the URL. With `EMULATOR`, the
+/// account's name is in the path of the URL. The test vectors V9 and V10 have the name in the host part.
 const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devstoreaccount1.queue.localhost:10001;\
     AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
@@ -41,7 +43,7 @@ fn put_options() -> PutOptions {
     PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() }
 }
 
-/// Returns a response to Get Messages with one message, which has this id and receipt.
+/// Returns a response to Get Messages. The response has one message, with the given id and receipt.
 fn message(id: &str, receipt: &str) -> String {
     format!(
         "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><InsertionTime>Mon, 23 Nov 2026 22:00:00 GMT</InsertionTime>\
@@ -51,7 +53,8 @@ fn message(id: &str, receipt: &str) -> String {
     )
 }
 
-/// Checks the method, the URL, the signature and the body of the last request.
+/// Checks the method, the URL and the headers of the last request. If the request has a body, the function
+/// also checks the body.
 fn sent(host: &FakeHost, method: &str, uri: &str, signature: &str) {
     let sent = host.sent.borrow();
     let request = sent.last().unwrap();
@@ -198,8 +201,8 @@ fn response_of_each_call_is_read() {
 #[test]
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
-    // The service does not sort the peeked messages by age: an old message that was hidden for a while can
-    // come after younger messages. A peeked message has no receipt.
+    // The service does not sort the peeked messages by age: an old message that was hidden for some time can
+    // come after newer messages. These messages have no receipt, because Peek Messages returns no receipts.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
         format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")

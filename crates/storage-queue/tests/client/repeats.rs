@@ -15,8 +15,9 @@ use storage_queue::{Account, Created, Hidden, QueueClient, QueueError, QueueName
 
 use crate::{EMULATOR, error, message, put_options, with};
 
-/// A fake Spin host that records the time-outs of each request. Its random numbers have the highest value, so
-/// each random wait has the longest length. The host answers a DELETE later than other concurrent requests.
+/// A fake Spin host that records the time-outs of each request. Its random bytes are all 0xFF, so each random
+/// wait of the client is as long as possible. The host delays each DELETE, so that a concurrent request gets
+/// its response before the DELETE.
 #[derive(Default)]
 struct RecordingHost {
     host: FakeHost,
@@ -97,10 +98,10 @@ fn call_is_repeated_only_if_another_attempt_can_succeed() {
         (vec![error(403, "AuthenticationFailed")], 1, false),
         (vec![error(400, "")], 1, false),
         (vec![Err(TransportError::Denied)], 1, false),
-        // In these rows, the body of the response is lost. The body of a successful response to Get holds the
-        // messages, so the client repeats the Get. But if the body is too long, the next body would be too
-        // long, too. If the service refused the Get, the client needs no body, because the status shows
-        // whether another attempt can succeed.
+        // In the rows below, the client receives the status, but not the whole body. If the status is 200,
+        // the client repeats the Get, because the body contains the messages. But if the body is too long,
+        // the client does not repeat the Get, because the next body would be too long, too. If the status is
+        // not 2xx, the client needs no body, because the status shows whether another attempt can succeed.
         (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),
@@ -168,9 +169,11 @@ fn attempt_near_the_deadline_has_shorter_timeouts_and_no_attempt_begins_after_th
             ("total", seconds(10))
         ]
     );
-    // A response can hold 32 texts of 64 KiB, and the XML can use six bytes for each byte of a text.
+    // A response can hold 32 texts of 64 KiB. The XML can use six bytes for one byte of a text, such as
+    // `&quot;` for a quotation mark.
     assert!(timeouts[0].max_response_bytes > 32 * (6 << 16), "{timeouts:?}");
-    // The deadline is at 10 s. Two waits of 3 s and random waits have passed, so less than 4 s are left.
+    // The deadline is at 10 s. Before the third attempt, the client waits twice, each time for 3 s and a
+    // random time. So less than 4 s are left.
     assert_eq!(timeouts[2].connect, seconds(3));
     assert!(timeouts[2].first_byte < seconds(4) && timeouts[2].between_bytes < seconds(4), "{timeouts:?}");
     assert!(timeouts[2].total < seconds(4), "{timeouts:?}");
@@ -206,8 +209,8 @@ fn each_attempt_of_a_call_has_a_new_date_and_signature() {
     assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
 }
 
-/// Each call in this test, except the Get, needs only the status and the headers of the response. If only the
-/// body is lost, the client does not repeat such a call.
+/// Get Messages needs the body of the response. The other calls in this test need the status and the headers,
+/// but not the body. If the body is lost, the client does not repeat these other calls.
 #[test]
 fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
@@ -231,8 +234,9 @@ fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     }
 }
 
-/// The *marked text* is the text that the caller gives for all attempts after the first. The queue perhaps
-/// holds two copies of the message if the result of an attempt is unknown (`is_doubtful`).
+/// The *marked text* shows that a message is perhaps a copy. The client puts the marked text in every attempt
+/// after the first. If the result of an attempt is unknown, `is_doubtful` is `true`. The queue then perhaps
+/// holds one message more than the result says.
 #[test]
 fn put_marking_copies_repeats_with_the_marked_text_and_reports_a_possible_copy() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
@@ -340,7 +344,7 @@ fn failed_delete_is_doubtful_only_if_the_result_of_an_attempt_is_unknown() {
 }
 
 /// If a response is lost, the client does not learn the new receipt of the message. A caller of `hide` does
-/// not need the receipt, so `hide` can still return `Ok`.
+/// not need this receipt. So `hide` returns `Ok`, and [`Hidden`] shows how sure the client is.
 #[test]
 fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
@@ -367,8 +371,8 @@ fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     }
 }
 
-/// The concurrent calls of a run share one client. If one call is repeated, the results of the other calls
-/// must not change.
+/// The poller's concurrent calls share one client. If the client repeats one call, the results of the other
+/// calls must not change.
 #[test]
 fn delete_of_a_missing_message_fails_even_if_a_concurrent_get_is_repeated() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());

@@ -1,4 +1,4 @@
-//! Entity group transactions, each with several writes to one partition
+//! Entity group transactions. A transaction does 1 to 100 writes to one partition, all or none
 //! (<https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions>).
 
 mod read;
@@ -11,20 +11,23 @@ use crate::entity::Entity;
 use crate::key::Key;
 use crate::names::ETag;
 
-/// One write of a transaction.
+/// One write of a transaction. The brackets give the service's name of the operation. An ETag is the version
+/// of an entity.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'e> {
-    /// Insert Entity.
+    /// Inserts the entity (Insert Entity).
     Insert(&'e Entity),
-    /// Insert Or Replace Entity.
+    /// Inserts the entity, or replaces the stored entity (Insert Or Replace Entity).
     Put(&'e Entity),
-    /// Insert Or Merge Entity.
+    /// Inserts the entity, or sets its properties in the stored entity (Insert Or Merge Entity).
     PutMerge(&'e Entity),
-    /// Merge Entity, if the entity has this version. Without an ETag, the version does not matter.
+    /// Sets the properties in the stored entity, if the stored version equals the ETag (Merge Entity).
+    /// Without an ETag, the version does not matter.
     Merge(&'e Entity, Option<&'e ETag>),
-    /// Update Entity, if the entity has this version.
+    /// Replaces the stored entity, if the stored version equals the ETag (Update Entity).
     Replace(&'e Entity, &'e ETag),
-    /// Delete Entity, if the entity has this version. Without an ETag, the version does not matter.
+    /// Deletes the stored entity, if the stored version equals the ETag (Delete Entity). Without an ETag, the
+    /// version does not matter.
     Delete(&'e Key, Option<&'e ETag>),
 }
 
@@ -41,12 +44,13 @@ impl<'e> Operation<'e> {
     }
 }
 
-/// The result of a transaction. If the result is unknown, the call returns an error.
+/// The result of a transaction. If the result is unknown, [`TableClient::batch`](crate::TableClient::batch)
+/// returns an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Batch {
     /// The service did every operation.
     Done,
-    /// The service did no operation, because it refused the operation at `index`.
+    /// The service refused the operation at `index`, and did no operation.
     Refused {
         /// The index of the operation, counted from 0.
         index: usize,

@@ -1,5 +1,6 @@
-//! Reads the response to a transaction. This module searches the body for status lines, because the emulator
-//! and the service write different text around the parts of the response.
+//! Reads the response to a transaction. In the body, each *part* is the response to one operation. This
+//! module searches the body for the status lines of the parts, because Azurite (the storage emulator) and
+//! Azure write different text around the parts.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -17,9 +18,11 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Reads the response to a transaction. The status of the response is 202, even if the service refused
-    /// one of the operations. `operations` is the number of the transaction's operations. `with_token` is
-    /// `true` if the account uses Entra ID. If the response does not show whether the service did or refused
-    /// the transaction, the error is [`TableError::Unreadable`].
+    /// one of the operations. `operations` is the number of operations in the transaction.
+    ///
+    /// If `with_token` is `true` (the account uses Entra ID), the detail of [`TableError::NotAuthorized`]
+    /// names the missing role instead of the missing rights of the SAS (shared access signature). The error
+    /// [`TableError::Unreadable`] means that the response does not show the result of the transaction.
     pub(crate) fn read(
         response: &Response<Bytes>,
         operations: usize,
@@ -69,7 +72,8 @@ impl Part<'_> {
             TableError::Refused { status, code } => {
                 let message = error.and_then(|error| error.get("message")?.get("value")?.as_str());
                 let index = message.and_then(|message| message.split_once(':')?.0.trim().parse().ok());
-                // For a transaction of one operation, the response needs no index.
+                // The message begins with the index of the refused operation, such as `1:The specified entity
+                // already exists.` If the transaction has one operation, the message needs no index.
                 let index = index.or((operations == 1).then_some(0)).filter(|index| *index < operations);
                 let index = index.ok_or_else(|| {
                     TableError::Unreadable(format!(
@@ -82,11 +86,11 @@ impl Part<'_> {
         }
     }
 
-    /// Returns the JSON object after the headers, or null if there is none.
+    /// Returns the JSON object after the headers. Without a valid object, the result is null.
     fn json(&self) -> Value {
         let Some(begin) = self.rest.find('{') else { return Value::Null };
         let text = self.rest.get(begin..).unwrap_or_default();
-        // The boundary after this part begins with two dashes.
+        // The JSON ends before the next boundary, which begins with two dashes.
         let json = text.split("\n--").next().unwrap_or_default();
         value_of(json.as_bytes()).unwrap_or_default()
     }

@@ -15,15 +15,16 @@ use crate::names::{ETag, TableName};
 const MOST_OPERATIONS: usize = 100;
 const LARGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// A transaction whose operations have been checked.
+/// The request of a transaction. `new` has already checked the operations.
 pub(crate) struct Transaction<'e> {
     call: Call,
     first_written: Option<&'e Key>,
 }
 
 impl<'e> Transaction<'e> {
-    /// Checks the operations and builds the request. The transaction stores [`op`](crate::op) in every entity
-    /// that it writes, so that the client can later recognise these writes.
+    /// Checks the operations and builds the request. The request sets the property [`op`](crate::op) of every
+    /// entity that the transaction writes. Later, the client can recognise the transaction's own writes by
+    /// this property.
     pub(crate) fn new(
         base: &str,
         table: &TableName,
@@ -73,7 +74,7 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     let mut rows = BTreeSet::new();
     for operation in operations {
         let key = operation.key();
-        // Only a delete needs this check, because `Entity::body` checks the keys of the other operations.
+        // `Entity::body` checks the keys of all other operations.
         if let Operation::Delete(key, _) = operation {
             key.check()?;
         }

@@ -1,4 +1,4 @@
-//! The transactions of the fake service. The service does all operations of a transaction, or none.
+//! The transactions of the fake service. The fake service does all operations of a transaction, or none.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +72,8 @@ fn part(text: &str) -> String {
     )
 }
 
-/// Panics on a transaction that Azure refuses, even if the emulator accepts the transaction.
+/// Panics on a transaction that Azure refuses, even if Azurite (the storage emulator) accepts the
+/// transaction.
 fn check(writes: &[ParsedRequest]) {
     assert!((1..=100).contains(&writes.len()), "expected 1 to 100 operations, found {}", writes.len());
     let keys: Vec<(String, String)> = writes.iter().map(key).collect();

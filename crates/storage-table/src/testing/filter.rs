@@ -54,14 +54,14 @@ impl Condition {
         self.terms.iter().all(|term| term.matches(key, properties))
     }
 
-    /// Whether the partition of `key` matches every term on `PartitionKey`.
+    /// Whether the partition of `key` matches every term on `PartitionKey`. The other terms do not count.
     pub(super) fn allows_partition(&self, key: &(String, String)) -> bool {
         let mut terms = self.terms.iter().filter(|term| term.name == "PartitionKey");
         terms.all(|term| term.matches(key, &Map::new()))
     }
 }
 
-/// Splits a text that begins with a literal into the literal and the rest.
+/// Splits a text into the literal at its beginning and the rest. A literal is a value, such as `'a'` or `5L`.
 fn split_literal(text: &str) -> (&str, &str) {
     let end = if text.starts_with('\'') {
         let mut inside = false;

@@ -1,5 +1,6 @@
-//! A fake table service in memory, for tests. The service panics on a request that it does not know, and on a
-//! request that an emulator accepts but Azure refuses.
+//! A fake table service in memory, for tests. The service panics on a request that it does not know. The
+//! service also panics on a request that Azure refuses, even if Azurite (the storage emulator) accepts the
+//! request.
 //!
 //! ```
 //! # use {platform::testing::FakeHost, platform::Clock, storage_table::testing::FakeTables};
@@ -29,23 +30,23 @@ use request::ParsedRequest;
 pub use store::Entities;
 use store::Table;
 
-/// A fake table service in memory. The service checks that each request has a signature, but not whether the
-/// signature is right.
+/// A fake table service in memory. The service panics if a request has no signature, but does not check
+/// whether the signature is right.
 #[derive(Debug, Default)]
 pub struct FakeTables {
     /// The tables by their names in lower case.
     tables: BTreeMap<String, Table>,
-    /// The version of the entity that was written last. Each write of an entity adds 1.
+    /// The last version that the service gave to an entity. Each insert or change of an entity adds 1.
     version: u64,
-    /// How many of the next pages are empty.
+    /// The number of empty pages that the service will return next.
     empty_pages: usize,
     /// Whether each page has entities of only one partition.
     one_partition_a_page: bool,
 }
 
 impl FakeTables {
-    /// Answers a request for the table service at the time `now`. `None` if the request is for another
-    /// service.
+    /// Returns the response to a request for the table service. The service's clock shows `now`. `None` if
+    /// the request is for another service.
     ///
     /// A request is for the table service if its path begins with `/devstoreaccount1/` on port 10002, or if
     /// its host contains `.table.`.
@@ -56,8 +57,9 @@ impl FakeTables {
         Some(response)
     }
 
-    /// Returns every entity of a table as the service stores it. An entity has the `op` of its last write. An
-    /// Int64 is a string, with its type in `@odata.type`. Panics if the table does not exist.
+    /// Returns every entity of a table as the service stores it. Each entity that the client wrote has the
+    /// property `op`, which identifies the last write. The service stores an Int64 as a string, and its type
+    /// in `<name>@odata.type`. Panics if the table does not exist.
     pub fn entities(&self, table: &str) -> &Entities {
         match self.tables.get(&table.to_ascii_lowercase()) {
             Some(table) => &table.entities,
@@ -68,8 +70,8 @@ impl FakeTables {
     /// Returns every entity of a table, so that a test can change the entities. Creates the table if it is
     /// missing.
     ///
-    /// A changed entity keeps its version and its time. A new entity has the time 1970-01-01. To set another
-    /// time or version, use [`FakeTables::store`].
+    /// A changed entity keeps its version and the time of its last write. For a new entity, this time is
+    /// 1970-01-01. To set another time or version, use [`FakeTables::store`].
     pub fn entities_mut(&mut self, table: &str) -> &mut Entities {
         &mut self.tables.entry(table.to_ascii_lowercase()).or_default().entities
     }
@@ -94,13 +96,14 @@ impl FakeTables {
         self.tables.keys().map(String::as_str).collect()
     }
 
-    /// Makes the next `pages` pages empty. Each empty page has a continuation.
+    /// Makes the next `pages` pages empty. Each empty page has a continuation, so the query is not at its
+    /// end.
     pub fn respond_with_empty_pages(&mut self, pages: usize) {
         self.empty_pages = pages;
     }
 
     /// Ends each page at the end of a partition, as the real service can do. If no entity of the partition
-    /// matches, the page is empty.
+    /// matches the query, the page is empty.
     pub fn end_pages_with_their_partitions(&mut self) {
         self.one_partition_a_page = true;
     }

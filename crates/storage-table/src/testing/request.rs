@@ -135,7 +135,7 @@ fn target(path: &str) -> Target {
     }
     let keys = inside.strip_prefix("PartitionKey='").and_then(|keys| keys.strip_suffix('\''));
     let keys = keys.unwrap_or_else(|| panic!("expected the keys of an entity, found {path}"));
-    // The client encodes quotes inside keys, so the plain quotes here end the keys.
+    // The client encodes a quote inside a key. So a plain quote in the path begins or ends a key.
     let (partition, row) =
         keys.split_once("',RowKey='").unwrap_or_else(|| panic!("the path has no RowKey: {path}"));
     Target::Entity(

@@ -22,7 +22,7 @@ pub(super) fn json_response(body: &Value) -> Response<Bytes> {
     response.body(Bytes::from(body.to_string())).unwrap()
 }
 
-/// The status and the code of a refusal.
+/// The HTTP status and the error code of a refused request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused {
     pub(super) status: u16,

@@ -13,8 +13,8 @@ use super::request::{ParsedRequest, Target, check_key};
 use super::responses::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_response};
 use crate::names::TableName;
 
-/// The prefix of every continuation token. Without the prefix, the token for an empty key would be empty, and
-/// the client ignores an empty token.
+/// The prefix of each key in a continuation. Without the prefix, an empty key would give an empty header, and
+/// the client ignores an empty header.
 const TOKEN: &str = "1!";
 
 impl FakeTables {
@@ -43,8 +43,8 @@ impl FakeTables {
         done(None)
     }
 
-    /// Does one write: a whole request, or one operation of a transaction. Returns the new version of the
-    /// entity. `None` after a delete.
+    /// Does one write. `parsed` is a whole request, or one operation of a transaction. Returns the new
+    /// version of the entity. `None` after a delete.
     pub(super) fn write(
         &mut self,
         parsed: &ParsedRequest,
@@ -84,7 +84,7 @@ impl FakeTables {
         {
             let mut merged = old.clone();
             for name in body.keys() {
-                // The type of the old value is removed, because the new value can have another type.
+                // The merge removes the type of the old value, because the new value can have another type.
                 merged.remove(&format!("{name}@odata.type"));
             }
             merged.extend(body);
@@ -174,7 +174,7 @@ fn object(body: &[u8]) -> Map<String, Value> {
     }
 }
 
-/// Panics on a property that Azure refuses, even if an emulator accepts the property.
+/// Panics on a property that Azure refuses, even if Azurite (the storage emulator) accepts the property.
 fn check_properties(properties: &Map<String, Value>) {
     for (name, value) in properties {
         let is_text_or_plain = match value {

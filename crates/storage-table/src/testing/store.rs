@@ -46,7 +46,7 @@ impl Table {
         format!("W/\"datetime'2026-11-23T22%3A00%3A00.{:07}Z'\"", self.stamp(key).version)
     }
 
-    /// Returns the entity as the JSON of a response, without types and other metadata.
+    /// Returns the JSON of the entity for a response. The JSON has no types (`@odata.type`).
     pub(super) fn plain(&self, key: &(String, String), select: Option<&str>) -> Value {
         let written_at = self.stamp(key).written_at.to_rfc3339_opts(SecondsFormat::Nanos, true);
         let mut all = self.entities[key].clone();

@@ -1,5 +1,5 @@
-//! Tests of writes whose response is lost. The client finds out whether its own earlier attempt or another
-//! client wrote the entity.
+//! Tests of calls whose response is lost. If the service refuses a repeated write, the client finds out
+//! whether its own earlier attempt or another client wrote the entity.
 
 use std::cell::Cell;
 
@@ -10,9 +10,9 @@ use crate::{
 };
 use platform::TransportError;
 
-/// Returns a function for [`fake_service_replacing_responses`]. The fake service does every request. The
-/// first request with this method gets the first of `responses`, the second request gets the second, and so
-/// on. The later requests get the service's own responses.
+/// Returns a function for [`fake_service_replacing_responses`]. The fake service does every request. For the
+/// first requests with this method, the client gets `responses`, in this order. For all other requests, the
+/// client gets the service's own responses.
 fn replace_first(
     method: &'static str,
     responses: Vec<Outcome>,
@@ -41,7 +41,8 @@ fn insert_whose_response_was_lost_returns_new() {
 
 #[test]
 fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
-    // The first attempt of the second insert does not arrive at the service, but the client cannot know this.
+    // The first attempt of the second insert does not reach the service. The client gets no response, so the
+    // client does not know whether the attempt reached the service.
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         table.insert(&entity("r", "other")).await.unwrap();
@@ -92,8 +93,8 @@ fn replace_after_a_write_of_another_client_returns_changed() {
             let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
                 panic!("the insert did not return New")
             };
-            // `merge` and `put` both replace the property `op`, so the client can see that another client
-            // wrote the entity.
+            // `merge` and `put` both store a new `op` (the property that identifies the last write). So the
+            // client can see that its own replace did not write the entity.
             if other_client_merges {
                 table.merge(&entity("r", "other"), None).await.unwrap();
             } else {

@@ -1,4 +1,4 @@
-//! Tests of the client against the fake service and against scripted responses.
+//! Tests of the client, with a fake service or with responses that the test chooses.
 
 #![allow(
     clippy::panic,
@@ -34,8 +34,8 @@ fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(TableClient
     run(call(TableClient::new(host, &account, &table, Deadline::after(host, Duration::from_secs(20)))))
 }
 
-/// Returns a fake Spin host with a fake table service. After the service has done a request, `replace` can
-/// return another response to the request.
+/// Returns a fake Spin host with a fake table service. The service does every request. If `replace` returns a
+/// response, the client gets this response instead of the service's response.
 fn fake_service_replacing_responses(
     replace: impl FnMut(&http::Request<Bytes>) -> Option<Outcome> + 'static,
 ) -> (FakeHost, Rc<RefCell<FakeTables>>) {

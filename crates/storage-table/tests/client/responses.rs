@@ -1,5 +1,6 @@
-//! Tests of signed requests and of unexpected responses. The signatures must equal those of the *test
-//! vectors* (requests whose signatures are known).
+//! Tests of signed requests, and of responses that each test chooses. The signatures must equal the
+//! signatures of the *test vectors*. The test vectors are requests with known signatures, numbered T1 to T9.
+//! The tests of `storage_account` also use test vectors.
 
 use bytes::Bytes;
 use http::Response;

@@ -1,4 +1,4 @@
-//! Tests of every call against the fake service.
+//! Tests of the calls for single entities, with the fake service.
 
 use storage_table::{Conditional, Deleted, ETag, Entity, Inserted, Key, TableError};
 
@@ -115,8 +115,8 @@ fn invalid_request_is_an_error_and_is_not_sent() {
     assert!(host.sent.borrow().is_empty());
 }
 
-/// Only the header `If-Match` distinguishes a replace from an upsert. A replace without `If-Match` would be
-/// an upsert, and an upsert with `If-Match` could not insert an entity.
+/// A `replace` sends the same request as a `put`, with the additional header `If-Match`. Without the header,
+/// a `replace` could insert an entity. With the header, a `put` could not insert an entity.
 #[test]
 fn if_match_is_sent_only_with_writes_to_an_existing_entity() {
     let (host, _) = fake_service();

@@ -85,8 +85,9 @@ fn transaction_whose_response_was_lost_is_done() {
     with(&host, EMULATOR, async |table| {
         let (old, a, b) = (entity("old", "1"), entity("a", "1"), entity("b", "1"));
         assert_eq!(table.batch(&[Operation::Insert(&old)]).await, Ok(Batch::Done));
-        // The response to this transaction is lost, and the service refuses the repeated attempt. A delete
-        // stores no `op`, so the client then reads the entity of the first insert.
+        // The response to this transaction is lost, and the service refuses the repeated attempt. The client
+        // then reads `a`, because `a` is the first entity that the transaction writes. The delete writes no
+        // entity.
         let operations = [Operation::Delete(&old.key, None), Operation::Insert(&a), Operation::Insert(&b)];
         assert_eq!(table.batch(&operations).await, Ok(Batch::Done));
     });

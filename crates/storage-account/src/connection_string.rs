@@ -148,15 +148,15 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
         connection_string.split(';').map(str::trim).enumerate().filter(|(_, s)| !s.is_empty())
     {
         let known = segment.split_once('=').and_then(|(name, value)| {
-            let name = name.trim().to_ascii_lowercase();
-            KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
+            let (written, name) = (name.trim(), name.trim().to_ascii_lowercase());
+            KNOWN.contains(&name.as_str()).then(|| (written, name, value.trim()))
         });
-        let Some((name, value)) = known else {
+        let Some((written, name, value)) = known else {
             // The error does not quote the segment, because the segment can be a pasted account key.
             return wrong(format!("part {}: expected a known setting as Name=Value", index + 1));
         };
         if settings.contains_key(&name) {
-            return wrong(format!("{name} is set twice; keep one"));
+            return wrong(format!("{written} is set twice; keep one"));
         }
         settings.insert(name, value);
     }
@@ -296,7 +296,7 @@ mod tests {
             ("AccountKey=c2VjcmV0LWtleQ==", "AccountName and QueueEndpoint are missing"),
             ("QueueEndpoint=http://x;AccountKey=c2VjcmV0LWtleQ==", "AccountName is missing"),
             ("AccountName=contoso;AccountKey=hunter2!", "AccountKey: expected base64"),
-            ("AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==", "accountname is set twice"),
+            ("AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==", "AccountName is set twice"),
             (
                 "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;SharedAccessSignature=sig=hunter2",
                 "are both set",

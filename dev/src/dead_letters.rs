@@ -1,5 +1,6 @@
-//! Lists, replays and drops the dead letters of a bot by the bot's routes `/api/dead`. A dead letter is a
-//! queue message that the poller could not deliver and has moved to the poison queue.
+//! Lists, replays and drops dead letters through the bot's routes `/api/dead`. A dead letter is a queue
+//! message that the poller could not deliver and has moved to the poison queue. To replay a dead letter, the
+//! bot puts the message on the main queue again. To drop a dead letter, the bot deletes the message.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +10,16 @@ use url::form_urlencoded;
 
 use crate::back_end::BackEnd;
 
-/// The maximum number of ids in one API call.
+/// The maximum number of ids of dead letters in one API call.
 const MAX_IDS: usize = 100;
 /// The maximum number of API calls for one search, or for one replay or drop. If a person gives more than
-/// [`MAX_IDS`] ids, the command splits them into groups of [`MAX_IDS`] ids, and the limit is for each group.
-/// Without this limit, the command would never end if every response said that more dead letters are left.
+/// [`MAX_IDS`] ids, the command splits the ids into groups of [`MAX_IDS`] ids, and makes at most
+/// [`MAX_CALLS`] calls for each group. Without this limit, the command would never end if every response said
+/// that more dead letters are left.
 const MAX_CALLS: usize = 500;
 /// The maximum number of API calls in a row without progress. A call makes progress if the bot replays, drops
-/// or refuses at least one dead letter. After this number of calls, the command makes no more calls for these
-/// dead letters.
+/// or refuses at least one dead letter that the earlier calls did not replay, drop or refuse. After this
+/// number of calls, the command continues with the next group of ids, or ends if no group is left.
 const MAX_IDLE_CALLS: usize = 5;
 
 /// The client for the dead letters of one bot.
@@ -40,7 +42,7 @@ pub struct Page {
 pub struct Selection {
     /// The ids of the dead letters. If the list is not empty, the other members are ignored.
     pub ids: Vec<String>,
-    /// Only dead letters with this outcome.
+    /// Only dead letters with this outcome: the kind of failure, e.g. `destinationGone`.
     pub outcome: Option<String>,
     /// Only dead letters that the poller moved to the poison queue at this time or later.
     pub since: Option<String>,
@@ -55,12 +57,13 @@ pub struct Done {
     pub ids: BTreeSet<String>,
     /// The dead letters that the bot has refused to replay or drop: the id, and the reason in words.
     pub refused: Vec<(String, String)>,
-    /// Whether the calls ended although the bot had not reached every dead letter of the selection.
+    /// Whether the client stopped because of its limits of calls, although the bot's last response said that
+    /// more dead letters of the selection are left.
     pub is_unfinished: bool,
 }
 
 impl DeadLetters {
-    /// Makes a client for the bot that this back end calls.
+    /// Makes a client that calls the bot through `back_end`.
     pub fn new(back_end: BackEnd) -> Self {
         Self(back_end)
     }
@@ -80,8 +83,8 @@ impl DeadLetters {
         Ok(Page { messages: response["messages"].as_u64().unwrap_or_default(), letters, next })
     }
 
-    /// Finds one dead letter. If its queue message is among the 32 oldest messages on the poison queue, the
-    /// result also has the text of the alert.
+    /// Finds one dead letter. The result also has the text of the alert if the queue message is among the 32
+    /// oldest messages on the poison queue. The bot does not read the other messages for this response.
     pub fn find(&self, id: &str) -> anyhow::Result<Value> {
         let mut after: Option<String> = None;
         for _ in 0..MAX_CALLS {
@@ -109,10 +112,10 @@ impl DeadLetters {
         self.act(("/api/dead/drop", "dropped"), selection)
     }
 
-    /// Calls a route until the bot answers that no dead letter of the selection is left. Stops earlier after
-    /// [`MAX_CALLS`] calls, or after [`MAX_IDLE_CALLS`] calls in a row without progress. `route` has two
-    /// parts: the path, and the name of a member of the response. This member lists the replayed or dropped
-    /// dead letters.
+    /// Calls a route until the bot's response says that no dead letter of the selection is left. Stops
+    /// earlier after [`MAX_CALLS`] calls, or after [`MAX_IDLE_CALLS`] calls in a row without progress.
+    /// `route` has two parts: the path, and the name of a list in the response. This list has the ids of the
+    /// replayed or dropped dead letters.
     fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
         let mut done = Done::default();
         if selection.ids.is_empty() {

@@ -1,4 +1,5 @@
-//! Runs `cargo deny` with `deny.toml`: checks licences, sources, banned crates and known vulnerabilities.
+//! Runs the program `cargo deny`, which checks the workspace's crates and dependencies: their licences and
+//! sources, banned crates, and known vulnerabilities. `deny.toml` has the rules.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,19 +7,20 @@ use std::process::Command;
 use crate::steps::{loud, shown};
 use crate::workspace::root;
 
-/// Checks licences, bans and sources. The check needs no network, because it reads only the lock file and the
-/// crates' manifests.
+/// Checks licences, banned crates and sources. The check needs no network, because it reads only the lock
+/// file and the crates' manifests.
 pub fn check(program: &Path) -> anyhow::Result<()> {
     loud("licences, bans, sources", in_workspace(program, &["check", "licenses", "bans", "sources"]))
 }
 
-/// Checks the crates against RustSec's database on GitHub. If the database cannot be fetched, this function
-/// checks nothing, and returns the reason. The function does not use an old copy of the database, because the
-/// copy perhaps lacks the newest advisories.
+/// Looks for the crates in RustSec's list of known vulnerabilities, a database on GitHub. If this function
+/// cannot fetch the database, it checks nothing, and returns a message. The message names the command that
+/// shows the reason. The function does not use an old copy of the database, because the newest
+/// vulnerabilities are perhaps missing in the copy.
 pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let mut fetch = in_workspace(program, &["fetch", "db"]);
-    // git must not ask for a password, because no person can type one here. If the network drops packets, git
-    // stops after 20 s, so that the other steps are not delayed.
+    // git must not ask for a password, because no person can type a password here. If git receives less than
+    // 1 000 bytes/s for 20 s, git stops, so a bad network does not block the other steps.
     fetch
         .env("GIT_TERMINAL_PROMPT", "0")
         .envs([("GIT_HTTP_LOW_SPEED_LIMIT", "1000"), ("GIT_HTTP_LOW_SPEED_TIME", "20")]);

@@ -1,4 +1,4 @@
-//! `cargo dev doctor`: builds and starts the program `doctor`. This program examines a deployment.
+//! `cargo dev doctor`: builds and starts the program `doctor`, which examines a deployment of the bot.
 
 use anyhow::Context;
 use dev::doctor_options::DoctorOptions;
@@ -9,7 +9,8 @@ pub(crate) fn run(options: DoctorOptions) -> anyhow::Result<()> {
     let mut command = cargo(&["run", "-p", "doctor", "--"]);
     for (option, file) in [("--env", env), ("--teams", teams), ("--manifest", manifest)] {
         let Some(file) = file else { continue };
-        // The command runs in the workspace's folder, where a relative path would name another file.
+        // A relative path is relative to the person's folder. The command runs in the workspace's folder, so
+        // the command gets an absolute path.
         let file = std::path::absolute(&file).with_context(|| format!("{option}: expected a file"))?;
         command.arg(option).arg(file);
     }

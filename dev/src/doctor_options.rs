@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use clap::Args;
 
-/// The parts of a deployment that the doctor examines.
+/// The files and the address that the doctor (the program `doctor`) examines.
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
-    /// A file with lines such as SPIN_VARIABLE_QUEUENAME=bot-queue. The doctor examines variables, login,
-    /// signing keys and storage [default without --url: .env]
+    /// A file with lines such as SPIN_VARIABLE_QUEUENAME=bot-queue. The doctor examines these variables, the
+    /// bot's login, the channels' signing keys and the storage account [default without --url: .env]
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
-    /// The address of the running application, or the messaging endpoint that is registered in Azure. If you
-    /// give the endpoint, the doctor also checks the endpoint's path. With --env and --url, the doctor starts
-    /// one run of the poller
+    /// The address of the running application, or the messaging endpoint that is registered in Azure (the
+    /// address to which channels send messages). If you give the endpoint, the doctor also checks the
+    /// endpoint's path. If you also give --env, the doctor starts one run of the poller
     #[arg(long)]
     pub url: Option<String>,
     /// The app package for Teams; the doctor compares the package's bot with the variable microsoftappid
@@ -27,8 +27,8 @@ pub struct DoctorOptions {
 }
 
 impl DoctorOptions {
-    /// If neither `--env` nor `--url` is given, sets `--env` to the file `.env`, if this file exists. Spin
-    /// reads this file, too. Fails if there is neither a file nor an address to examine.
+    /// If `--env` and `--url` are both missing, sets `--env` to the file `.env`, which Spin reads, too. Fails
+    /// if `.env` is missing as well, because the doctor then has nothing to examine.
     pub fn with_defaults(mut self) -> anyhow::Result<Self> {
         let default = Path::new(".env");
         if self.env.is_none() && self.url.is_none() && default.exists() {

@@ -1,4 +1,6 @@
-//! Starts the Spin host that runs the components: the embedded host or Spin itself. Both take the same flags.
+//! Starts a Spin host (the program that runs the components): the embedded host, which is part of this
+//! project, or Spin itself. Both hosts take the flags that this module sets, except `--meter` and
+//! `--slow-variables-milliseconds`. Only the embedded host takes these two flags.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,9 +15,9 @@ use crate::ports;
 /// The kind of a Spin host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HostKind {
-    /// The project's own host, on wasmtime.
+    /// The project's own host, which runs the components with the library wasmtime.
     Embedded,
-    /// `spin up`; Spin 4 and its cron plugin have to be installed.
+    /// `spin up`; Spin 4 and its cron plugin must be installed.
     Spin,
 }
 
@@ -28,19 +30,20 @@ pub struct HostOptions {
     pub manifest: PathBuf,
     /// The `address:port` on which the host listens. Port 0 means any free port.
     pub listen: String,
-    /// Values of the application's variables.
+    /// The names and values of the application's variables.
     pub variables: Vec<(String, String)>,
-    /// The folder of the key-value store.
+    /// The folder in which the host keeps Spin's key-value store.
     pub state_dir: PathBuf,
-    /// If true, the host does not write the output of the components.
+    /// If true, the host does not print the output of the components.
     pub quiet: bool,
-    /// A file for everything that the host writes.
+    /// The file into which this process copies all output of the host.
     pub log: Option<PathBuf>,
-    /// Whether this process prints everything that the host writes.
+    /// Whether this process also prints all output of the host.
     pub print_prefix: bool,
-    /// Whether the embedded host reports the resources that each instance of a component used, e.g. memory.
+    /// Whether the embedded host reports the memory and other resources that each instance of a component
+    /// used.
     pub meter: bool,
-    /// The time that the embedded host waits at each read of a variable.
+    /// The time for which the embedded host delays each read of a variable.
     pub variable_delay: Duration,
 }
 
@@ -53,13 +56,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts the host and waits until it serves.
+    /// Starts the host, and waits until the host prints the address at which it serves HTTP.
     pub fn start(options: &HostOptions) -> anyhow::Result<Self> {
         Self::start_with(options, &[])
     }
 
-    /// Like [`Self::start`], with more environment variables. Pass secrets in this way, because other users
-    /// of the machine can read the arguments of a process.
+    /// Starts the host like [`Self::start`], with additional environment variables. Pass secrets as
+    /// environment variables, because other users of the machine can read the arguments of a process.
     pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
@@ -105,15 +108,15 @@ impl Host {
         &self.url
     }
 
-    /// The id of the host's process. Spin's process has a child for each trigger.
+    /// The id of the host's process. Spin's process has a child process for each trigger, e.g. HTTP and cron.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }
 
-    /// Every line that the host or its components have written so far: for the embedded host the lines of
-    /// stdout, and for Spin also the lines of stderr. The embedded host puts `[component] ` in front of a
-    /// component's line. Spin writes the lines of components to stderr (spin:
-    /// crates/trigger/src/cli/stdio.rs).
+    /// Lines that the host and its components have written so far. For the embedded host, the result has only
+    /// the lines of stdout. There, a component's line begins with the component's id, e.g. `[bot] `. For
+    /// Spin, the result also has the lines of stderr, because Spin writes the lines of components to stderr
+    /// (spin: crates/trigger/src/cli/stdio.rs).
     pub fn lines(&self) -> Vec<String> {
         match self.kind {
             HostKind::Embedded => self.child.lines(),
@@ -131,12 +134,12 @@ impl Host {
         self.child.has_ended()
     }
 
-    /// Kills the host, as a power cut would.
+    /// Kills the host without asking the host to end first.
     pub fn kill_now(&mut self) {
         self.child.kill_now();
     }
 
-    /// Asks the host to end, and kills it if it has not ended in time.
+    /// Asks the host to end, and kills the host if it has not ended within a few seconds.
     pub fn stop(&mut self) {
         self.child.stop();
     }

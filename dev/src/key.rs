@@ -1,20 +1,23 @@
-//! `cargo dev key`: makes an API key for one program that calls the alert routes.
+//! `cargo dev key`: makes an API key for one program. With this key, the program can call the bot, e.g. send
+//! alerts with `POST /api/alerts`.
 
 use clap::Args;
 use dev::named_key::{NamedKey, Purpose};
 
 #[derive(Debug, Args)]
 pub(crate) struct Key {
-    /// The name of the program that gets the key, e.g. ci; log and ledger show this name
+    /// The name of the program that gets the key, e.g. ci; the log and the ledger (the record of each alert's
+    /// status) show this name
     #[arg(long)]
     name: String,
-    /// The scopes of the key, separated by commas: some of send, address, cancel, list, operate, watch
+    /// The scopes (operations that the key allows), separated by commas: one or more of send, address,
+    /// cancel, list, operate, watch
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,
     /// The last day on which the key is valid, e.g. 2027-01-31, or a time in the form of RFC 3339
     #[arg(long)]
     until: Option<String>,
-    /// Limits the key to the conversations of this tenant
+    /// Limits the key to the conversations of the Microsoft Entra tenant with this id
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
     /// Limits the key to tags that begin with this text; a tag is a topic to which conversations subscribe

@@ -1,9 +1,9 @@
-//! The tools behind `cargo dev` and the end-to-end tests. The tools install programs, build the components,
-//! and run child processes on loopback.
+//! The functions that `cargo dev` and the end-to-end tests share. These functions install programs, build the
+//! components, and run child processes that listen on loopback.
 //!
 //! This crate is for a developer's machine and for CI. No component contains this crate. The crate depends on
-//! no other crate of the project, so `cargo dev` compiles in seconds, and shows progress while the other
-//! crates compile. `cargo dev --help` and the README describe the commands.
+//! no other crate of the project, so `cargo dev` compiles in seconds. Then `cargo dev` can show progress
+//! during the compilation of the other crates. `cargo dev --help` and the README describe the commands.
 #![warn(missing_docs)]
 
 pub mod alert_key;

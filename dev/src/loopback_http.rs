@@ -1,22 +1,24 @@
-//! HTTP clients for servers on this machine, and for a deployed bot.
+//! HTTP clients: [`agent`] for servers on this machine, and [`remote_agent`] for a deployed bot.
 
 use std::time::Duration;
 
 use ureq::Agent;
 
-/// The time limit of an HTTP call. The limit is long, because a call to the Playground can include a second
-/// call: the Playground posts a person's message to the bot, waits for the bot's response, and only then
-/// answers the first call.
+/// The time limit of an HTTP call. The limit is long, because a call to the Playground (Microsoft's chat page
+/// for bots) can include a second call. The Playground posts a person's message to the bot, and waits for the
+/// bot's response. After the bot's response, the Playground responds to the first call.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// A client that uses no proxy, and for which no HTTP status is an error.
+/// Makes a client that uses no proxy. The client returns every response, also a response with an HTTP status
+/// of 400 or more.
 pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder().timeout_global(Some(WITHIN)).proxy(None);
     Agent::new_with_config(config.http_status_as_error(false).build())
 }
 
-/// A client that uses the proxy of the environment, and for which no HTTP status is an error. The client
-/// follows no redirect, so that it sends the API key only to the bot.
+/// Makes a client that uses the proxy of the environment variables, e.g. `HTTPS_PROXY`. The client returns
+/// every response, also a response with an HTTP status of 400 or more. The client follows no redirect,
+/// because it must send the API key only to the bot.
 pub(crate) fn remote_agent() -> Agent {
     let config = Agent::config_builder().timeout_global(Some(WITHIN)).max_redirects(0);
     Agent::new_with_config(config.http_status_as_error(false).build())

@@ -1,4 +1,4 @@
-//! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
+//! `cargo dev`: runs, tests and builds the project on a machine with Rust and Node.js.
 
 mod bench;
 mod dead;
@@ -32,16 +32,16 @@ enum Command {
     Send(send::Send),
     /// Makes an API key with a name and scopes for a program that alerts people
     Key(key::Key),
-    /// Lists, replays and drops the alerts that could not be delivered
+    /// Lists, replays and drops the alerts that the poller could not deliver
     Dead(dead::Dead),
     /// Makes the app package of the bot, to upload to Teams
     Teams(teams::Teams),
-    /// Looks at everything that has to be right in a deployment, and says what is wrong and what to do
+    /// Checks a deployment, and names each problem and its remedy
     Doctor(DoctorOptions),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
-    /// Measures the components, and compares them with baselines; takes minutes, during which the machine
-    /// should do nothing else
+    /// Measures the components, and compares the results with baselines; takes minutes, and the machine
+    /// should do nothing else during the measurement
     Bench(bench::Bench),
     /// Makes all services fail at random for some minutes, and counts the outcomes of 2 000 alerts
     Soak(soak::Soak),
@@ -49,7 +49,8 @@ enum Command {
     Build,
     /// Checks comments and documents: width of lines, plain words, links, commands
     Words,
-    /// Checks that no files import each other, and that no packages depend on each other
+    /// Checks that files do not import each other in a circle, and that packages do not depend on each other
+    /// in a circle
     Circles,
 }
 

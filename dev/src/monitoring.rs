@@ -1,12 +1,13 @@
-//! Checks the files of `deploy/monitoring/`, without Prometheus, Grafana and Azure.
+//! Checks the files of `deploy/monitoring/`. The checks use no running Prometheus, Grafana or Azure.
 //!
-//! - `dev/grafana-dashboard.cjs` compares the dashboard with Grafana's own types.
-//! - `promtool`, if it is installed, checks the rules, their tests and the expressions of the dashboard.
-//! - Tests read the names of metrics and labels in the files. The tests look the names up in `metrics.prom`.
-//!   This file is a sample of the bot's response to `GET /metrics`. A test of the bot compares the file with
-//!   a real response.
-//! - A test reads the names of log events and of their members in the queries for Azure Monitor. The test
-//!   looks the names up in the components' code.
+//! - `dev/grafana-dashboard.cjs` compares the Grafana dashboard with Grafana's own TypeScript types.
+//! - `promtool`, a program of Prometheus, checks the alert rules, the tests of these rules, and the
+//!   expressions (queries) of the dashboard. If `promtool` is not installed, these checks are skipped.
+//! - Some tests of this module check that `metrics.prom` has all metrics and labels that the files name.
+//!   `metrics.prom` is a sample of the bot's response to `GET /metrics`. A test of the bot compares this
+//!   sample with a real response.
+//! - A test of this module reads the queries for Azure Monitor. The test checks that the components' code has
+//!   each log event that a query names, and each member of an event's JSON.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,15 +21,15 @@ use crate::workspace::{root, target};
 
 const FOLDER: &str = "deploy/monitoring";
 
-/// Compares the dashboard with Grafana's types. The npm packages have to be installed.
+/// Compares the dashboard with Grafana's types. The npm packages of `dev/package.json` must be installed.
 pub fn check_dashboard() -> anyhow::Result<()> {
     let mut command = node();
     command.arg(root().join("dev/grafana-dashboard.cjs")).arg(root().join(FOLDER).join("dashboard.json"));
     silent(command)
 }
 
-/// Checks the rules, their tests, the scrape configuration and the expressions of the dashboard. Without
-/// `promtool`, this function checks nothing, and returns the reason.
+/// Checks the rules, their tests, the configuration file `prometheus.yml`, and the expressions of the
+/// dashboard. Without `promtool`, this function checks nothing, and returns the reason.
 pub fn check_rules() -> anyhow::Result<Option<String>> {
     let promtool = |arguments: &[&str], folder: &Path| {
         let mut command = Command::new("promtool");
@@ -53,8 +54,9 @@ pub fn check_rules() -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// Makes a recording rule of each expression of the dashboard, because promtool can check rules, but no
-/// dashboards. The rules are JSON, which promtool reads as YAML.
+/// Makes a recording rule of each expression of the dashboard, because promtool can check rules, and cannot
+/// check dashboards. A recording rule stores the result of an expression. The rules are JSON, and promtool
+/// reads JSON as YAML.
 fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     let expressions = expressions_of(dashboard)?;
     let rules: Vec<_> = expressions
@@ -89,7 +91,8 @@ mod tests {
 
     use super::*;
 
-    /// Each metric in `metrics.prom`, the sample of `GET /metrics`, with the names and values of its labels.
+    /// Reads `metrics.prom`, the sample of `GET /metrics`. Returns each metric with the names and values of
+    /// its labels.
     fn shown_metrics() -> BTreeMap<String, BTreeSet<(String, String)>> {
         let path = root().join("bot-component/src/alerts/operating/metrics.prom");
         let sample = std::fs::read_to_string(path).unwrap();
@@ -101,7 +104,7 @@ mod tests {
         shown
     }
 
-    /// Every metric of the bot that a text names, with the labels in the braces after the name.
+    /// Finds the bot's metrics in a text, each with the labels in the braces after the metric's name.
     fn selectors(text: &str) -> Vec<(String, Vec<(String, String)>)> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let found = text.match_indices("proactivebot_").map(|(at, _)| {
@@ -118,7 +121,7 @@ mod tests {
         found.collect()
     }
 
-    /// The metrics and labels in a text that are not in the sample of `GET /metrics`.
+    /// Finds the unknown metrics and labels in a text: the sample of `GET /metrics` does not have them.
     fn unknown(text: &str) -> Vec<String> {
         let shown = shown_metrics();
         let mut unknown = Vec::new();
@@ -219,7 +222,7 @@ mod tests {
         for folder in ["bot-component/src", "trigger-component/src", "crates/platform/src"] {
             collect(&root().join(folder), &mut code);
         }
-        // The log adds these members to every line.
+        // The components' log adds these members to every line.
         for member in ["time", "level", "event"] {
             code.push_str(&format!("\"{member}\""));
         }

@@ -1,8 +1,8 @@
-//! Makes API keys with a name. The variable `alertkeys` has an entry for each of them:
+//! Makes API keys with a name. For each API key, the application's variable `alertkeys` has an entry:
 //! `name:scopes:sha256(key)[:until]`.
 //!
-//! The bot reads these entries (`bot-component/src/alerts/named_key.rs`), and refuses wrong entries. This
-//! module checks the values, too, so that a person finds typing errors earlier.
+//! The bot reads the entries (`bot-component/src/alerts/named_key.rs`), and refuses wrong entries. This
+//! module checks the parts of an entry, too, so that a person sees a typing error at once.
 
 use std::fmt::Write;
 
@@ -13,23 +13,23 @@ use sha2::{Digest, Sha256};
 
 const SCOPES: [&str; 6] = ["send", "address", "cancel", "list", "operate", "watch"];
 
-/// The program that gets an API key, and the limits of the key.
+/// The name of the program or person that gets an API key, and the scopes and limits of the key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purpose {
     /// The name of the program or person that has the key.
     pub name: String,
-    /// The scopes of the key: the operations that it allows.
+    /// The scopes of the key: the operations that the key allows.
     pub scopes: Vec<String>,
     /// The last day on which the key is valid, e.g. `2027-01-31`, or a time in the form of RFC 3339.
     pub until: Option<String>,
-    /// The only tenant whose conversations the key reaches.
+    /// If set, the key works only for conversations of this tenant.
     pub tenant: Option<String>,
-    /// The prefix of tags: the key reaches only tags that begin with this text. A tag is a topic to which
-    /// conversations subscribe.
+    /// If set, the key works only for tags that begin with this text. A tag is a topic to which conversations
+    /// subscribe.
     pub tag: Option<String>,
 }
 
-/// A new API key. Only its owner keeps the key; the bot gets a hash of the key.
+/// A new API key. Only the key's owner keeps the key. The bot gets an entry with a hash of the key.
 pub struct NamedKey {
     key: String,
     entry: String,
@@ -69,8 +69,8 @@ impl std::fmt::Debug for NamedKey {
 }
 
 impl Purpose {
-    /// Checks all values, and returns the second part of the entry, with the scopes and restrictions: e.g.
-    /// `send+tenant=t+tag=orders-`.
+    /// Checks all values. Returns the second part of the entry: the scopes, the tenant and the prefix of
+    /// tags, e.g. `send+tenant=t+tag=orders-`.
     fn fields(&self) -> anyhow::Result<String> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
         let is_reserved =

@@ -1,4 +1,5 @@
-//! Runs Microsoft's M365 Agents Playground: a chat page, and a Connector, on loopback.
+//! Runs Microsoft's M365 Agents Playground on loopback. The Playground has a chat page. It also simulates the
+//! Connector, the service to which the bot sends its messages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::workspace::root;
 /// The options with which the Playground is started.
 #[derive(Debug, Clone)]
 pub struct PlaygroundOptions {
-    /// The port of the Playground's page and Connector.
+    /// The port of both the chat page and the simulated Connector.
     pub port: u16,
     /// The address to which the Playground posts people's messages: the bot's route `/api/messages`.
     pub bot_endpoint: String,
@@ -21,7 +22,7 @@ pub struct PlaygroundOptions {
     pub channel_id: String,
     /// A file for the Playground's log.
     pub log: PathBuf,
-    /// The file in which the Playground records all activities, in both directions.
+    /// The file in which the Playground records all activities from and to the bot; `None` records nothing.
     pub recording: Option<PathBuf>,
 }
 
@@ -32,17 +33,18 @@ pub struct Playground {
     port: u16,
 }
 
-/// The address of the Playground's Connector. The Playground's activities have this address as `serviceUrl`.
+/// The address of the Playground's Connector. Each activity from the Playground has this address as
+/// `serviceUrl`, to which the bot sends its replies.
 pub(crate) fn service_url(port: u16) -> String {
     format!("http://localhost:{port}/_connector")
 }
 
 impl Playground {
-    /// The port that `cargo dev up` uses. The Playground's own default port is in Linux's range of outgoing
-    /// ports, so an outgoing connection can occupy that port.
+    /// The default port of the chat page of `cargo dev up`. The Playground's own default port is not used,
+    /// because Linux can give that port to an outgoing connection.
     pub const PORT: u16 = 3979;
 
-    /// Starts the Playground, and waits until its page answers.
+    /// Starts the Playground, and waits until the chat page responds.
     pub fn start(options: &PlaygroundOptions) -> anyhow::Result<Self> {
         let mut command = node();
         command
@@ -53,7 +55,8 @@ impl Playground {
             .arg(options.port.to_string())
             .env("TEAMSAPPTESTER_BROWSER", "none")
             .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
-            // Without this variable, the Playground creates a folder in the current folder.
+            // Without `M365_AGENTS_PLAYGROUND_LOGFILE`, the Playground creates a folder in the current
+            // folder.
             .env("M365_AGENTS_PLAYGROUND_LOGFILE", &options.log)
             .env("M365_AGENTS_PLAYGROUND_SERVICE_URL", service_url(options.port));
         if let Some(recording) = &options.recording {
@@ -67,7 +70,7 @@ impl Playground {
         Ok(Self { child, port })
     }
 
-    /// The page to open.
+    /// The address of the chat page.
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.port)
     }

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-/// The ports that [`free`] tries. All are below the ports that systems give to outgoing connections: by
-/// default, these ports begin at 32 768 on Linux, and at 49 152 on Windows and macOS. So no outgoing
-/// connection takes a port after [`free`] has returned the port.
+/// The ports that [`free`] tries. For outgoing connections, systems use higher ports: by default from 32 768
+/// on Linux, and from 49 152 on Windows and macOS. So no outgoing connection takes a port after [`free`] has
+/// returned the port.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// Finds a port that is free now, without reserving the port. Within one process, this function tries all
-/// other ports of the range before it returns the same port again.
+/// Finds a port that is free now. This function does not reserve the port, so another program can still take
+/// the port. Within one process, this function returns a port again only after it has tried all other ports
+/// of the range.
 pub fn free() -> anyhow::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(RANGE.end - RANGE.start);
-    // Processes that run side by side begin at different ports.
+    // Processes begin at different ports, because two processes could otherwise find the same port at the
+    // same time.
     let begin = std::process::id().wrapping_mul(97) % count;
     for _ in 0..count {
         let offset = (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
@@ -29,8 +31,8 @@ pub fn free() -> anyhow::Result<u16> {
     bail!("127.0.0.1: no port from {} to {} is free; end other programs", RANGE.start, RANGE.end)
 }
 
-/// Fails if a program already listens on the port. `whose` names the part of the application that needs the
-/// port, and `flag` is the option that chooses another port.
+/// Fails if a program already listens on the port. The error names `whose`, the program that needs the port,
+/// and `flag`, the option that chooses another port.
 pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
@@ -40,7 +42,7 @@ pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Whether an HTTP server answers on the port, with any status.
+/// Whether an HTTP server responds on the port, with any status.
 pub fn answers_http(port: u16) -> bool {
     let exchange = || -> std::io::Result<bool> {
         let address = (Ipv4Addr::LOCALHOST, port).into();

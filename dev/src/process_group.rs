@@ -1,26 +1,27 @@
-//! Starts each child in its own process group. Through this group, this process can end the child together
-//! with all programs that the child has started.
+//! Starts each child process in a process group of its own. A signal to this group also reaches all programs
+//! that the child has started, so this process can end the child and these programs together. On systems
+//! other than Unix, this module makes no groups, and sends no signals.
 
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 
-/// The groups that run now, by the id of their first process.
+/// The ids of the running groups. The id of a group is the process id of the child.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A signal that a group gets.
+/// A signal to a group.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Signal {
     Terminate,
     Kill,
 }
 
-/// The group of one child, while the child runs.
+/// The group of one child. When this value is dropped, the group's id is removed from [`RUNNING`].
 #[derive(Debug)]
 pub(crate) struct ProcessGroup(u32);
 
@@ -29,8 +30,8 @@ impl ProcessGroup {
     pub(crate) fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        // This thread keeps the list locked until the child is on it, so that `end_with_us` cannot miss the
-        // child.
+        // This thread keeps the list locked until the list has the child's id, so that `end_with_us` also
+        // kills this child.
         let mut running = running();
         let child = command.spawn()?;
         running.push(child.id());
@@ -49,18 +50,18 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
-/// handler does not ask the children to end first, because the data that they store is not needed later.
-/// `cargo dev up` does not call this function. It sets its own handler, because it asks its children to end
-/// before it kills them.
+/// Sets a handler for Ctrl-C, SIGTERM and SIGHUP. The handler kills all children, and ends this process. The
+/// handler does not ask the children to end first, because the data that the children store is not needed
+/// later. `cargo dev up` sets another handler, which asks the children to end before it kills them.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
-        // The list stays locked, so from here on no child starts, and no child leaves the list.
+        // The list stays locked until this process has ended, so no child starts, and no child leaves the
+        // list.
         let running = running();
         for id in running.iter() {
             send(*id, Signal::Kill);
         }
-        // The status that a shell reports for a program that Ctrl-C has ended.
+        // 130 is the status that a shell reports if Ctrl-C has ended a program.
         std::process::exit(130);
     };
     ctrlc::set_handler(end).context("cannot listen for Ctrl-C")
@@ -73,7 +74,7 @@ fn send(id: u32, signal: Signal) {
         Signal::Kill => rustix::process::Signal::KILL,
     };
     if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-        // The error is ignored, because a group that does not exist has already ended.
+        // The call fails if the group has already ended. So the error is ignored.
         _ = rustix::process::kill_process_group(group, signal);
     }
 }

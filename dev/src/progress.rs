@@ -1,4 +1,5 @@
-//! Shows progress to a person who waits: a line for each running task, brought up to date every few seconds.
+//! Shows the progress of tasks to a person who waits. In a terminal, each running task has a line of its own.
+//! Outside of a terminal, this process prints a new line about all running tasks every few seconds.
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::process::{Command, ExitStatus, Stdio};
@@ -12,13 +13,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::steps::shown;
 
-/// How often a line is printed if stderr is no terminal.
+/// The time between two printed lines, if stderr is no terminal.
 const PRINT_EVERY: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 type Work<'a> = Box<dyn FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a>;
 
-/// A piece of work and its name.
+/// A task that has not started: its name and its work.
 pub struct Task<'a> {
     name: &'a str,
     work: Work<'a>,
@@ -44,12 +45,13 @@ pub struct Doing<'a> {
     bar: ProgressBar,
     start: Instant,
     done: AtomicBool,
-    /// Whether one of the tasks has failed. If so, the other tasks end their commands.
+    /// Whether a task has failed. After a failure, the other tasks end their commands.
     failed: &'a AtomicBool,
     detail: Mutex<String>,
 }
 
-/// Runs tasks side by side. The first failure ends the commands of the other tasks, and is the result.
+/// Runs tasks side by side. If a task fails, the other tasks end their commands. The result is then the error
+/// of a task that failed by itself.
 pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
     let bars = MultiProgress::new();
     let failed = AtomicBool::new(false);
@@ -68,8 +70,8 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
             .collect();
         let results: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         drop(all_done);
-        // `min_by_key` below prefers an error that is not `Ended`. The error `Ended` is never the cause,
-        // because it means that another task had failed before.
+        // The error `Ended` means that another task had failed before. So `min_by_key` below prefers every
+        // other error.
         let errors = results.into_iter().filter_map(|result| match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -82,7 +84,7 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
     })
 }
 
-/// Runs one task that prints nothing itself, and returns its value.
+/// Runs one task that prints nothing, and returns the value of the task's work.
 pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     let mut result = None;
     together(vec![Task::new(name, |_| {
@@ -92,7 +94,7 @@ pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Sen
     result.with_context(|| format!("{name} returned no value"))
 }
 
-/// The error of a command that was ended because another task had failed.
+/// The error of a task whose command was ended because another task had failed.
 #[derive(Debug, thiserror::Error)]
 #[error("ended, because another task had failed")]
 struct Ended;
@@ -148,13 +150,14 @@ impl<'a> Doing<'a> {
         result.with_context(|| format!("{} failed", self.name))
     }
 
-    /// Prints above the progress lines without breaking them.
+    /// Prints a text above the progress lines. The terminal then shows the progress lines below the text.
     fn print(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Runs a cargo command, and shows the newest line of its progress. When the command has ended, prints
-    /// cargo's other lines, e.g. warnings. If the command fails, these lines are in the error instead.
+    /// Runs a cargo command, and shows the newest line of its progress. If the command succeeds, this
+    /// function prints cargo's other lines, e.g. warnings. If the command fails, the error has these other
+    /// lines.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -188,7 +191,7 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// Reads cargo's stderr: shows the lines about progress, and returns the other lines.
+    /// Reads cargo's stderr. Shows the progress lines, and returns the other lines.
     fn read_cargo(&self, stderr: impl std::io::Read) -> String {
         let mut messages = Vec::new();
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -204,7 +207,7 @@ impl<'a> Doing<'a> {
     }
 }
 
-/// Whether a line of cargo's output is about progress, and not about a problem.
+/// Whether a line of cargo's output is a progress line. The other lines are e.g. warnings and errors.
 fn is_progress(line: &str) -> bool {
     const VERBS: [&str; 9] = [
         "Adding",

@@ -1,7 +1,8 @@
-//! Installs programs from PyPI, each in its own Python environment below `target`.
+//! Installs programs and libraries from PyPI, the registry of Python packages. Each program or library has a
+//! virtual environment (a folder for Python packages) of its own below `target`.
 //!
-//! Nothing else in the project needs Python. Without Python, `cargo dev test` skips the steps that need these
-//! programs, and its summary lists the skipped steps.
+//! The project needs Python only for these packages. Without Python, `cargo dev test` skips the steps that
+//! need a package. The summary of `cargo dev test` lists the skipped steps.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,10 +12,10 @@ use anyhow::Context;
 use crate::steps::silent;
 use crate::workspace::root;
 
-/// The minor version of the oldest Python 3 that the programs run on.
+/// The minor version of the oldest Python 3 that can run the programs.
 const PYTHON_MINOR: u32 = 11;
 
-/// Whether a program can be run.
+/// The result of an installation.
 #[derive(Debug)]
 pub enum Program {
     /// The program is installed at this path.
@@ -23,13 +24,15 @@ pub enum Program {
     Missing(String),
 }
 
-/// Installs the program `name`, unless the versions in `dev/<name>.txt` are already installed.
-/// `dev/<name>.txt` has a hash for each download, so that neither PyPI nor a proxy can replace a download.
+/// Installs the program `name` and the other packages in `dev/<name>.txt`. Installs nothing if this file has
+/// not changed since the last installation. The file has a hash for each download, and pip refuses every
+/// other download. So neither PyPI nor a proxy can replace a package.
 pub fn install(name: &str) -> anyhow::Result<Program> {
     install_and_name(name, name)
 }
 
-/// Like [`install`], for a package without a program. The result is the Python that can import the package.
+/// Installs a package without a program, in the same way as [`install`]. The result has the path of the
+/// Python interpreter that can import the package.
 pub fn install_library(name: &str) -> anyhow::Result<Program> {
     install_and_name(name, "python")
 }

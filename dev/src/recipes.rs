@@ -1,5 +1,5 @@
-//! Checks files that only other machines run: the deploy scripts, the service of systemd, and the workflows
-//! of GitHub. No check reaches a network.
+//! Checks the deploy scripts, the systemd service and GitHub's workflows. The checks only read these files,
+//! and use no network.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,18 +10,19 @@ use crate::steps::{shown, silent};
 use crate::workspace::root;
 
 const SERVICE: &str = "proactive-bot.service";
-/// The names of the systemd targets that the service needs. The check lets systemd verify the service in a
-/// separate folder, and writes an almost empty file for each target into this folder.
+/// The names of the systemd targets that the service needs. A target is a named group of services, e.g.
+/// `network-online`. The check verifies the service in a separate folder, and writes a stand-in file for each
+/// target into this folder.
 const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
-/// The first version of systemd whose `systemd-analyze security` has the option `--offline`.
+/// The first version of systemd in which `systemd-analyze security` has the option `--offline`.
 const SYSTEMD: u32 = 250;
 /// The highest exposure that the check accepts. `systemd-analyze security` rates how much a service is
 /// exposed to attacks, from 0.0 (best) to 10.0 (worst). The program's option `--threshold` takes ten times
 /// the rating, so `20` means the rating 2.0.
 const EXPOSURE: &str = "20";
 
-/// The reason why ShellCheck cannot be installed; `None` if it can. For Linux, PyPI has only binaries for
-/// x86-64.
+/// The reason why ShellCheck cannot be installed on this machine; `None` if ShellCheck can be installed. For
+/// Linux, PyPI has ShellCheck only for x86-64.
 pub fn shellcheck_is_missing() -> Option<String> {
     let is_missing = cfg!(all(target_os = "linux", not(target_arch = "x86_64")));
     is_missing.then(|| "PyPI has no ShellCheck for this machine; CI checks the scripts".to_owned())
@@ -37,7 +38,8 @@ pub fn check_scripts(shellcheck: &Path) -> anyhow::Result<()> {
     silent(command)
 }
 
-/// Checks the workflows: their syntax and their scripts by actionlint, their security by zizmor.
+/// Checks the workflows. actionlint checks the syntax of the workflows, and the scripts in the workflows.
+/// zizmor looks for security problems.
 pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Path) -> anyhow::Result<()> {
     let mut workflows = Vec::new();
     find(&root().join(".github/workflows"), "yml", &mut workflows)?;
@@ -51,8 +53,9 @@ pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Pa
     silent(audit)
 }
 
-/// Verifies the service with `systemd-analyze`, a program of systemd. Before that, makes a folder with the
-/// files that the service names. If systemd is missing or too old, checks nothing, and returns the reason.
+/// Verifies the service with `systemd-analyze`, a program of systemd. First makes a folder with the service,
+/// and with stand-ins for Spin and for the systemd targets. If systemd is missing or too old, checks nothing,
+/// and returns the reason.
 pub fn check_service() -> anyhow::Result<Option<String>> {
     let Some(version) = systemd_version() else {
         return Ok(Some(
@@ -84,8 +87,8 @@ pub fn check_service() -> anyhow::Result<Option<String>> {
     let command = shown(&verify);
     let output = verify.output().with_context(|| format!("cannot run {command}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
-    // `systemd-analyze verify` exits with 0 even if a setting in the file has a wrong name or value. Then it
-    // prints a message, so the check fails on any message.
+    // If a setting in the file has a wrong name or value, `systemd-analyze verify` prints a message, and
+    // still exits with 0. So the check fails on any message.
     ensure!(output.status.success() && messages.trim().is_empty(), "{command} failed:\n{messages}");
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--no-pager"]).arg(format!("--threshold={EXPOSURE}"));
@@ -100,7 +103,7 @@ fn systemd_version() -> Option<u32> {
     String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Finds the files below `folder` whose names end in `.extension`, in the order of their paths.
+/// Finds all files with this extension below `folder`. Adds their paths to `files`, and sorts `files`.
 fn find(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {

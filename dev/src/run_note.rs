@@ -1,9 +1,10 @@
-//! The run note: a file under `target/` by which other commands find the bot that `cargo dev up` runs.
+//! The run note: a file under `target/` with data about the bot that `cargo dev up` runs. Other commands read
+//! this file to call the bot, e.g. `cargo dev send`.
 //!
-//! The file holds the bot's address, the API key for the alert routes, the secret that signs callbacks (the
-//! poller's calls to programs), and the connection string of the storage account. Each chat page has its own
-//! file. Only the user who has started `cargo dev up` can read the file. `cargo dev up` deletes the file when
-//! it ends.
+//! The file holds the bot's address, the API key for the bot, the secret for signing callbacks (the poller's
+//! calls to programs), and the connection string of the storage account. Each `cargo dev up` has its own
+//! file, whose name is the port of the chat page. Only the user who has started `cargo dev up` can read the
+//! file. At its end, `cargo dev up` deletes the file.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -20,11 +21,11 @@ use crate::workspace::target;
 pub(crate) struct RunNote {
     /// The bot's address, `http://127.0.0.1:<port>`.
     pub(crate) bot: String,
-    /// The API key for the alert routes.
+    /// The API key with which programs call the bot.
     pub(crate) key: AlertKey,
-    /// The connection string of the emulator; `None` if the person has set another connection string.
+    /// The connection string of the storage emulator; `None` if a person has set another connection string.
     pub(crate) storage: Option<String>,
-    /// The secret that signs callbacks; `None` if the person has set it.
+    /// The secret with which the poller signs callbacks; `None` if a person has set a secret.
     pub(crate) callback_secret: Option<String>,
 }
 
@@ -43,8 +44,8 @@ impl RunNote {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            // If an earlier `cargo dev up` was killed, its file still exists. The file's mode below applies
-            // only to a new file, so this code deletes the old file.
+            // If an earlier `cargo dev up` was killed, the earlier file still exists. The mode below applies
+            // only to a new file, so this code deletes the earlier file.
             _ = std::fs::remove_file(&path);
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! `cargo dev send`: sends a message to the bot, or an alert to the person in the chat page, from the shell.
+//! `cargo dev send`: sends a message to the bot, or an alert to the person who has opened the chat page.
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +14,17 @@ pub(crate) struct Send {
     /// The message of the person to the bot, e.g. "hello"
     #[arg(required_unless_present_any = ["alert", "card", "ask"], conflicts_with_all = ["alert", "card", "ask"])]
     text: Option<String>,
-    /// Sends the person an alert, e.g. "The pizza is ready", through POST /api/alerts, as a back end does
+    /// Sends the person an alert, e.g. "The pizza is ready", through POST /api/alerts, as other programs do
     #[arg(long, value_name = "TEXT")]
     alert: Option<String>,
     /// Asks the person this question, e.g. "Deploy?", waits for the answer, and prints the answer
     #[arg(long, value_name = "TEXT", conflicts_with = "alert")]
     ask: Option<String>,
     /// A button of the question, e.g. approve, or approve="Approve it". Without --action, the question has
-    /// one button, with which the person acknowledges the question
+    /// one button, Acknowledge
     #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask", conflicts_with = "alert")]
     actions: Vec<String>,
-    /// An Adaptive Card as a JSON file, to send with the alert or instead of its text
+    /// A JSON file with an Adaptive Card, which is sent with the alert's text or instead of a text
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
     /// The port of the chat page of `cargo dev up`
@@ -79,8 +79,8 @@ fn action_of(action: &str) -> Value {
     json!({"id": id, "title": title})
 }
 
-/// Waits until the person has answered, and returns the answer: the id of the button, and what the person
-/// wrote.
+/// Waits until the person has answered. Returns the id of the button that the person pressed, and the text
+/// that the person typed, if any.
 fn wait_for_answer(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
     loop {
         let (_, alert) = back_end.call("GET", &format!("/api/alerts/{id}?wait=30"), None)?;
@@ -105,7 +105,7 @@ fn read_card(path: &Path) -> anyhow::Result<Value> {
     attachment_of(&card).with_context(|| path.display().to_string())
 }
 
-/// The id of the alert. Fails with the reason unless exactly one alert is queued.
+/// Returns the id of the alert if exactly one alert is queued. Otherwise, fails with the reason.
 fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
     match alerted {
         [Alerted { id: Some(id), status }] if status == "queued" => Ok(id),

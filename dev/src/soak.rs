@@ -1,4 +1,5 @@
-//! `cargo dev soak`: runs the end-to-end test `storm` for minutes. In this test, all services fail at random.
+//! `cargo dev soak`: runs the long form of the end-to-end test `storm`, which takes some minutes. During this
+//! test, the queue service, the table service and the Connector fail at random.
 
 use clap::Args;
 use dev::steps::{cargo, loud};
@@ -6,7 +7,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
-    /// The seed that an earlier `cargo dev soak` printed, to repeat the same faults
+    /// The seed that an earlier `cargo dev soak` printed; the same seed repeats the same faults
     #[arg(long)]
     seed: Option<u64>,
 }

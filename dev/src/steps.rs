@@ -15,8 +15,8 @@ pub fn loud(name: &str, mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the last command, which shows its own progress. On Unix the command replaces this process, so that a
-/// signal to this process ends the command.
+/// Runs a command as the last action of this process. The command shows its own progress. On Unix, the
+/// command replaces this process, so a signal to this process ends the command.
 pub fn last(name: &str, command: Command) -> anyhow::Result<()> {
     #[cfg(unix)]
     {
@@ -31,7 +31,7 @@ pub fn last(name: &str, command: Command) -> anyhow::Result<()> {
     loud(name, command)
 }
 
-/// Runs a command, and shows its output only if it fails.
+/// Runs a command without showing the command's output. If the command fails, the error has the output.
 pub fn silent(mut command: Command) -> anyhow::Result<()> {
     let shown = shown(&command);
     let output = command.output().with_context(|| format!("cannot run {shown}"))?;
@@ -43,7 +43,7 @@ pub fn silent(mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A command as a person would type it.
+/// The program and the arguments of a command, separated by blanks.
 pub(crate) fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -54,13 +54,14 @@ pub(crate) fn shown(command: &Command) -> String {
 
 /// A `cargo` command in the workspace.
 pub fn cargo(arguments: &[&str]) -> Command {
-    // `CARGO` is the cargo that started this process, so `cargo +toolchain dev …` keeps its toolchain.
+    // `CARGO` is the cargo that started this process, so all commands of `cargo +toolchain dev …` use the
+    // same toolchain.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(crate::workspace::root());
-    // `spin.toml` names the components under `target/`, so cargo has to build there.
+    // `spin.toml` names the components under `target/`, so cargo must build in this folder.
     command.env_remove("CARGO_TARGET_DIR");
     // The cargo that started this process has set variables about the package `dev`. The new cargo process
-    // must not get these variables, because it would then run build scripts again.
+    // must not get these variables, because build scripts would then run again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

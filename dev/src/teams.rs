@@ -7,7 +7,7 @@ use dev::teams_package::{App, Icons, SCOPES, write};
 
 #[derive(Debug, Args)]
 pub(crate) struct Teams {
-    /// The bot's app id, the same as the variable microsoftappid
+    /// The bot's app id, i.e. the value of the variable microsoftappid
     #[arg(long, value_name = "ID")]
     app_id: String,
     /// The address of the application, e.g. https://bot.example.com
@@ -28,10 +28,10 @@ pub(crate) struct Teams {
     /// The web page with the terms of use; by default the address of the application
     #[arg(long, value_name = "URL")]
     terms: Option<String>,
-    /// Where people can install the app: some of personal, team, groupChat, separated by commas
+    /// Where people can install the app, separated by commas: one or more of personal, team, groupChat
     #[arg(long, value_delimiter = ',', default_values = SCOPES)]
     scopes: Vec<String>,
-    /// Asks for the permission to receive read receipts in chats
+    /// The app asks for the permission to receive read receipts in chats
     #[arg(long)]
     read_receipts: bool,
     /// The version of the package; Teams accepts a changed package only with a higher version

@@ -1,17 +1,21 @@
-//! Checks the recipe for Kubernetes in `deploy/spinkube/`, without a cluster. There are four checks:
+//! Checks the files of `deploy/spinkube/`, with which a person runs the bot on Kubernetes. The checks need no
+//! cluster. There are four checks:
 //!
-//! - `kubernetes-validate`, a program from PyPI, compares resources of Kubernetes' own kinds with their
-//!   schemas.
-//! - `schema.rs` compares custom resources with the schemas of their CRDs. The project does not contain the
-//!   CRDs.
-//! - `references.rs` compares the names that the resources, the manifest and the scripts share.
-//! - `reach.rs` checks that the NetworkPolicies allow and refuse connections as the README's table says.
+//! - `kubernetes-validate`, a program from PyPI, compares resources with the schemas of Kubernetes. The
+//!   program knows only the kinds of resources that Kubernetes itself has.
+//! - `schema.rs` compares custom resources with the schemas in their CRDs. A CRD defines a kind of custom
+//!   resource, e.g. SpinKube's `SpinApp`. The project does not contain the CRDs. If the CRDs are not on this
+//!   machine, this check is skipped.
+//! - `references.rs` compares the names that the resources, the Spin manifest and `make-secret.sh` share.
+//! - `reach.rs` computes which connections the NetworkPolicies allow, and compares the result with the table
+//!   in `deploy/spinkube/README.md`.
 //!
-//! All four checks read the files in `deploy/spinkube/`. The last three also read the resources that
-//! kustomize renders from the folders `bot` and `many-bots`. Without kubectl, the rendered resources are not
-//! checked.
+//! `kubernetes-validate` reads only the files in `deploy/spinkube/`. The other checks also read the resources
+//! that kustomize renders from the folders `bot` and `many-bots`. kustomize is a part of kubectl. If kubectl
+//! is not installed, the rendered resources are not checked.
 //!
-//! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
+//! Only a real cluster checks admission, images, the Deployment that SpinKube's operator makes, and the
+//! network plug-in.
 
 mod reach;
 mod references;
@@ -34,27 +38,27 @@ use crate::steps::silent;
 use crate::workspace::root;
 
 const FOLDER: &str = "deploy/spinkube";
-/// Files with resources of Kubernetes' own kinds: their paths from `base`, without `.yaml`.
+/// The files with resources of Kubernetes' own kinds. Each path is relative to `base`, without `.yaml`.
 const BUILT_IN: [&str; 7] =
     ["account", "namespace", "poll", "network", "ingress", "quota", "../secret.example"];
-/// Files with custom resources: their paths from `base`, without `.yaml`.
+/// The files with custom resources. Each path is relative to `base`, without `.yaml`.
 const CUSTOM: [&str; 2] = ["app", "../keda/poll"];
-/// The folders that a user applies with `kubectl apply -k`.
+/// The folders for the command `kubectl apply -k`.
 const APPLIED: [&str; 2] = ["bot", "many-bots"];
-/// The names of the CRDs' files. The files are not part of the project. They are in a folder beside the
-/// project's folder.
+/// The names of the CRDs' files, without `.yaml`. The project does not contain these files. The check expects
+/// them in the folder [`crd_folder`].
 const CRDS: [&str; 4] = ["spinapps", "spinappexecutors", "scaledjobs", "triggerauthentications"];
 
-/// A check that could not be made.
+/// A check that was skipped.
 #[derive(Debug)]
 pub struct Skipped {
-    /// The check.
+    /// The name of the check.
     pub name: &'static str,
     /// The reason, and what to do.
     pub why: String,
 }
 
-/// Makes all checks, and returns the checks that were skipped. Fails if a check finds a fault. `validator` is
+/// Makes all checks, and fails if a check finds a fault. The result lists the skipped checks. `validator` is
 /// the program `kubernetes-validate`, if it is installed.
 pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
     let root = root();
@@ -111,8 +115,9 @@ fn context(root: &Path) -> anyhow::Result<Context> {
     })
 }
 
-/// The resources of a bot, with both ways to poll (CronJob and ScaledJob). No file has the ConfigMap `poll`,
-/// because kustomize makes it from `poll.sh`. So this function adds a ConfigMap of this name.
+/// The resources in the files of `deploy/spinkube/`. The resources include both the CronJob and KEDA's
+/// ScaledJob, although a bot needs only one of these two to poll. kustomize makes the ConfigMap `poll` from
+/// `poll.sh`, so no file has this ConfigMap. This function adds a ConfigMap with the same name.
 fn sources(root: &Path) -> anyhow::Result<Vec<Resource>> {
     let mut resources =
         Resource::parse("base/kustomization.yaml", "{kind: ConfigMap, metadata: {name: poll}}")?;
@@ -127,7 +132,7 @@ fn check_sources(context: &Context, sources: &[Resource]) -> Vec<String> {
     [references::check(context, sources), reach::check(sources)].concat()
 }
 
-/// The lines of [`reach::TABLE`] that the README does not have.
+/// One finding for each line of [`reach::TABLE`] that the README does not have.
 fn missing_lines(readme: &str) -> Vec<String> {
     let lines = reach::TABLE.iter().map(reach::Line::markdown);
     let missing = lines.filter(|line| !readme.lines().any(|known| known == line));
@@ -136,8 +141,8 @@ fn missing_lines(readme: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rendered resources of the applied folders, by namespace: one namespace for each bot. `None` if kubectl
-/// is not installed.
+/// Renders the folders [`APPLIED`], and returns the resources by namespace. Each bot has a namespace of its
+/// own. Returns `None` if kubectl is not installed.
 fn rendered(root: &Path) -> anyhow::Result<Option<BTreeMap<String, Vec<Resource>>>> {
     let mut bots: BTreeMap<String, Vec<Resource>> = BTreeMap::new();
     for folder in APPLIED {
@@ -157,7 +162,7 @@ fn crd_folder() -> PathBuf {
     root().join("../shared/data/crds")
 }
 
-/// The CRDs; `None` if they are not on this machine.
+/// Reads the CRDs. Returns `None` if `folder` does not exist.
 fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
     if !folder.is_dir() {
         return Ok(None);
@@ -166,8 +171,8 @@ fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
     Ok(Some(files.collect::<anyhow::Result<Vec<_>>>()?.concat()))
 }
 
-/// Checks every custom resource against the CRDs in this folder, and returns the findings as
-/// `Ok(Ok(findings))`. If the folder is missing, checks nothing, and returns the reason as `Ok(Err(reason))`.
+/// Checks every custom resource against the CRDs in `folder`, and returns the findings as `Ok(Ok(findings))`.
+/// If `folder` does not exist, checks nothing, and returns the reason as `Ok(Err(reason))`.
 fn check_custom_by(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
     Ok(match crds(folder)? {
         Some(crds) => Ok(check_custom(&crds, resources)),

@@ -1,10 +1,12 @@
-//! Computes from NetworkPolicies which connections are open, and compares the result with the README's table.
+//! Computes which connections the NetworkPolicies allow, and compares the result with the table in
+//! `deploy/spinkube/README.md`.
 //!
-//! Source: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>. A policy is for one
-//! direction (ingress or egress), or for both. If no ingress policy selects a pod, every connection to the
-//! pod is open. If at least one ingress policy selects the pod, one of the rules of these policies has to
-//! allow the connection. The same holds for egress policies and connections from the pod. A connection is
-//! open only if the egress policies of the caller and the ingress policies of the callee allow it.
+//! Source: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>. A policy is for the
+//! connections to a pod (ingress), for the connections from a pod (egress), or for both. If no ingress policy
+//! selects a pod, every connection to the pod is allowed. If ingress policies select the pod, a rule of at
+//! least one of these policies must allow the connection. Egress policies work in the same way for
+//! connections from the pod. A connection is open only if both the caller's egress policies and the called
+//! pod's ingress policies allow the connection.
 
 use std::net::IpAddr;
 
@@ -21,7 +23,7 @@ pub(super) enum Peer {
     Address(&'static str),
 }
 
-/// One line of the README's table: a connection, and whether it is open.
+/// One line of the table in the README: a connection, and whether the connection is open.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     from: (&'static str, Peer),
@@ -91,10 +93,10 @@ impl Line {
         format!("| {} | {} | {} | {yes_or_no} |", self.from.0, self.to.0, self.port)
     }
 
-    /// Whether the policies agree with the line. For `yes`, both ends of the connection have to allow the
-    /// connection. For `no`, both ends have to refuse it. So if a later change opens one end by mistake, the
-    /// other end still refuses the connection. The check ignores an end that is outside of the bots'
-    /// namespaces, because this recipe has no policies there.
+    /// Whether the policies agree with the line. For `yes`, both ends of the connection must allow the
+    /// connection. For `no`, both ends must refuse the connection. The refusal of one end would be enough,
+    /// but a later change can open this end by mistake. An end outside of the bots' namespaces is ignored,
+    /// because the recipe has no policies for this end.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [
@@ -105,8 +107,8 @@ impl Line {
     }
 }
 
-/// Compares the table with the policies. `resources` has the policies of one bot. The check applies them to
-/// the namespace of each bot in the table.
+/// Compares the table with the policies. `resources` has the policies of one bot. The table has two bots, so
+/// the check uses these policies in the namespaces of both bots.
 pub(super) fn check(resources: &[Resource]) -> Vec<String> {
     let specs = resources.iter().filter(|resource| resource.kind() == "NetworkPolicy");
     let policies: Vec<Policy<'_>> = specs
@@ -134,8 +136,8 @@ enum Direction {
     Egress,
 }
 
-/// Whether the policies of the pod `own` allow a connection with `other` in this direction. `None` if `own`
-/// is an address, or a pod in a namespace without these policies.
+/// Whether the policies for the pod `own` allow a connection with `other` in this direction. Returns `None`
+/// if `own` is an address, or a pod in a namespace that has no policies.
 fn allows(policies: &[Policy<'_>], direction: Direction, own: Peer, other: Peer, port: u16) -> Option<bool> {
     let Peer::Pod(namespace, labels) = own else { return None };
     let (word, rules, peers) = match direction {
@@ -189,15 +191,15 @@ fn selects(selector: &Value, labels: &[(&str, &str)]) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, wanted)| value(key) == wanted.as_str()));
     let by_expression = list(selector, "/matchExpressions").iter().all(|expression| {
         let found = value(text(expression, "/key"));
-        // Only the operator `In` is implemented. A selector with another operator selects nothing here. Then
-        // the result differs from the table, and the check reports a finding.
+        // This function knows only the operator `In`. A selector with another operator selects nothing here,
+        // so the result differs from the table, and the check reports a finding.
         text(expression, "/operator") == "In"
             && list(expression, "/values").iter().any(|wanted| wanted.as_str() == found)
     });
     by_label && by_expression
 }
 
-/// Whether a range such as `10.0.0.0/8` contains an address. A text that is no range contains nothing.
+/// Whether a range such as `10.0.0.0/8` contains an address. Returns `false` if the text is not a range.
 fn contains(range: &str, address: &str) -> bool {
     let parsed = || {
         let (base, bits) = range.split_once('/')?;
@@ -208,7 +210,7 @@ fn contains(range: &str, address: &str) -> bool {
     base_width == width && (rest == 128 || base >> rest == address >> rest)
 }
 
-/// The bits of an IP address, and the number of the bits.
+/// The bits of an IP address, and their number: 32 or 128.
 fn bits_of(address: IpAddr) -> (u128, u32) {
     match address {
         IpAddr::V4(address) => (address.to_bits().into(), 32),

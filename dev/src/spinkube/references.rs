@@ -1,5 +1,5 @@
-//! Compares names that occur in several places: in the resources of one bot, in the manifest and in the
-//! scripts.
+//! Compares names that occur in several places: in the resources of one bot, in the Spin manifest, in
+//! `secret.example.yaml` and in `make-secret.sh`.
 
 use std::collections::BTreeSet;
 
@@ -8,27 +8,27 @@ use toml::Table;
 
 use super::resource::{Resource, list, text};
 
-/// The variables without which the bot cannot run. `make-secret.sh` requires the same variables.
+/// The variables that the bot needs to run. `make-secret.sh` requires the same variables.
 const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
-/// The keys of the bot's Secret whose values differ from bot to bot. In `secret.example.yaml`, the values of
-/// these keys are allowed to differ from the manifest's defaults. All other values have to be the defaults.
+/// The keys of the bot's Secret that have a different value for each bot. In `secret.example.yaml`, only
+/// these keys are allowed to have another value than the default in the manifest.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
-/// The time limit of one poll of `poll.sh` (`curl -m`), in seconds.
+/// The time limit of one call by `poll.sh` to the bot (`curl -m`), in seconds.
 const LONGEST_POLL: u64 = 40;
 const PORT: u16 = 80;
 const POLL_ROUTE: &str = "/internal/poll";
 
-/// The files with which the resources are compared.
+/// The files with which [`check`] compares the resources.
 #[derive(Debug)]
 pub(super) struct Context {
-    /// `deploy/spin.http.toml`
+    /// The Spin manifest, `deploy/spin.http.toml`.
     pub(super) manifest: Table,
     /// The Secret of the bot in `secret.example.yaml`.
     pub(super) example: Resource,
     /// The Secret of KEDA in the same file.
     pub(super) keda_example: Resource,
-    /// `make-secret.sh`
+    /// The text of `make-secret.sh`.
     pub(super) script: String,
 }
 
@@ -51,8 +51,9 @@ pub(super) fn check(context: &Context, resources: &[Resource]) -> Vec<String> {
     findings
 }
 
-/// Checks the SpinApp: the rules that spin-operator's admission webhook also checks, the ServiceAccount, and
-/// whether the app serves the paths of the health checks.
+/// Checks the SpinApp, SpinKube's resource for a Spin app: its executor, its replicas, its ServiceAccount,
+/// and the paths of its health checks. The admission webhook of SpinKube's operator also checks the executor
+/// and the replicas.
 fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let executor = text(&app.value, "/spec/executor");
     let fits = |resource: &&Resource| resource.kind() == "SpinAppExecutor" && resource.name() == executor;
@@ -121,8 +122,8 @@ fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>
     }
 }
 
-/// Checks that the example Secret has a key for each variable of the manifest, with the manifest's default.
-/// The values of [`OWN_VALUES`] are allowed to differ from the default.
+/// Checks that the example Secret has a key for each variable of the manifest, and no other key. The value
+/// must be the manifest's default, except for the keys in [`OWN_VALUES`].
 fn check_example(context: &Context, findings: &mut Vec<String>) {
     let empty = serde_json::Map::new();
     let values = context.example.value["stringData"].as_object().unwrap_or(&empty);
@@ -143,7 +144,8 @@ fn check_example(context: &Context, findings: &mut Vec<String>) {
     }
 }
 
-/// Checks every reference to a key of a Secret, at any depth.
+/// Checks every reference to a Secret in `value`, at any depth: `secret.example.yaml` must have this Secret
+/// and this key.
 fn check_secret_keys(context: &Context, resource: &Resource, value: &Value, findings: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -204,8 +206,8 @@ fn check_config_maps(resources: &[Resource], resource: &Resource, value: &Value,
     }
 }
 
-/// Checks that the Ingress sends requests to the app's Service, and that its paths cover every route of the
-/// app except the poller's route.
+/// Checks that the Ingress sends requests to the app's Service. The paths of the Ingress must lead to every
+/// route of the app except the poller's route. Each host of the Ingress must have a certificate.
 fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
     let Some(ingress) = resources.iter().find(|resource| resource.kind() == "Ingress") else {
         findings.push("resources: expected an Ingress, found none; add it".to_owned());
@@ -255,7 +257,8 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
         };
         let job = job.unwrap_or(&Value::Null);
         let pod = &job["template"]["spec"];
-        // Kubernetes refuses a Job without a `restartPolicy`, but the schema does not require one.
+        // Kubernetes refuses a Job without a `restartPolicy`, although the schema does not require a
+        // `restartPolicy`.
         if !["Never", "OnFailure"].contains(&text(pod, "/restartPolicy")) {
             findings
                 .push(resource.finding("restartPolicy: expected Never or OnFailure, found neither; add one"));
@@ -308,7 +311,7 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
     }
 }
 
-/// Checks the trigger of a ScaledJob.
+/// Checks one trigger of a ScaledJob. A trigger tells KEDA when to start a Job.
 fn check_trigger(
     context: &Context,
     resource: &Resource,
@@ -325,8 +328,9 @@ fn check_trigger(
     }
     let default = declared(context).find(|(name, _)| *name == "queuename").map_or("", |(_, default)| default);
     let queue = text(trigger, "/metadata/queueName");
-    // When kustomize renders the folder of a bot, it replaces the queue's name. So this function does not
-    // check the name in a rendered resource. A resource without a namespace was not rendered.
+    // This function checks the queue's name only in a resource from a file, because the folder of a bot can
+    // replace the name. When kustomize renders the folder of a bot, each resource gets a namespace. So a
+    // resource without a namespace is from a file.
     if resource.namespace().is_empty() && queue != default {
         findings.push(resource.finding(&format!("queueName: expected {default}, found {queue}; correct it")));
     }
@@ -353,7 +357,7 @@ fn declared(context: &Context) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The routes of the manifest, without a final `/...`.
+/// The routes of the manifest. If a route ends in `/...` (all paths below), this end is removed.
 fn routes(context: &Context) -> impl Iterator<Item = &str> {
     let triggers = context.manifest.get("trigger").and_then(|trigger| trigger.get("http"));
     let triggers = triggers.and_then(toml::Value::as_array).into_iter().flatten();

@@ -7,11 +7,11 @@ use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One resource.
+/// One Kubernetes resource.
 #[derive(Debug, Clone)]
 pub(super) struct Resource {
-    /// The source of the resource, for messages: the path of a file, relative to the `root` of
-    /// [`Self::read`], or the command that printed the resource.
+    /// The source of the resource, for messages: the path of a file, or the command that printed the
+    /// resource. The path is relative to the `root` of [`Self::read`].
     pub(super) place: String,
     pub(super) value: Value,
 }
@@ -27,8 +27,8 @@ impl Resource {
     pub(super) fn parse(place: &str, text: &str) -> anyhow::Result<Vec<Self>> {
         let mut resources = Vec::new();
         for document in serde_yaml_ng::Deserializer::from_str(text) {
-            // `serde_yaml_ng::Value` refuses two equal keys. `serde_json::Value` would keep the last of the
-            // two.
+            // `serde_yaml_ng::Value` refuses two equal keys. `serde_json::Value` would keep only the last of
+            // the two keys, without an error.
             let value = serde_yaml_ng::Value::deserialize(document).with_context(|| place.to_owned())?;
             let value = serde_json::to_value(value).with_context(|| place.to_owned())?;
             ensure!(value.is_object(), "{place}: expected a resource, found {value}");
@@ -37,7 +37,8 @@ impl Resource {
         Ok(resources)
     }
 
-    /// Renders a folder by `kubectl kustomize`, which needs no cluster. `None` if kubectl is not installed.
+    /// Renders a folder with `kubectl kustomize`, which applies the patches of the folder. The command needs
+    /// no cluster. Returns `None` if kubectl is not installed.
     pub(super) fn render(root: &Path, folder: &str) -> anyhow::Result<Option<Vec<Self>>> {
         let Ok(output) = Command::new("kubectl").arg("kustomize").arg(root.join(folder)).output() else {
             return Ok(None);
@@ -61,7 +62,7 @@ impl Resource {
         text(&self.value, "/metadata/namespace")
     }
 
-    /// A finding about this resource.
+    /// The text of a finding about this resource.
     pub(super) fn finding(&self, what: &str) -> String {
         format!("{}: {} {}: {what}", self.place, self.kind(), self.name())
     }

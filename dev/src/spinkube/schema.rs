@@ -1,10 +1,10 @@
-//! Checks custom resources against the schemas of their CRDs.
+//! Checks custom resources against the schemas of their CRDs. A CRD defines a kind of custom resource.
 //!
-//! Kubernetes requires *structural* schemas, which use only a part of the keywords of JSON Schema
+//! Kubernetes requires *structural* schemas, which use only some of the keywords of JSON Schema
 //! (<https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>). This
-//! module checks types, enumerations, minimums, lengths, and the names of properties. It ignores the other
-//! keywords, e.g. `pattern` and `format`. An API server drops properties that the schema does not have. This
-//! check refuses them.
+//! module checks types, enumerations, minimums, lengths, required properties, and the names of properties.
+//! The module ignores all other keywords, e.g. `pattern` and `format`. If the schema does not have a property
+//! of a resource, an API server drops this property without an error. This module reports the property.
 
 use serde_json::{Map, Value};
 
@@ -24,7 +24,7 @@ pub(super) fn check(crd: &Resource, resource: &Resource) -> Option<Vec<String>> 
         ]);
     };
     let mut value = resource.value.clone();
-    // The API server checks these members itself.
+    // The API server checks these members in every resource, without the schema of the CRD.
     for name in ["apiVersion", "kind", "metadata"] {
         value.as_object_mut().map(|members| members.remove(name));
     }

@@ -1,6 +1,6 @@
-//! Runs `make-secret.sh` with a fake kubectl. The fake records its calls, and refuses calls that it does not
-//! know.
-// Clippy does not see that this module is for tests, because its condition is `cfg(all(test, unix))`.
+//! Runs `make-secret.sh` with a fake kubectl. The fake kubectl records each call, and refuses a call that it
+//! does not know.
+// Clippy does not see from the condition `cfg(all(test, unix))` that this module is for tests.
 #![allow(clippy::unwrap_used)]
 
 use std::ffi::OsString;
@@ -13,8 +13,9 @@ use tempfile::TempDir;
 
 use crate::workspace::root;
 
-/// The fake kubectl, which answers the script's calls. The folder `$STUB` has a file for each Kubernetes
-/// object that exists, and the file `calls`.
+/// The fake kubectl. Its folder `$STUB` has the file `calls`, and a file for each Kubernetes object that
+/// `make-secret.sh` has made. A test can write a command, e.g. `create`, into the file `failing`. Then this
+/// command fails.
 const KUBECTL: &str = r#"#!/bin/sh
 echo "$*" >>"$STUB/calls"
 if [ -e "$STUB/failing" ] && [ "$1" = "$(cat "$STUB/failing")" ]; then
@@ -254,7 +255,7 @@ fn dry_run_calls_no_kubectl_and_another_run_without_kubectl_is_refused() {
     assert!(outcome.stdout.contains("microsoftappid microsoftapppassword storageconnection pollkey"));
     assert_eq!(script.calls(), Vec::<String>::new());
 
-    // The programs that the script needs, and no kubectl.
+    // A folder with the programs that the script needs, except kubectl.
     let programs = script.path().join("programs");
     std::fs::create_dir(&programs).unwrap();
     for name in ["awk", "cat", "cut", "dirname", "ls", "mktemp", "rm"] {

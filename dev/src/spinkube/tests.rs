@@ -1,13 +1,13 @@
-//! Tests of the checks of `deploy/spinkube`, the recipe for Kubernetes. Each test gives a check one mistake
-//! at a time.
+//! Tests of the checks of `deploy/spinkube`, the recipe for Kubernetes. Most tests put a mistake into the
+//! resources, and expect that a check finds this mistake.
 
 use serde_json::{Value, json};
 
 use super::resource::Resource;
 use super::*;
 
-/// A mistake in a resource: the kind of the resource, a JSON pointer, the new value, and a part of the
-/// finding.
+/// A mistake in a resource: the kind of the resource, a JSON pointer to a value, the wrong value, and a part
+/// of the expected finding.
 type Mistake = (&'static str, &'static str, Value, &'static str);
 
 fn with_mistake((kind, pointer, value, _): &Mistake) -> Vec<Resource> {
@@ -16,7 +16,7 @@ fn with_mistake((kind, pointer, value, _): &Mistake) -> Vec<Resource> {
     resources
 }
 
-/// Replaces the value at the pointer. If `new` is `null`, deletes the value.
+/// Replaces the value at the pointer in every resource of this kind. If `new` is `null`, deletes the value.
 fn change(resources: &mut [Resource], kind: &str, pointer: &str, new: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parents = resources.iter_mut().filter(|resource| resource.kind() == kind);
@@ -202,7 +202,7 @@ fn missing_line_in_the_table_of_the_readme_is_found() {
     assert_eq!(missing_lines("").len(), reach::TABLE.len());
 }
 
-/// Uses a small CRD, so that this test does not need the CRDs of the operators.
+/// Uses a small CRD, because the CRDs of SpinKube and KEDA are not on every machine.
 #[test]
 fn value_that_the_schema_of_a_crd_does_not_allow_is_found() {
     let crd = r"

@@ -1,11 +1,11 @@
-//! The app that a package describes, and the checks of its options.
+//! The app that an app package for Teams describes. This module also checks the values of the app.
 
 use anyhow::{Context, ensure};
 
-/// The app that the package describes.
+/// An app for Teams. The values come from the options of `cargo dev teams`.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The bot's app id: `microsoftappid` of its variables.
+    /// The bot's app id: the value of the variable `microsoftappid`.
     pub bot_id: String,
     /// The address of the application, e.g. `https://bot.example.com`.
     pub url: String,
@@ -21,17 +21,17 @@ pub struct App {
     pub privacy: Option<String>,
     /// The web page with the terms of use; `None` means the origin of `url`.
     pub terms: Option<String>,
-    /// Where people can install the app: some of [`SCOPES`].
+    /// Where people can install the app: one or more of [`SCOPES`].
     pub scopes: Vec<String>,
     /// Whether the app asks for the permission to receive read receipts in chats.
     pub read_receipts: bool,
 }
 
-/// All scopes in which the bot can be installed. A scope is a kind of conversation in Teams.
+/// All scopes in which people can install the app. A scope is a kind of conversation in Teams.
 pub const SCOPES: [&str; 3] = ["personal", "team", "groupChat"];
 
 impl App {
-    /// An app with the default name, in every scope.
+    /// Makes an app with the default name, organization, version and web pages, and with all scopes.
     pub fn new(bot_id: impl Into<String>, url: impl Into<String>) -> Self {
         Self {
             bot_id: bot_id.into(),
@@ -47,7 +47,7 @@ impl App {
         }
     }
 
-    /// The origin of `url`: its scheme, host and port, in lower case.
+    /// The origin of `url`, in lower case: the scheme, the host, and the port if `url` has a port.
     pub(super) fn origin(&self) -> anyhow::Result<String> {
         https_origin(&self.url).with_context(|| {
             format!("--url: expected https://<host>, e.g. https://bot.example.com, found `{}`", self.url)
@@ -89,14 +89,14 @@ impl App {
     }
 }
 
-/// Whether a text is a UUID in its usual form.
+/// Whether a text is a UUID in the form `11111111-2222-3333-4444-555555555555`.
 pub(super) fn is_uuid(text: &str) -> bool {
     let groups: Vec<_> = text.split('-').collect();
     let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
     lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The origin (scheme, host and port) of an https address; `None` for any other text.
+/// The origin of an https address, in lower case; `None` for any other text.
 fn https_origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_at_checked("https://".len())?;
     let authority = rest.split(['/', '?', '#']).next()?;

@@ -1,4 +1,4 @@
-//! Checks packages with Microsoft's own schema, in `cargo dev test`.
+//! Checks app packages for Teams with Microsoft's own schema. `cargo dev test` runs this check.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::steps::silent;
 use crate::tools::node;
 use crate::workspace::{root, target};
 
-/// Makes app packages with few and with many options, and checks each of them with `dev/teams-package.cjs`.
-/// This script needs the npm packages of `dev/package-lock.json`.
+/// Makes three app packages, with few and with many options. Checks each package with
+/// `dev/teams-package.cjs`. This script needs the npm packages of `dev/package-lock.json`.
 pub fn run() -> anyhow::Result<()> {
     let folder = target().join("teams");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! The two icons of a package.
+//! The two icons of an app package for Teams.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::workspace::root;
 pub(super) const COLOR: &str = "color.png";
 pub(super) const OUTLINE: &str = "outline.png";
 
-/// The icons: one in colour, and a white outline.
+/// The icons: a coloured icon, and a white icon on a transparent background (the outline).
 #[derive(Debug, Clone)]
 pub struct Icons {
     color: Vec<u8>,
@@ -42,7 +42,9 @@ impl Icons {
     }
 }
 
-/// Checks the head of a PNG file (<https://www.w3.org/TR/png-3/#11IHDR>).
+/// Checks that a file is a PNG file of this size. If `needs_alpha` is true, the PNG must also have an alpha
+/// channel, so that parts of the icon can be transparent. The head of the file shows the size and the
+/// channels (<https://www.w3.org/TR/png-3/#11IHDR>).
 fn check(png: &[u8], size: u32, needs_alpha: bool) -> anyhow::Result<()> {
     const KINDS_WITH_ALPHA: [u8; 2] = [4, 6];
     ensure!(

@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 use super::app::App;
 use super::icon::{COLOR, OUTLINE};
 
-/// The version of the schema. Old Teams clients refuse newer versions, and 1.19 has everything that the bot
-/// needs.
+/// The version of the schema. Old Teams clients refuse newer versions, and the bot needs no newer version.
 const VERSION: &str = "1.19";
 
-/// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.
-/// The person types the rest of the command after the title, e.g. the tag.
+/// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group (a
+/// team or a group chat). The title is the beginning of the command. The person types the rest, e.g. the tag
+/// of `subscribe`.
 const COMMANDS: [(&str, &str, bool); 8] = [
     ("help", "Lists what the bot understands", true),
     ("remind me in", "Reminds you later, e.g. remind me in 10 minutes tea", true),
@@ -27,7 +27,7 @@ const COMMANDS: [(&str, &str, bool); 8] = [
     ("webhook", "Shows an address; other programs can post alerts to it", true),
 ];
 
-/// The manifest of an app whose options are valid.
+/// Makes the manifest of an app. The values of the app must be valid.
 pub(super) fn of(app: &App) -> Value {
     let origin = app.origin().unwrap_or_default();
     let page = |page: &Option<String>| page.clone().unwrap_or_else(|| origin.clone());
@@ -65,7 +65,7 @@ pub(super) fn of(app: &App) -> Value {
         "validDomains": [host],
     });
     if app.read_receipts {
-        // `resource` has no meaning for this kind of permission, but Teams refuses the package without it.
+        // This kind of permission does not use `resource`, but Teams refuses the package without `resource`.
         let id = app.bot_id.to_ascii_lowercase();
         manifest["webApplicationInfo"] = json!({"id": id, "resource": format!("api://{id}")});
         let permission = json!({"name": "ChatMessageReadReceipt.Read.Chat", "type": "Application"});
@@ -74,7 +74,8 @@ pub(super) fn of(app: &App) -> Value {
     manifest
 }
 
-/// The list of commands for personal chats, and the list for groups. In a group the bot obeys fewer commands.
+/// Makes a list of commands for personal chats, and a list for groups. The list for groups is shorter,
+/// because the bot obeys fewer commands in a group.
 fn command_lists(scopes: &[String]) -> Vec<Value> {
     let (personal, groups): (Vec<_>, Vec<_>) = scopes.iter().partition(|scope| *scope == "personal");
     let lists = [(personal, false), (groups, true)].into_iter().filter(|(scopes, _)| !scopes.is_empty());
@@ -89,9 +90,9 @@ fn command_lists(scopes: &[String]) -> Vec<Value> {
         .collect()
 }
 
-/// The id of the app in Teams: a UUID of version 8 (RFC 9562), derived from the bot's id. So all packages of
-/// one bot have the same id, and in Teams a new package replaces the old package. This id differs from the
-/// bot's id, because another app in the organization can already use the bot's id as its own id.
+/// The id of the app in Teams: a UUID of version 8 (RFC 9562) that this function computes from the bot's id.
+/// All packages of one bot have the same id, so in Teams a new package replaces the old package. The app's id
+/// differs from the bot's id, because another app in the organization can already use the bot's id.
 fn app_id(bot_id: &str) -> String {
     let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
     digest[6] = digest[6] & 0x0f | 0x80;

@@ -1,8 +1,8 @@
 //! The app package that a person uploads to Teams: a zip of `manifest.json` and two icons.
 //!
-//! The same options always give the same bytes: every file in the zip has one fixed time, and the app's id
-//! follows from the bot's id. `dev/teams-package.cjs` checks packages with Microsoft's own schema in
-//! `cargo dev test`.
+//! The same options always give the same bytes. The reason: every file in the zip has the same fixed time,
+//! and the app's id is computed from the bot's id. `dev/teams-package.cjs` checks packages with Microsoft's
+//! own schema in `cargo dev test`.
 
 mod app;
 pub mod check;
@@ -18,7 +18,7 @@ pub use self::app::{App, SCOPES};
 pub use self::icon::Icons;
 use self::icon::{COLOR, OUTLINE};
 
-/// The file in the package that describes the app.
+/// The name of the manifest in the package. The manifest is the file that describes the app.
 pub const MANIFEST: &str = "manifest.json";
 
 impl App {
@@ -28,7 +28,7 @@ impl App {
         zip::stored(&[(MANIFEST, &manifest), (COLOR, icons.color()), (OUTLINE, icons.outline())])
     }
 
-    /// The content of `manifest.json`.
+    /// Makes the content of `manifest.json`. Fails if a value of the app is not valid.
     pub fn manifest(&self) -> anyhow::Result<serde_json::Value> {
         self.expect_valid()?;
         Ok(manifest::of(self))

@@ -21,10 +21,13 @@ pub(crate) struct Test {
     filter: Option<String>,
 }
 
+/// Cargo's options for the *guests*: the packages that compile to WebAssembly components.
 const GUESTS: [&str; 6] = ["-p", "bot-component", "-p", "trigger-component", "-p", "bench-guest"];
 
 impl Test {
-    /// `cli` is clap's definition of `cargo dev`.
+    /// Runs all steps. With a filter, runs only the installations, the builds and the end-to-end tests. `cli`
+    /// is clap's definition of the options of `cargo dev`. The step `words` uses `cli` to check the commands
+    /// in Markdown.
     pub(crate) fn run(self, cli: &clap::Command) -> anyhow::Result<()> {
         tools::expect_node()?;
         tools::install_wasm_target()?;
@@ -67,8 +70,8 @@ impl Test {
         Ok(())
     }
 
-    /// Installs Schemathesis. Returns `None` if the filter leaves out the test that needs Schemathesis, or if
-    /// Python is missing.
+    /// Installs Schemathesis, which tests the bot's HTTP API. Returns `None` if the filter leaves out the
+    /// test that needs Schemathesis, or if Python is missing or too old.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::openapi_description_matches_the_running_components";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -83,8 +86,9 @@ impl Test {
         }
     }
 
-    /// Installs Prometheus' parser. Returns `None` if the filter leaves out the test that needs the parser,
-    /// or if Python is missing.
+    /// Installs Prometheus' Python library, which can parse metrics. Returns the Python that can import the
+    /// library. Returns `None` if the filter leaves out the test that needs the library, or if Python is
+    /// missing or too old.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
         if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {
@@ -120,14 +124,14 @@ impl Test {
     }
 }
 
-/// Whether Alertmanager's tool `amtool` is on the `PATH`. If the tool is there, Alertmanager is there, too,
+/// Whether Alertmanager is installed. The function looks for Alertmanager's tool `amtool` on the `PATH`,
 /// because one package of Debian installs both.
 fn has_alertmanager() -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join("amtool").is_file())
 }
 
-/// Checks the crates on which the workspace depends.
+/// Checks the crates on which the workspace depends: licences, sources, bans and known vulnerabilities.
 fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     match steps.install("cargo-deny")? {
         Program::Missing(why) => steps.skip("cargo deny", why),
@@ -146,7 +150,7 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the recipe for Kubernetes.
+/// Checks the recipe for Kubernetes, the files in `deploy/spinkube`.
 fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     let validator = match steps.install("kubernetes-validate")? {
         Program::There(program) => Some(program),
@@ -166,8 +170,8 @@ fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the Azure template with Azure's descriptions of resource types. Unit tests make all other checks
-/// of the template.
+/// Compares the Azure template (`deploy/azure/azuredeploy.json`) with Azure's descriptions of resource types.
+/// Unit tests check everything else in the template.
 fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     const STEP: &str = "types of the Azure template";
     let mut unchecked = None;
@@ -181,8 +185,8 @@ fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the deploy scripts, the service of systemd and GitHub's workflows with tools such as shellcheck,
-/// which only read the files. The tests of the crate `dev` run the scripts.
+/// Checks the deploy scripts, the service of systemd and GitHub's workflows. The tools of these checks, such
+/// as shellcheck, read the files, but do not run them. The tests of the crate `dev` run the scripts.
 fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     let mut unchecked = None;
     steps.run("service of systemd", || {
@@ -217,7 +221,8 @@ fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     }
 }
 
-/// Checks the rules for Prometheus. Unit tests check the other files of `deploy/monitoring`.
+/// Checks the files for Prometheus in `deploy/monitoring`. Unit tests and the step `Grafana dashboard` check
+/// the other files of this folder.
 fn monitoring_rules(steps: &mut Steps) -> anyhow::Result<()> {
     const STEP: &str = "rules for Prometheus";
     let mut unchecked = None;
@@ -276,7 +281,7 @@ impl Steps {
         Ok(())
     }
 
-    /// Installs a program from PyPI.
+    /// Installs a program from PyPI. Returns `Missing` if Python is missing or too old.
     fn install(&mut self, name: &'static str) -> anyhow::Result<Program> {
         let start = Instant::now();
         let program = quiet(name, || python::install(name))?;

@@ -1,4 +1,4 @@
-//! Checks that tools are installed, and installs missing ones.
+//! Checks that Node.js is installed. Installs the npm packages and the parts of Rust that are missing.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use crate::steps::{loud, silent};
 use crate::workspace::root;
 
-/// The major version of the oldest Node.js that runs Azurite (the storage emulator) and the Playground (the
-/// chat page).
+/// The major version of the oldest Node.js that runs Azurite (the storage emulator) and Microsoft's
+/// Playground (the local chat page).
 const NODE_MAJOR: u32 = 20;
 
 /// A `node` command.
@@ -17,7 +17,7 @@ pub fn node() -> Command {
     Command::new("node")
 }
 
-/// Fails with one sentence if Node.js is missing or too old.
+/// Fails if Node.js is missing or too old. The error is one sentence, which also says what to install.
 pub fn expect_node() -> anyhow::Result<()> {
     let remedy = format!(
         "install Node.js {NODE_MAJOR} or newer (https://nodejs.org, or your package manager), then run this again"
@@ -39,8 +39,8 @@ pub fn node_modules() -> PathBuf {
     root().join("dev/node_modules")
 }
 
-/// Installs the npm packages of the lock file. Does nothing if an earlier call has installed the packages of
-/// the same lock file.
+/// Installs the npm packages of `dev/package-lock.json`. Does nothing if an earlier call has installed the
+/// packages of a lock file with the same content.
 pub fn install_npm_packages() -> anyhow::Result<()> {
     expect_node()?;
     let lock_file = root().join("dev/package-lock.json");
@@ -50,7 +50,7 @@ pub fn install_npm_packages() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    // No package needs its install scripts, so npm runs none.
+    // npm runs no install scripts, because no package needs such a script.
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(root().join("dev"));
     silent(npm)?;
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
@@ -72,7 +72,7 @@ pub fn install_wasm_target() -> anyhow::Result<()> {
     )
 }
 
-/// Installs rustfmt and clippy, if they are missing.
+/// Installs rustfmt if it is missing, and clippy if it is missing.
 pub fn install_lints() -> anyhow::Result<()> {
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         let there = Command::new("cargo").args([subcommand, "--version"]).output();

@@ -1,4 +1,5 @@
-//! `cargo dev up`: runs everything on loopback, and prints the address of the chat page.
+//! `cargo dev up`: runs the storage emulator, the bot, the poller and a chat page on loopback. Prints the
+//! address of the chat page.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -51,8 +52,8 @@ impl Up {
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
         let alert_key = AlertKey::of_run(&variables)?;
-        // From here on, Ctrl-C does not end this process at once. Instead, the handler sends a message to
-        // the loop below, and the loop returns. Then `application` is dropped, and ends the child processes.
+        // From here on, Ctrl-C does not end this process at once. Ctrl-C sends a message to the loop below,
+        // and the loop returns. Then `application` is dropped, and the drop ends the child processes.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
@@ -79,7 +80,7 @@ impl Up {
         if self.open {
             open_browser(&page);
         }
-        // This loop does not show the lines that the host wrote while it started.
+        // The host has already written lines during its start. The loop does not show these lines.
         let mut shown = application.host().output().len();
         loop {
             let lines = application.host().output();
@@ -113,8 +114,9 @@ impl Up {
         Ok(variables)
     }
 
-    /// Runs npm and the builds at the same time. This is faster, because npm mostly waits for the network,
-    /// and parts of each build use only one processor.
+    /// Installs and builds everything that the application needs. npm and the builds run at the same time.
+    /// This is faster, because npm mostly waits for the network, and parts of each build use only one
+    /// processor.
     fn prepare(&self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
         let mut tasks = vec![
@@ -133,8 +135,9 @@ impl Up {
     }
 }
 
-/// Whether `cargo dev up` shows a line of the host. Each second, a cron tick starts a run of the poller, and
-/// the run logs a line. If the run found an empty queue, `cargo dev up` does not show this line.
+/// Whether `cargo dev up` shows a line of the host. The host starts a run of the poller every second, and
+/// each run logs a line. If the run received no message and the line has the level `info`, the line is not
+/// shown.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)

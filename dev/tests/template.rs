@@ -1,6 +1,6 @@
-//! Expands the template of `spin new` as Spin does (spin: crates/templates/src/run.rs), with the same
-//! template engine. The tests compare the expanded manifests with those of this project, and check the
-//! expanded components with cargo.
+//! Expands `templates/proactive-bot`, the project's template for `spin new`. The tests use the template
+//! engine that Spin uses (spin: crates/templates/src/run.rs). The tests compare the expanded Spin manifests
+//! with the manifests of this project, and check the expanded components with cargo.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -26,7 +26,8 @@ fn table(path: &Path) -> Table {
     read(path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Does what `spin new -t proactive-bot my-bot` does for a user who gives the answers in `values`.
+/// Makes the files that `spin new -t proactive-bot my-bot` makes for a user who gives the answers in
+/// `values`.
 fn expand() -> TempDir {
     let values = liquid::object!({
         "project-name": "my-bot",
@@ -55,7 +56,7 @@ fn expand() -> TempDir {
     folder
 }
 
-/// All files below `folder`, relative to it.
+/// All files below `folder`. Each path is relative to `folder`.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -70,8 +71,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Reads a manifest of the project, and replaces the name, the description and the paths. The result has to
-/// be equal to the expanded manifest of the template.
+/// Reads a manifest of the project, and replaces the name, the description, the paths and some build
+/// settings. The result has to be equal to the expanded manifest of the template.
 fn as_in_the_template(name: &str) -> Table {
     let mut manifest = table(&root().join(name));
     manifest["application"]["name"] = "my-bot".into();
@@ -160,9 +161,9 @@ fn expanded_files_have_the_answers_and_no_template_text() {
     }
 }
 
-/// Checks the components with the build commands of the expanded manifest, with two changes. The components
-/// come from this workspace instead of the repository. The test runs `cargo check`, because `cargo build`
-/// takes minutes.
+/// Compiles the packages that the build commands of the expanded manifest name, with two differences. The
+/// packages come from this workspace instead of the repository. The test runs `cargo check`, because `cargo
+/// build` takes minutes.
 #[test]
 fn components_of_the_expanded_project_compile() {
     let project = expand();
@@ -192,7 +193,7 @@ fn components_of_the_expanded_project_compile() {
     }
     let output = command.env("CARGO_TARGET_DIR", target).current_dir(project.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Cargo removes unused entries of the lock file, and must not change the version of an entry.
+    // Cargo removes unused entries of the lock file. The other entries have to keep their versions.
     let versions = |path: PathBuf| -> BTreeSet<String> {
         let entries = table(&path)["package"].as_array().unwrap().clone();
         entries.iter().map(|entry| format!("{} {}", entry["name"], entry["version"])).collect()

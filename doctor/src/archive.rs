@@ -1,11 +1,12 @@
-//! Reads one file of a zip, e.g. of an app package that another tool made.
+//! Reads one file of a zip, e.g. the manifest of an app package for Teams. A person can have made the zip
+//! with any tool, so the file can be compressed.
 
 use anyhow::{Context, bail, ensure};
 
-/// The largest file that is unpacked. A manifest has some kilobytes.
+/// The maximum size of a compressed file after unpacking. A manifest has some kilobytes.
 const LARGEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// Returns the content of a file in the zip's root.
+/// Returns the content of a file in the root folder of the zip.
 pub(crate) fn file(zip: &[u8], wanted: &str) -> anyhow::Result<Vec<u8>> {
     const END: &[u8] = b"PK\x05\x06";
     let end = zip.windows(4).rposition(|window| window == END);
@@ -39,10 +40,12 @@ fn slice(zip: &[u8], at: usize, length: usize) -> anyhow::Result<&[u8]> {
     end.and_then(|end| zip.get(at..end)).context("the zip is broken; make it again")
 }
 
+/// Reads a number of two bytes.
 fn short(zip: &[u8], at: usize) -> anyhow::Result<usize> {
     Ok(slice(zip, at, 2)?.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
 
+/// Reads a number of four bytes.
 fn long(zip: &[u8], at: usize) -> anyhow::Result<usize> {
     Ok(slice(zip, at, 4)?.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }

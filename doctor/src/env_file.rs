@@ -1,4 +1,4 @@
-//! Reads a file with lines `SPIN_VARIABLE_<NAME>=value`, as Spin reads `.env`.
+//! Reads a `.env` file with lines `SPIN_VARIABLE_<NAME>=value`, in the same way as Spin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,12 +9,12 @@ use anyhow::Context;
 use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 
-/// The prefix that a variable's name has in the environment.
+/// The prefix that a variable's name has in the file.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The values of a file, and the faults of its lines.
 pub struct EnvFile {
-    /// The values by the names of the variables, in lower case.
+    /// The values, by the names of the variables. The names have no prefix, and are in lower case.
     pub values: BTreeMap<String, String>,
     faults: Vec<(Status, String)>,
 }
@@ -42,8 +42,8 @@ impl EnvFile {
         Ok(file)
     }
 
-    /// Reads the text of a file. A fault never contains the value of a line, because the value can be a
-    /// secret.
+    /// Reads the text of a file, and collects the faults. The text of a fault never contains the value of a
+    /// line, because the value can be a secret.
     pub fn parse(text: &str, manifest: &Manifest) -> Self {
         let mut file = Self { values: BTreeMap::new(), faults: Vec::new() };
         if text.starts_with('\u{feff}') {
@@ -98,7 +98,7 @@ impl EnvFile {
                     format!("{name}: Spin does not read this name; write {PREFIX}{bare}"),
                 );
             }
-            // Other names are allowed, because scripts can read them.
+            // All other names are allowed, because scripts can read variables with such names.
             return;
         };
         if !known(variable) {
@@ -122,8 +122,8 @@ impl EnvFile {
 
     fn add_line_fault(&mut self, text: &str, error: &dotenvy::Error) {
         let number = match error {
-            // `part` is the whole line, or only the value in the line. If the value is in quotes, `part` can
-            // have several lines.
+            // `part` is the whole line, or only the value in the line. A value in quotes can have several
+            // lines.
             dotenvy::Error::LineParse(part, _) => text.lines().position(|line| {
                 let line = line.trim_end();
                 !line.is_empty() && (line.contains(part.trim_end()) || part.starts_with(line))
@@ -137,8 +137,9 @@ impl EnvFile {
         );
     }
 
-    /// Finds values that Spin and a script read differently. Spin removes the white space around a value, and
-    /// gives `$`, `\` and ` #` a special meaning. A script that cuts the line at `=` does neither.
+    /// Finds values that Spin and a simple script read differently. A simple script cuts the line at `=`, and
+    /// takes the rest of the line as the value. Spin removes the white space around a value, and gives `$`,
+    /// `\` and ` #` a special meaning.
     fn check_readers(&mut self, text: &str) {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -188,7 +189,8 @@ fn is_readable_by_others(_: &Path) -> bool {
     false
 }
 
-/// The Levenshtein distance: the number of letters to insert, delete or replace.
+/// The Levenshtein distance: the smallest number of letters to insert, delete or replace to change `from`
+/// into `to`.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

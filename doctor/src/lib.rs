@@ -1,10 +1,10 @@
-//! `cargo dev doctor`: checks everything that has to be right in a deployment. The result says, line by line,
-//! what is wrong and what to do.
+//! `cargo dev doctor`: checks a deployment. The result says, line by line, what is wrong and what to do.
 //!
-//! Use [`examine`] with the variables of a deployment, with the address of an application, or with both. The
-//! checks read variables and make calls with the bot's own code, so they accept exactly what the bot accepts.
-//! A probe of the storage account changes nothing: it only reads, or it names a queue or table that does not
-//! exist. One call changes something: the call to the poll route starts a run, as a scheduler's call does.
+//! Use [`examine`] with the variables of a deployment, the address of an application, and an app package for
+//! Teams. Each of these can be missing. The checks read variables and make calls with the bot's own code, so
+//! the checks accept exactly the values that the bot accepts. Each call to the storage account only reads, or
+//! names a queue or table that does not exist. So these calls change nothing. But the call to the poll route
+//! (`/internal/poll`) starts a run of the poller, as a scheduler's call does.
 //!
 //! No line of the result holds a secret. The lines use this project's own texts, not the texts of servers,
 //! and [`Report`] removes the value of each secret variable.

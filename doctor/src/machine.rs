@@ -1,5 +1,5 @@
 //! The ports of `platform` on this machine: HTTP, the clock, random numbers, and a key-value store in memory.
-//! A port is a trait for one service of the platform on which the bot runs.
+//! A *port* is a trait for one service, such as the clock, of the platform on which the bot runs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,14 +18,15 @@ use ureq::Agent;
 
 use crate::local_ports::LocalPorts;
 
-/// The ports of [`platform`] on this machine. Every call blocks the thread until its result is there. So a
-/// future that makes such calls needs no async runtime, and [`block_on`] can run it.
+/// The ports of [`platform`] on this machine. Every call blocks the thread until the call has a result. So
+/// [`block_on`] can run a future with such calls, without an async runtime.
 pub struct Machine {
     local: LocalPorts,
-    /// The HTTP client for servers on other machines. It uses the proxy that the environment names.
+    /// The HTTP client for servers on other machines. This client uses the proxy that the environment
+    /// variables name.
     agent: Agent,
-    /// The HTTP client for servers on this machine. It uses no proxy, because a proxy cannot reach this
-    /// machine's loopback.
+    /// The HTTP client for servers on this machine. This client uses no proxy, because a proxy cannot reach
+    /// this machine's loopback.
     local_agent: Agent,
     store: RefCell<BTreeMap<String, Vec<u8>>>,
 }
@@ -48,7 +49,7 @@ impl fmt::Debug for Machine {
     }
 }
 
-/// Runs a future that makes its calls with a [`Machine`], on this thread.
+/// Runs a future on this thread. The future makes its calls with a [`Machine`].
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
@@ -102,8 +103,8 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Describes a failure in this project's words. The texts of ureq can repeat the URL, and the URL can contain
-/// a SAS.
+/// Describes a failure in this project's words, because the texts of ureq can repeat the URL. The URL can
+/// contain a SAS, and a SAS is a secret.
 fn transport_error(error: &ureq::Error) -> TransportError {
     use std::io::ErrorKind;
     use ureq::Timeout;
@@ -120,7 +121,7 @@ fn transport_error(error: &ureq::Error) -> TransportError {
         ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
             not_sent("the server's certificate is not accepted")
         }
-        // The resolver's errors have no special kind, so their text decides.
+        // The errors of the name resolver have no `ErrorKind` of their own, so this arm looks at the text.
         ureq::Error::Io(error) if error.to_string().contains("lookup") => {
             not_sent("no such host; check its name")
         }

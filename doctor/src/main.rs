@@ -1,4 +1,4 @@
-//! The program behind `cargo dev doctor`.
+//! The program that `cargo dev doctor` starts.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use dev::workspace::root;
 use doctor::{EnvFile, Examination, Machine, Manifest, block_on, examine};
 
 /// Says what is wrong with a deployment, and what to do. Exit status: 0 if the doctor finds no problem, 1 if
-/// it finds at least one, 2 if it could examine nothing.
+/// the doctor finds a problem, 2 if the doctor cannot start its checks.
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev doctor")]
 struct Cli {

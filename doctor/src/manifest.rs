@@ -1,4 +1,4 @@
-//! The parts of a Spin manifest that a deployment depends on.
+//! Reads the parts of a Spin manifest that the checks need.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use toml::{Table, Value};
 /// A variable of the application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variable {
-    /// The value if the deployment does not set the variable.
+    /// The value that Spin uses if the deployment does not set the variable.
     pub default: String,
     /// Whether the value is a secret.
     pub is_secret: bool,
@@ -18,11 +18,11 @@ pub struct Variable {
 /// The parts of a manifest that the checks need.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
-    /// The name of the file, for messages.
+    /// The name of the manifest's file, for messages.
     pub name: String,
     /// The variables, by name.
     pub variables: BTreeMap<String, Variable>,
-    /// `allowed_outbound_hosts` of each component.
+    /// The list `allowed_outbound_hosts` of each component, by the component's name.
     pub hosts: BTreeMap<String, Vec<String>>,
 }
 

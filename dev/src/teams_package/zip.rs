@@ -1,4 +1,5 @@
-//! Makes a zip of a few small files, without compression and with one fixed time.
+//! Makes a zip of a few small files. The zip does not compress the files, and gives each file the same fixed
+//! time.
 //!
 //! Source: <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>, sections 4.3.7, 4.3.12 and 4.3.16.
 
@@ -6,9 +7,10 @@ use anyhow::Context;
 
 /// The time of day of every file in the zip, as DOS encodes it: 0:00.
 const TIME: u16 = 0;
-/// The date of every file in the zip, as DOS encodes it: 1980-01-01, the earliest date of the format.
+/// The date of every file in the zip, as DOS encodes it: 1980-01-01, the earliest date that the format can
+/// hold.
 const DATE: u16 = 1 << 5 | 1;
-/// Version 1.0 of the format, which has no compression.
+/// The version of the format that the zip needs, times ten: 1.0, because the zip compresses nothing.
 const VERSION: u16 = 10;
 
 /// Makes a zip with these files, in this order.
@@ -19,11 +21,11 @@ pub(super) fn stored(files: &[(&str, &[u8])]) -> anyhow::Result<Vec<u8>> {
         let offset = u32::try_from(zip.len()).context("the zip is too large")?;
         let size = u32::try_from(content.len()).with_context(|| format!("{name} is too large"))?;
         let mut common = Vec::new();
-        // Version, flags, method (stored), time, date.
+        // The version, the flags, the method (0: not compressed), the time, the date.
         common.extend([VERSION, 0, 0, TIME, DATE].map(u16::to_le_bytes).concat());
         common.extend([crc32(content), size, size].map(u32::to_le_bytes).concat());
         common.extend(u16::try_from(name.len())?.to_le_bytes());
-        // No extra field.
+        // The length of the extra field: zero.
         common.extend(0_u16.to_le_bytes());
 
         zip.extend(b"PK\x03\x04");
@@ -34,7 +36,7 @@ pub(super) fn stored(files: &[(&str, &[u8])]) -> anyhow::Result<Vec<u8>> {
         directory.extend(b"PK\x01\x02");
         directory.extend(VERSION.to_le_bytes());
         directory.extend(&common);
-        // No comment, first disk, no attributes.
+        // The length of the comment, the number of the disk, and the attributes: all zero.
         directory.extend([0; 10]);
         directory.extend(offset.to_le_bytes());
         directory.extend(name.as_bytes());
@@ -50,7 +52,7 @@ pub(super) fn stored(files: &[(&str, &[u8])]) -> anyhow::Result<Vec<u8>> {
     Ok(zip)
 }
 
-/// CRC-32 as zip and PNG use it.
+/// The checksum CRC-32, in the variant of zip and PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0xedb8_8320;
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ POLYNOMIAL } else { crc >> 1 };

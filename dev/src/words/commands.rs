@@ -1,4 +1,5 @@
-//! Checks the `cargo dev` commands in Markdown: clap's own definition has to accept them.
+//! Checks the `cargo dev` commands in Markdown: clap, the command-line parser of `cargo dev`, has to accept
+//! each command.
 
 use std::path::Path;
 
@@ -12,13 +13,14 @@ pub(super) struct Shown {
     pub(super) line: usize,
     /// The program and its arguments. Assignments before the program, e.g. `A=1`, are left out.
     pub(super) words: Vec<String>,
-    /// Whether the command is in the text and not in fenced code. A command in the text is allowed to lack
-    /// required arguments, and to have `N` instead of a number.
+    /// Whether the command is between backticks in text. The other commands are in *fenced code*: the lines
+    /// between two lines of three backticks. A command in text can be incomplete. It can lack a subcommand or
+    /// a required argument, and can have a placeholder such as `N` instead of a number.
     is_in_text: bool,
 }
 
 impl Shown {
-    /// The arguments behind `cargo dev`; `None` for another program.
+    /// The arguments behind `cargo dev`; `None` for another command.
     fn arguments(&self) -> Option<&[String]> {
         match self.words.as_slice() {
             [cargo, dev, arguments @ ..] if cargo == "cargo" && dev == "dev" => Some(arguments),
@@ -35,12 +37,13 @@ pub(super) fn check(file: &Path, page: &Document, cli: &clap::Command, findings:
     }
 }
 
-/// The arguments of all `cargo dev` commands of a page, each with its line.
+/// The arguments of each `cargo dev` command of a page, with the command's line.
 pub(super) fn arguments_of(page: &Document) -> impl Iterator<Item = (usize, Vec<String>)> {
     shown(page).into_iter().filter_map(|command| Some((command.line, command.arguments()?.to_vec())))
 }
 
-/// Finds the commands of a page: each line of fenced code, and the code between backticks in all other text.
+/// Finds the commands of a page: in the lines of fenced code, and between backticks in all other text. A
+/// backslash at the end of a line of fenced code joins the line with the next line.
 pub(super) fn shown(page: &Document) -> Vec<Shown> {
     let mut commands = Vec::new();
     let mut lines = page.code.iter();
@@ -55,6 +58,7 @@ pub(super) fn shown(page: &Document) -> Vec<Shown> {
     for segment in &page.segments {
         for (at, code) in segment.code() {
             let line = segment.line_at(at);
+            // In text, brackets mark an optional argument, e.g. `[--port N]`.
             let of_code = commands_of(&code.replace(['[', ']'], " ")).into_iter();
             commands.extend(of_code.map(|words| Shown { line, words, is_in_text: true }));
         }
@@ -62,19 +66,20 @@ pub(super) fn shown(page: &Document) -> Vec<Shown> {
     commands
 }
 
-/// The commands in a line of shell. A comment at the end of the line, and the file behind `>`, are left out.
+/// The commands in a line of shell, each as its words. Assignments before a program, a comment at the end of
+/// the line, and the file behind `>` are left out.
 fn commands_of(line: &str) -> Vec<Vec<String>> {
     let is_variable = |word: &String| word.split_once('=').is_some_and(|(name, _)| !name.contains('-'));
     let commands = words(line).into_iter().map(|words| words.into_iter().skip_while(is_variable).collect());
     commands.filter(|words: &Vec<String>| !words.is_empty()).collect()
 }
 
-/// The words of each command of a line.
+/// Splits a line of shell into commands, and each command into words.
 fn words(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut quote = None;
-    // The word behind `>` is a file.
+    // Whether the current word is behind `>`. Such a word names a file.
     let mut is_redirected = false;
     for character in line.chars() {
         match (quote, character) {
@@ -100,8 +105,8 @@ fn words(line: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// Ends the current word, and appends it to the last command. Drops the word instead if the word is the file
-/// behind `>`.
+/// Ends the current word, and appends the word to the last command. A word behind `>` is dropped instead,
+/// because this word names a file.
 fn end(commands: &mut [Vec<String>], word: &mut Option<String>, is_redirected: bool) {
     if let (Some(word), Some(command)) = (word.take(), commands.last_mut())
         && !is_redirected

@@ -1,20 +1,21 @@
-//! Finds the comments of a source file. A string that looks like a comment does not count.
+//! Finds the comments of a source file. Text in a string is no comment, even if the text contains `//` or
+//! `#`.
 
 /// One line of a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Comment<'a> {
     /// The number of the line in the file, counted from 1.
     pub(super) line: usize,
-    /// `///`, `//!`, `//`, `/*` or `#`.
+    /// The characters with which the comment begins: `///`, `//!`, `//`, `/*` or `#`.
     marker: &'static str,
     /// The text behind the marker.
     pub(super) text: &'a str,
-    /// Whether the line has nothing but the comment.
+    /// Whether the line has no code before the comment.
     is_alone: bool,
 }
 
-/// Groups comments that belong together: they are on consecutive lines, have the same marker, and have no
-/// code in front of them.
+/// Groups comments that belong together. The comments of a group are on consecutive lines, and have the same
+/// marker. Their lines have no code before the comment.
 pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item = &'c [Comment<'a>]> {
     comments.chunk_by(|first, second| {
         let is_next = second.line == first.line + 1 && second.marker == first.marker;
@@ -22,7 +23,8 @@ pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item 
     })
 }
 
-/// Finds the comments of a file in Rust, WIT or JavaScript. `is_script` is `true` for JavaScript.
+/// Finds the comments of a file in Rust, JavaScript or WIT (the language for the interfaces of components).
+/// `is_script` is `true` for JavaScript, where `'` and the backtick also begin strings.
 pub(super) fn slash(source: &str, is_script: bool) -> Vec<Comment<'_>> {
     let bytes = source.as_bytes();
     let lines = Lines::of(source);
@@ -65,7 +67,8 @@ fn slash_marker(text: &[u8]) -> &'static str {
     }
 }
 
-/// Finds comments of TOML, YAML and shell scripts.
+/// Finds the comments of a file in TOML or YAML, or of a shell script. A comment that begins with `#!` is
+/// left out.
 pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
     let lines = Lines::of(source);
     let mut comments = Vec::new();
@@ -90,7 +93,7 @@ pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
                 }
                 break;
             }
-            // A quote without a closing quote is an apostrophe.
+            // A quote without a second quote in the same line is an apostrophe.
             let is_quote = open.is_none() && (first == b'"' || first == b'\'');
             let length = if is_quote { string_length(rest.as_bytes(), first) } else { 1 };
             at += if length < rest.len() { length } else { 1 };
@@ -103,7 +106,7 @@ pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
     comments
 }
 
-/// The positions at which the lines of a source begin.
+/// A source, and the positions (in bytes) at which its lines begin.
 struct Lines<'a> {
     source: &'a str,
     starts: Vec<usize>,
@@ -115,7 +118,7 @@ impl<'a> Lines<'a> {
         Self { source, starts: std::iter::once(0).chain(behind_newline).collect() }
     }
 
-    /// Makes the comment that begins at the position `at`. `text` begins with the marker.
+    /// Makes the comment that begins at the position `at`. Removes the marker from the beginning of `text`.
     fn comment(&self, at: usize, marker: &'static str, text: &'a str) -> Comment<'a> {
         let line = self.starts.partition_point(|start| *start <= at);
         let before = &self.source[self.starts[line - 1]..at];
@@ -124,7 +127,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The length of a block comment. Rust nests block comments.
+/// The length of the block comment at the beginning of the text. In Rust, a block comment can contain other
+/// block comments.
 fn block_comment_length(text: &[u8]) -> usize {
     let (mut at, mut depth) = (0, 0_usize);
     while at < text.len() {
@@ -140,7 +144,8 @@ fn block_comment_length(text: &[u8]) -> usize {
     at
 }
 
-/// The length of a string with its quotes, in which a backslash escapes the next character.
+/// The length of the string at the beginning of the text, with the quotes. A backslash escapes the next
+/// character. A string without a closing quote ends with the text.
 fn string_length(text: &[u8], quote: u8) -> usize {
     let mut at = 1;
     while at < text.len() {
@@ -153,7 +158,8 @@ fn string_length(text: &[u8], quote: u8) -> usize {
     text.len()
 }
 
-/// The length of `'x'` or `'\n'`. For a lifetime, the length is 1: the apostrophe alone.
+/// The length of the character literal at the beginning of the text, e.g. `'x'` or `'\n'`. For a lifetime
+/// such as `'a`, the length is 1: the apostrophe alone.
 fn char_length(text: &str) -> usize {
     let mut characters = text.chars();
     characters.next();
@@ -166,8 +172,8 @@ fn char_length(text: &str) -> usize {
     }
 }
 
-/// The length of the raw string (`r"…"` or `r#"…"#`) at the beginning of the text. `None` if the `r` at the
-/// beginning belongs to something else, e.g. to a name.
+/// The length of the raw string (`r"…"` or `r#"…"#`) at the beginning of the text. `None` if the text begins
+/// with something else, e.g. with a name.
 fn raw_string_length(text: &[u8]) -> Option<usize> {
     let hashes = text[1..].iter().take_while(|byte| **byte == b'#').count();
     if text.get(1 + hashes) != Some(&b'"') {

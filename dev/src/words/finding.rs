@@ -1,9 +1,9 @@
-//! A finding of the check.
+//! A fault that `cargo dev words` has found.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One fault to correct. It is shown as `file:line: what is wrong; what to do`.
+/// One fault to correct. `cargo dev words` shows the fault as `file:line: what is wrong; what to do`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Finding {
     pub(super) file: PathBuf,

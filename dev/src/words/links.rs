@@ -1,4 +1,5 @@
-//! Checks the links between the project's Markdown pages: the file and the heading behind `#` have to exist.
+//! Checks the links in the project's Markdown pages. The file that a link names has to exist. If the link
+//! also names a heading (behind `#`), the page has to have this heading.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::finding::Finding;
 use super::prose::{Document, Kind, Segment};
 
-/// Checks the links of all pages. Addresses with a scheme (`https:`) are not checked.
+/// Checks the links of all pages. Web addresses (`https://`) and mail addresses are not checked.
 pub(super) fn check(root: &Path, pages: &[(&Path, Document)], findings: &mut Vec<Finding>) {
     let anchors: BTreeMap<&Path, BTreeSet<String>> =
         pages.iter().map(|(file, page)| (*file, anchors(page))).collect();
@@ -40,8 +41,8 @@ fn problem(
     })
 }
 
-/// Resolves the link `path` of the page `file` into a path relative to the root; `None` if the link leaves
-/// the root.
+/// Resolves `path`, a link on the page `file`, into a path relative to the project's root folder. `None` if
+/// `path` is absolute, or leads out of the root folder.
 fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
     let mut resolved = file.parent()?.to_owned();
     for part in Path::new(path).components() {
@@ -55,8 +56,8 @@ fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
     Some(resolved)
 }
 
-/// The targets of the links in a segment, each with its position in the segment. A link has the form
-/// `[text](target)`. A definition of a link has the form `[label]: target`.
+/// The targets of the links in a segment (e.g. a paragraph), each with its position in the segment. A link
+/// has the form `[text](target)`. A definition of a link has the form `[label]: target`.
 fn targets(segment: &Segment) -> Vec<(&Segment, usize, String)> {
     let text = &segment.text;
     let code: Vec<_> = segment.code().map(|(start, code)| start..start + code.len() + 2).collect();
@@ -78,7 +79,8 @@ fn targets(segment: &Segment) -> Vec<(&Segment, usize, String)> {
     targets
 }
 
-/// The anchors of a page: the anchors that GitHub makes from the headings, and those of `<a id="…">`.
+/// The *anchors* of a page: the names that a link can have behind `#`. GitHub makes an anchor from each
+/// heading. The elements `<a id="…">` and `<a name="…">` also make anchors.
 fn anchors(page: &Document) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for segment in &page.segments {
@@ -96,9 +98,10 @@ fn anchors(page: &Document) -> BTreeSet<String> {
     anchors
 }
 
-/// The anchor of a heading: letters, digits, hyphens and underscores in lower case; a hyphen for each blank.
+/// The anchor of a heading. The anchor keeps letters, digits, hyphens and underscores, in lower case. Each
+/// space becomes a hyphen.
 fn anchor(heading: &str) -> String {
-    // GitHub leaves out the address of a link.
+    // The anchor does not contain the address of a link.
     let mut shown = String::new();
     let mut rest = heading;
     while let Some((text, address)) = rest.split_once("](") {

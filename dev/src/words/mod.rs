@@ -3,12 +3,12 @@
 //!
 //! The check reads the files of the workspace and needs no network. It looks for five kinds of faults:
 //!
-//! - lines with a comment that are wider than the limit for code (`width.rs`);
-//! - words of `dev/words.txt` in comments and in Markdown (`wording.rs`);
-//! - links between Markdown pages whose file or heading does not exist (`links.rs`);
-//! - `cargo dev` commands in Markdown that clap does not accept (`commands.rs`);
-//! - scripts, options and files in Markdown that do not exist, and snippets that differ from their file
-//!   (`snippets.rs`).
+//! - lines with a comment that are wider than 110 columns, the limit for code (`width.rs`);
+//! - refused words in comments and in Markdown; `dev/words.txt` lists these words (`wording.rs`);
+//! - links in Markdown to a file or a heading that does not exist (`links.rs`);
+//! - `cargo dev` commands in Markdown that clap, the command-line parser, does not accept (`commands.rs`);
+//! - commands in Markdown with a script, an option or a file that does not exist, and snippets (blocks of
+//!   code) that differ from the file that they name (`snippets.rs`).
 
 mod commands;
 mod comments;
@@ -30,9 +30,10 @@ use self::prose::Document;
 use self::wording::Wording;
 use crate::workspace::root;
 
-/// Folders with files that this project does not write.
+/// Folders that the check skips, because npm or cargo writes their files.
 const SKIPPED_FOLDERS: [&str; 2] = ["node_modules", "target"];
-/// Folders that are read although their names begin with a dot.
+/// Folders that the check reads, although their names begin with a dot. The check skips all other such
+/// folders.
 const HIDDEN_FOLDERS: [&str; 3] = [".cargo", ".ci", ".github"];
 
 /// The result of a check.
@@ -40,17 +41,18 @@ const HIDDEN_FOLDERS: [&str; 3] = [".cargo", ".ci", ".github"];
 struct Report {
     /// How many files were read.
     files: usize,
-    /// All findings, by file and line.
+    /// All findings, sorted by file and line.
     findings: Vec<Finding>,
 }
 
-/// How a file's comments are written.
+/// The syntax of a file. The check finds the comments by this syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Syntax {
     Markdown,
     Rust,
-    /// JavaScript: strings have three kinds of quotes.
+    /// JavaScript. Its strings have three kinds of quotes: `"`, `'` and the backtick.
     Script,
+    /// TOML, YAML and shell scripts. Their comments begin with `#`.
     Hash,
 }
 
@@ -67,7 +69,8 @@ impl Syntax {
     }
 }
 
-/// Checks the workspace and prints all findings. `cli` is clap's definition of `cargo dev`.
+/// Checks the workspace, and prints all findings. Fails if there is a finding. `cli` is clap's definition of
+/// `cargo dev`.
 pub fn run(cli: &clap::Command) -> anyhow::Result<()> {
     let Report { files, findings } = check(&root(), cli)?;
     for finding in &findings {
@@ -92,8 +95,8 @@ pub struct DocumentedCommand {
 }
 
 /// The `cargo dev` commands in the workspace's Markdown. A test of the crate `bench` uses this function to
-/// check the options of `cargo dev bench`. `cargo dev words` cannot check these options, because clap's
-/// definition of `cargo dev` does not have them.
+/// check the options of `cargo dev bench`. `cargo dev words` cannot check these options, because only the
+/// crate `bench` defines them.
 pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
     let root = root();
     let mut files = Vec::new();
@@ -113,7 +116,7 @@ fn read(root: &Path, file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Checks all files below `root`.
+/// Checks all files below the folder `root`.
 fn check(root: &Path, cli: &clap::Command) -> anyhow::Result<Report> {
     let wording = Wording::of_project()?;
     let mut files = Vec::new();

@@ -1,20 +1,21 @@
-//! Reads the parts of Markdown that the checks need: paragraphs, table cells, headings, and fenced code.
-//! Comments are read by the same rules.
+//! Reads the parts of Markdown that the checks need: paragraphs, table cells, headings, and *fenced code*
+//! (between two lines of three backticks or tildes). The checks read comments by the same rules.
 
 use std::ops::Range;
 
-/// The kind of a segment.
+/// The kind of a segment: of a paragraph, an item of a list, a heading, or a cell of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A paragraph, or an item of a list.
     Text,
     Heading,
-    /// A cell of a table's first row.
+    /// A cell of a table's header, the row above `|---|---|`.
     HeaderCell,
     Cell,
 }
 
-/// A piece of prose. A line break in it counts as a blank.
+/// A paragraph, an item of a list, a heading, or a cell of a table. `text` has a space in place of each line
+/// break.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) kind: Kind,
@@ -34,13 +35,14 @@ impl Segment {
         self.text.push_str(text.trim());
     }
 
-    /// The file's line to which a position in `text` belongs.
+    /// The number of the file's line to which the position `at` in `text` belongs.
     pub(super) fn line_at(&self, at: usize) -> usize {
         let lines = self.lines.iter().take_while(|(start, _)| *start <= at);
         lines.last().map_or(0, |(_, number)| *number)
     }
 
-    /// The text with a filler in place of each character of code, of a quotation, and of a link's address.
+    /// A copy of `text`, in which fillers replace code, quotations and the addresses of links. The copy has
+    /// as many bytes as `text`, so a word has the same position in both.
     pub(super) fn without_code(&self) -> String {
         let mut text = self.text.clone();
         for (start, end) in spans(&self.text, "`") {
@@ -52,7 +54,7 @@ impl Segment {
         text
     }
 
-    /// The spans of code, with the position of each.
+    /// The code between backticks. Each piece of code comes with its position in `text`.
     pub(super) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         spans(&self.text, "`")
             .into_iter()
@@ -60,15 +62,15 @@ impl Segment {
     }
 }
 
-/// Stands for a character that is not prose. No word contains this filler.
+/// The filler for code, quotations and addresses. No word contains this character.
 pub(super) const FILLER: char = '\u{1}';
 
 fn blank(text: &mut String, start: usize, end: usize) {
     text.replace_range(start..end, &FILLER.to_string().repeat(end - start));
 }
 
-/// Finds the parts that begin and end with a mark, e.g. the code between two backticks. If a part begins with
-/// two marks, it also ends with two marks. The result includes the marks.
+/// Finds the parts between two equal marks, e.g. the code between two backticks. If two marks open a part,
+/// two marks also close the part. The result has the beginning and the end of each part, with the marks.
 fn spans(text: &str, mark: &str) -> Vec<(usize, usize)> {
     let run = |at: usize| text[at..].len() - text[at..].trim_start_matches(mark).len();
     let mut spans = Vec::new();
@@ -91,7 +93,7 @@ fn spans(text: &str, mark: &str) -> Vec<(usize, usize)> {
     spans
 }
 
-/// The addresses of links, `(address)` behind a `]`.
+/// The positions of the addresses of links. An address has the form `(address)`, and comes behind a `]`.
 fn addresses(text: &str) -> Vec<(usize, usize)> {
     let starts = text.match_indices("](").map(|(at, _)| at + 1);
     starts.filter_map(|start| text[start..].find(')').map(|length| (start, start + length + 1))).collect()
@@ -104,18 +106,19 @@ pub(super) struct CodeLine {
     pub(super) text: String,
 }
 
-/// A fenced block of code.
+/// A block of fenced code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fence {
     /// The line that opens the block.
     pub(super) line: usize,
-    /// The words behind the opening mark: a language, and a file.
+    /// The words behind the opening mark: the language, and the file that contains the same lines as the
+    /// block.
     pub(super) info: String,
-    /// The block's lines, as indices of [`Document::code`].
+    /// The indices of the block's lines in [`Document::code`].
     pub(super) code: Range<usize>,
 }
 
-/// A page of Markdown, or a block of comments.
+/// A page of Markdown, or a block of comments, split into its parts.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) segments: Vec<Segment>,
@@ -186,19 +189,20 @@ fn heading(line: &str) -> Option<&str> {
     ((1..=6).contains(&(line.len() - text.len())) && text.starts_with(' ')).then(|| text.trim())
 }
 
-/// The text of an item of a list, behind its mark.
+/// The text of an item of a list, without the mark of the item (e.g. `- ` or `1. `). `None` for any other
+/// line.
 fn item(line: &str) -> Option<&str> {
     let number = line.trim_start_matches(|character: char| character.is_ascii_digit());
     let numbered = (number.len() < line.len()).then(|| number.strip_prefix(". ")).flatten();
     ["- ", "* ", "+ "].into_iter().find_map(|mark| line.strip_prefix(mark)).or(numbered)
 }
 
-/// Whether the row is the rule between the header and the other rows of a table, e.g. `|---|---|`.
+/// Whether the row is the line between a table's header and the other rows, e.g. `|---|---|`.
 fn is_rule(row: &str) -> bool {
     row.contains('-') && row.chars().all(|character| matches!(character, '|' | '-' | ':' | ' '))
 }
 
-/// The cells of a row. A bar in code, or behind a backslash, does not end a cell.
+/// The cells of a row. A `|` in code or behind a backslash does not end a cell.
 fn cells(row: &str) -> Vec<&str> {
     let row = row.trim_matches('|');
     let codes = spans(row, "`");

@@ -1,6 +1,7 @@
-//! Checks commands and other snippets in Markdown. The scripts and files that a command names have to exist,
-//! and the script has to accept the options of the command. A snippet that names its file has to be a part of
-//! this file.
+//! Checks commands and snippets in Markdown. A *snippet* is a block of fenced code. The files that a command
+//! names have to exist. If the command runs a script of the project, the script has to accept the command's
+//! options. A snippet can name a file behind the language, e.g. `yaml deploy/a.yaml`. The snippet then has to
+//! be a part of this file.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +10,9 @@ use super::commands::{Shown, shown};
 use super::finding::Finding;
 use super::prose::{Document, Fence};
 
-/// A folder and a page with recipes. Each snippet on a page of this folder, or on this page, has to name a
-/// file. Snippets with shell commands or with queries in KQL are allowed to name no file.
+/// The pages with recipes (instructions for a deployment): a folder, and one more page. On these pages, each
+/// snippet has to name a file. Exceptions are snippets with shell commands, and with queries in KQL (the
+/// query language of Azure Monitor).
 const PAGES_OF_RECIPES: [&str; 2] = ["deploy", "docs/deploying.md"];
 
 /// Checks the commands and the snippets of a page.
@@ -32,7 +34,7 @@ fn problem_of_command(root: &Path, page: &Path, Shown { words, .. }: &Shown) -> 
     if let Some(path) = missing {
         return Some(format!("`{path}` does not exist; correct the path"));
     }
-    // A page can name a script of its own folder without the folder, e.g. `run.sh`.
+    // A page can name a script of the page's own folder by its file name alone, e.g. `run.sh`.
     let folder = if program.contains('/') { Path::new("") } else { page.parent()? };
     let script = root.join(folder).join(program);
     if script.extension()? != "sh" {
@@ -47,7 +49,8 @@ fn problem_of_command(root: &Path, page: &Path, Shown { words, .. }: &Shown) -> 
     Some(format!("{program} has no option {unknown}; `{program} --help` lists them"))
 }
 
-/// Whether the word has the form of a path in a folder of the project, but no file or folder has this path.
+/// Whether a word of a command has the form of a path in a folder of the project, but no file or folder has
+/// this path. The results of builds, and patterns such as `deploy/*.sh`, do not count.
 fn is_missing_path(root: &Path, word: &str) -> bool {
     let Some((folder, rest)) = word.split_once('/') else { return false };
     let is_pattern = word.contains(['<', '>', '*', '{', '$', '…']);
@@ -56,7 +59,7 @@ fn is_missing_path(root: &Path, word: &str) -> bool {
     is_own && !is_pattern && !is_made && root.join(folder).is_dir() && !root.join(word).exists()
 }
 
-/// The options of a script: the labels of its `case` that begin with `--`.
+/// The options that a shell script accepts: the labels of its `case` that begin with `--`, e.g. `--name)`.
 fn options_of(script: &str) -> BTreeSet<&str> {
     let labels = script.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let labels = labels.filter_map(|line| line.split([')', '\\']).next());

@@ -1,4 +1,4 @@
-//! Tests of the checks: each finds its own kind of fault, and nothing else.
+//! Tests of the checks. Each check has to find its own kind of fault, and nothing else.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use clap::{Arg, Command};
 use super::wording::Wording;
 use super::{Finding, Syntax, check, check_code, commands, comments, prose, snippets};
 
-/// Sentences that were in this project, and what took their place.
+/// Sentences that were once in this project, each with the sentence that replaced it.
 const REWRITES: [(&str, &str); 9] = [
     (
         "Whoever is handed it again knows.",
@@ -169,7 +169,7 @@ fn wide_lines_are_found_in_comments_only() {
     }
 }
 
-/// A stand-in for clap's definition of `cargo dev`.
+/// A small definition of `cargo dev` for the tests, with the subcommands `send` and `bench`.
 fn cli() -> Command {
     let send = Command::new("send")
         .arg(Arg::new("text").required(true))

@@ -1,5 +1,5 @@
-//! Checks the width of lines with a comment. `rustfmt.toml` limits the width of code, but rustfmt does not
-//! change comments.
+//! Checks the width of lines with a comment. rustfmt limits the width of code to `max_width` of
+//! `rustfmt.toml`, but does not change comments.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::finding::Finding;
 const COLUMNS: usize = 110;
 
 /// Finds lines with a comment that are too wide. Rows of tables and lines with a URL are allowed to be wider,
-/// because a line break would destroy them.
+/// because a line break would destroy the row or the URL.
 pub(super) fn check(file: &Path, source: &str, comments: &[Comment<'_>], findings: &mut Vec<Finding>) {
     let mut comments = comments.iter().peekable();
     for (index, line) in source.lines().enumerate() {

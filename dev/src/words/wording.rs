@@ -1,4 +1,4 @@
-//! Finds words in comments and in Markdown that the project refuses. `dev/words.txt` lists these words.
+//! Finds refused words in comments and in Markdown. `dev/words.txt` lists the refused words.
 
 use std::path::Path;
 
@@ -7,14 +7,15 @@ use anyhow::{Context, bail, ensure};
 use super::finding::Finding;
 use super::prose::{Document, FILLER, Kind, Segment};
 
-/// The list of words, as it was parsed.
+/// The list in `dev/words.txt`, after parsing.
 #[derive(Debug)]
 pub(super) struct Wording {
-    /// Words with which no sentence may begin, e.g. `What`. These entries are case-sensitive.
+    /// Words that must not begin a sentence. The case of the letters counts: the check refuses `What`, but
+    /// not `what`.
     openings: Vec<Entry>,
     /// Refused words and phrases, in lower case.
     phrases: Vec<Entry>,
-    /// Exceptions to `phrases`, in lower case.
+    /// Exceptions to `phrases`, in lower case. For example, `stands for` is an exception to `stands`.
     allowed: Vec<Vec<String>>,
 }
 
@@ -25,7 +26,7 @@ struct Entry {
 }
 
 impl Wording {
-    /// The list of this project.
+    /// Parses `dev/words.txt`.
     pub(super) fn of_project() -> anyhow::Result<Self> {
         Self::parse(include_str!("../../words.txt"))
     }
@@ -73,7 +74,7 @@ impl Wording {
         }
     }
 
-    /// Describes the refused opening or phrase that begins at `words[index]`; `None` if none begins there.
+    /// Describes the refused words that begin at `words[index]`; `None` if no refused words begin there.
     fn refused(&self, text: &str, words: &[Word<'_>], index: usize, segment: &Segment) -> Option<String> {
         let at = &words[index..];
         let can_open = matches!(segment.kind, Kind::Text | Kind::Cell) && at[0].begins_sentence;
@@ -94,7 +95,8 @@ struct Word<'a> {
     start: usize,
     text: &'a str,
     begins_sentence: bool,
-    /// Whether only blanks and marks of emphasis are between this word and the previous word.
+    /// Whether only white space and asterisks (marks of emphasis) are between the previous word and this
+    /// word.
     follows: bool,
 }
 
@@ -107,8 +109,8 @@ fn is_at(words: &[Word<'_>], wanted: &[String], case: impl Fn(&str) -> String) -
             .all(|(index, wanted)| is_joined(index) && case(words[index].text) == *wanted)
 }
 
-/// Splits a text into words. Hyphens and underscores do not end a word: `hand_back` and `door-to-door` are
-/// one word each.
+/// Splits a text into words. Hyphens, underscores and apostrophes do not end a word: `hand_back` and
+/// `door-to-door` are one word each.
 fn words(text: &str) -> Vec<Word<'_>> {
     let is_part =
         |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '\'' | '’');
@@ -131,7 +133,8 @@ fn words(text: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// Whether the characters between two words end one sentence and begin another, or open a parenthesis.
+/// Whether a new sentence begins after `between`, the characters between two words. Text in a parenthesis
+/// also counts as a new sentence.
 fn ends_sentence(between: &str) -> bool {
     let end = between.trim_end_matches(['(', '*', '[', '"']);
     let is_end =

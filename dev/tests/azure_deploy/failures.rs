@@ -1,11 +1,11 @@
-//! Tests of runs of `deploy.sh` that fail. Each run has to print one sentence with the remedy. A later run
-//! has to create the resources that the failed run did not create.
+//! Tests in which `deploy/azure/deploy.sh` fails. The script has to print one sentence with the remedy. Some
+//! tests also check that a later run with another option succeeds.
 
 use std::fs;
 
 use crate::stage::{APP, BOT, STORAGE, Stage, TENANT};
 
-/// Runs the script, which must fail. Returns the sentence that the script prints about the failure.
+/// Runs the script, and expects the script to fail with one sentence. Returns this sentence.
 fn sentence(stage: &Stage, arguments: &[&str]) -> String {
     let run = stage.run(arguments);
     assert!(!run.is_success, "{arguments:?}: {run:?}");
@@ -83,7 +83,7 @@ fn taken_name_of_a_storage_account_is_reported_before_any_change() {
     assert_eq!(stage.changes(), [""; 0]);
     stage.succeed(&["--storage-account", "contoso7"]);
     assert_eq!(stage.env()["BOT_STORAGEACCOUNT"], "contoso7");
-    // The next run needs no option.
+    // The next run needs no option, because the name is now in the `.env` file.
     stage.succeed(&[]);
 }
 

@@ -1,5 +1,5 @@
-//! Runs `deploy/azure/deploy.sh` with a stub of `az` (`az.sh`), which records its arguments and fails at
-//! calls that it does not know.
+//! Tests of `deploy/azure/deploy.sh` without Azure. In place of `az` (the Azure CLI), the script calls the
+//! stub `az.sh`. The stub records the arguments of each call. The stub fails if it does not know the call.
 #![cfg(unix)]
 #![allow(
     clippy::panic,

@@ -1,4 +1,4 @@
-//! Gives the commands of the script to the real az, which parses them.
+//! Checks that the real `az` (the Azure CLI) accepts the arguments in the calls of `deploy/azure/deploy.sh`.
 
 use std::process::Command;
 
@@ -26,8 +26,8 @@ fn real_az_accepts_the_arguments() {
             .env("AZURE_STORAGE_KEY", crate::stage::STORAGE_KEY)
             .output()
             .unwrap();
-        // A wrong argument gives the status 2. `generate-sas` needs no login, so its status is 0 here. Every
-        // other call fails with the status 1, because az is not logged in.
+        // If an argument is wrong, `az` exits with the status 2. `generate-sas` needs no login, so its status
+        // is 0 here. Every other call fails with the status 1, because `az` is not logged in.
         let expected = if call.contains(&"generate-sas".to_owned()) { 0 } else { 1 };
         assert_eq!(output.status.code(), Some(expected), "{call:?}: {output:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,5 @@
-//! Tests of runs of `deploy.sh` that succeed: the calls to az, and the `.env` file.
+//! Tests in which `deploy/azure/deploy.sh` succeeds. The tests check the script's calls to `az` (the Azure
+//! CLI), and the `.env` file that the script writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,8 @@ fn template() -> String {
     dev::workspace::root().join("deploy/azure/azuredeploy.json").display().to_string()
 }
 
-/// The parameters of a deployment with default names.
+/// The option `--parameters` of a deployment with default names. `rest` has the parameters that differ
+/// between the tests.
 fn parameters(rest: &str) -> String {
     format!(
         "--parameters appId={APP} appTenantId={TENANT} botName={BOT} displayName=Proactive bot sku=F0 \
@@ -98,7 +100,7 @@ fn template_takes_the_parameters_of_the_script() {
         let parameters = call.iter().skip_while(|word| *word != "--parameters").skip(1);
         let parameters = parameters.take_while(|word| !word.starts_with("--")).map(|word| {
             let (name, value) = word.split_once('=').unwrap();
-            // az turns the text into the parameter's type.
+            // `az` converts the text into the type of the parameter, e.g. into a boolean.
             let value = value.parse::<bool>().map_or_else(|_| Value::from(value), Value::from);
             (name.to_owned(), value)
         });
@@ -134,7 +136,8 @@ fn second_run_changes_nothing_but_the_url() {
     assert_eq!(fs::read_to_string(stage.env_file()).unwrap(), with_url);
 }
 
-/// The calls that change a resource or read a key, in the order of the script.
+/// The calls that make something or read a key, in the order of the script. Each entry is the beginning of a
+/// call.
 const STEPS: [&str; 7] = [
     "group create",
     "ad app create",
@@ -152,7 +155,7 @@ fn run_after_a_failure_at_each_step_completes_the_deployment() {
     let (stage, expected) = (Stage::new(), Stage::new());
     expected.succeed(&arguments);
     for step in STEPS {
-        // The call has its effect, but the script sees only the error.
+        // The call takes effect in the stub of `az`, but the script gets an error.
         stage.set("fail-after", &format!("{step}\nERROR: the connection was closed\n"));
         let run = stage.run(&arguments);
         assert!(!run.is_success, "{step}: {run:?}");
@@ -328,7 +331,7 @@ fn lines_that_a_person_has_added_are_kept() {
     stage.succeed(&[]);
     let found = fs::read_to_string(stage.env_file()).unwrap();
     assert!(found.starts_with(text), "{found}");
-    // Even if a run changes no value, the run makes the file private.
+    // A run sets the mode of the file to 600, even if the run changes no value.
     fs::set_permissions(stage.env_file(), fs::Permissions::from_mode(0o644)).unwrap();
     stage.succeed(&[]);
     assert_eq!(stage.mode(), 0o600);

@@ -1,6 +1,7 @@
-//! A temporary folder for one test. The script runs in the subfolder `work`, and writes `.env` there. The
-//! subfolder `state` holds the state of the stub. The subfolder `bin` holds only the stub and the tools of a
-//! POSIX system; the script's PATH names only `bin`.
+//! A *stage*: a temporary folder in which one test runs `deploy/azure/deploy.sh` with the stub of `az`. The
+//! script runs in the subfolder `work`, and writes `.env` there. The subfolder `state` holds the state of the
+//! stub. The subfolder `bin` holds the stub and the tools that the script is allowed to call. The script's
+//! PATH names only `bin`, so a call to any other program fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +12,7 @@ use std::process::Command;
 use dev::workspace::root;
 use tempfile::TempDir;
 
-/// All programs that the script and the stub use, apart from az.
+/// All programs that the script and the stub call, except `az`.
 const TOOLS: [&str; 22] = [
     "awk", "cat", "chmod", "cksum", "cp", "cut", "date", "dirname", "grep", "head", "mktemp", "mv", "od",
     "openssl", "rm", "sed", "sh", "sleep", "sort", "tail", "tr", "wc",
@@ -19,14 +20,17 @@ const TOOLS: [&str; 22] = [
 
 pub(crate) const SUBSCRIPTION: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 pub(crate) const TENANT: &str = "99999999-0000-0000-0000-000000000002";
-/// The first app, service principal and secret that the stub creates.
+/// The id of the first app that the stub makes.
 pub(crate) const APP: &str = "00000000-0000-0000-0000-000000000001";
+/// The id of the service principal that the stub makes.
 pub(crate) const PRINCIPAL: &str = "11111111-2222-3333-4444-555555555555";
+/// The first secret that the stub makes.
 pub(crate) const SECRET: &str = "sec~ret.1_of-app";
 pub(crate) const STORAGE_KEY: &str = "c2VjcmV0LWtleQ==";
 
-/// The names that the script derives from [`SUBSCRIPTION`] and the default group.
+/// The name of the bot that the script derives from [`SUBSCRIPTION`] and the default group.
 pub(crate) const BOT: &str = "proactive-bot-3921224391";
+/// The name of the storage account that the script derives from [`SUBSCRIPTION`] and the default group.
 pub(crate) const STORAGE: &str = "proactive3921224391";
 
 #[derive(Debug)]
@@ -43,7 +47,7 @@ pub(crate) struct Run {
 }
 
 impl Stage {
-    /// A machine with az. az is logged in to a subscription without any resource.
+    /// Makes a stage in which `az` is logged in to a subscription without any resource.
     pub(crate) fn new() -> Self {
         let stage = Self { folder: TempDir::new().unwrap(), shell: "sh" };
         for folder in ["bin", "state", "tmp", "work"] {
@@ -109,14 +113,14 @@ impl Stage {
         Run { is_success, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Runs the script, which must succeed and print no error.
+    /// Runs the script, and expects success and no text on stderr. Returns the text on stdout.
     pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
         assert!(run.is_success && run.stderr.is_empty(), "{arguments:?}: {run:?}");
         run.stdout
     }
 
-    /// The arguments of each call to az since the last call to this function.
+    /// Returns the arguments of each call to `az` that the stub has recorded, and deletes the record.
     pub(crate) fn calls(&self) -> Vec<Vec<String>> {
         let calls = self.state("calls");
         self.set("calls", "");
@@ -124,7 +128,8 @@ impl Stage {
         calls.lines().map(arguments).collect()
     }
 
-    /// The calls that change a resource, each as one line without the options for output.
+    /// Like [`Stage::calls`], but leaves out the calls that only read. Each call is one line without the
+    /// options for the output.
     pub(crate) fn changes(&self) -> Vec<String> {
         let reads = ["show", "list", "exists", "check-name", "what-if"];
         let is_change = |call: &Vec<String>| {
@@ -172,8 +177,8 @@ fn shell(name: &str) -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap()
 }
 
-/// The shells of this machine in which the script has to run. If two names lead to the same program, e.g.
-/// `sh` and `dash`, only the first name is returned.
+/// The shells of this machine with which the tests run the script. If two names lead to the same program,
+/// e.g. `sh` and `dash`, the result has only the first name.
 pub(crate) fn shells() -> impl Iterator<Item = &'static str> {
     let path = std::env::var_os("PATH").unwrap();
     let mut seen = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! Runs `deploy/akamai/deploy.sh` with a stub of Spin and its plugin `aka`.
+//! Runs `deploy/akamai/deploy.sh`. A stub replaces Spin and its plugin `aka`, which deploys to Akamai
+//! Functions.
 
 use super::stage::{Ran, Stage};
 
@@ -6,8 +7,9 @@ const SCRIPT: &str = "deploy/akamai/deploy.sh";
 const ID: &str = "79b823de-37b6-4a85-b3cc-16a40738c5a7";
 const KEY: &str = "a%26poll%22key%2Bof%2020%20%3F";
 
-/// Puts a stub of Spin on the PATH. The stub prints the texts that the documentation of the plugin `aka`
-/// describes. The account has the apps that `apps` lists. A deployment adds the app `proactive-bot`.
+/// Puts a stub of Spin on the PATH. The stub prints texts in the form that the documentation of the plugin
+/// `aka` shows. `apps` lists the apps of the account. A deployment with `--create-name` adds the app
+/// `proactive-bot`.
 pub(crate) fn stub_account(stage: &Stage, apps: &str) {
     stage.write("apps", apps);
     stage.write("jobs", "");
@@ -86,8 +88,9 @@ fn first_run_builds_creates_the_app_and_makes_five_jobs() {
         "{}",
         ran.stdout
     );
-    // The scheduler can send the poll key only in the path of a request. So the script has to pass this key
-    // as an argument of `spin aka cron create`. The script must not pass any other secret as an argument.
+    // The scheduler can send the poll key only in the path and query of a request. So the script has to pass
+    // this key as an argument of `spin aka cron create`. The script must not pass any other secret as an
+    // argument.
     for secret in ["a$secret", "c2VjcmV0a2V5"] {
         assert!(ran.calls_with(secret).is_empty(), "{:?}", ran.calls);
     }

@@ -1,14 +1,15 @@
-//! Runs `deploy/azure/button.sh`, which sets the address of the Deploy-to-Azure button in the README.
+//! Runs `deploy/azure/button.sh`, which replaces the Deploy-to-Azure button in the README.
 
 use std::fs;
 
 use super::stage::Stage;
 
 const SCRIPT: &str = "deploy/azure/button.sh";
+/// The beginning of a button that opens the template of a repository on GitHub.
 const BUTTON: &str = "[![Deploy to Azure](https://aka.ms/deploytoazurebutton)]\
     (https://portal.azure.com/#create/Microsoft.Template/uri/https%3A%2F%2Fraw.githubusercontent.com%2F";
-/// This is the button in the README of the project. The project has no public address, so this button opens
-/// Azure's form without the project's template.
+/// The button in the README of the project. The project has no public repository from which Azure can read
+/// the template. So this button opens Azure's form without the template.
 const BUTTON_WITHOUT_ADDRESS: &str = "[![Deploy to Azure](https://aka.ms/deploytoazurebutton)]\
     (https://portal.azure.com/#create/Microsoft.Template)";
 
@@ -36,7 +37,7 @@ fn button_leads_to_the_named_repository_or_else_to_the_repository_of_origin() {
         let before = fs::read_to_string(stage.path("README.md")).unwrap();
         assert_eq!(buttons(&stage), [BUTTON_WITHOUT_ADDRESS]);
         let expected = format!("{BUTTON}{expected}%2Fdeploy%2Fazure%2Fazuredeploy.json)");
-        // A second run replaces the button.
+        // The second run has to replace the button of the first run.
         for _ in 0..2 {
             stage.run(SCRIPT, arguments).expect_success();
             assert_eq!(buttons(&stage), [expected.as_str()]);

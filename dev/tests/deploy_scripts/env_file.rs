@@ -7,9 +7,10 @@ use dev::workspace::root;
 
 use super::stage::{ENV, Stage};
 
-/// Reads a `.env` with `deploy/env.awk`, as the scripts do. Returns the JSON, or the error messages. `needed`
-/// lists the variables that the file must set. `kick` is `off` if the bot cannot call the poller on the
-/// platform. Then awk refuses a file that sets the variable `kick` to `on`.
+/// Reads a `.env` with `deploy/env.awk`, as the scripts do. Returns the variables as JSON, or the error
+/// messages. `needed` lists the variables that the file must set. If the argument `kick` is `off`, awk
+/// refuses a file that sets the variable `kick` to `on`. The scripts pass `off` for platforms on which the
+/// bot cannot call the poller.
 fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let env = folder.path().join(".env");

@@ -1,4 +1,5 @@
-//! Runs `deploy/fermyon-cloud/deploy.sh` with a stub of Spin and its plugin `cloud`.
+//! Runs `deploy/fermyon-cloud/deploy.sh`. A stub replaces Spin and its plugin `cloud`, which deploys to
+//! Fermyon Cloud.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,8 +7,9 @@ use super::stage::Stage;
 
 const SCRIPT: &str = "deploy/fermyon-cloud/deploy.sh";
 
-/// Makes a stage with a stub of Spin. For the plugin `cloud`, the stub prints texts as in the plugin's source
-/// code. An earlier deployment has set the variables that `kept` lists.
+/// Makes a stage (a copy of `deploy/` with stubs) with a stub of Spin. The stub prints texts in the form that
+/// the source code of the plugin `cloud` shows. `kept` lists the variables that an earlier deployment has
+/// set.
 fn with_variables(kept: &str) -> Stage {
     let stage = Stage::new();
     stage.stub(

@@ -1,4 +1,5 @@
-//! Runs `deploy/release/publish.sh` with stubs of the programs that publish and sign a release.
+//! Runs `deploy/release/publish.sh`. Stubs replace `spin`, which publishes a release, and `cosign`, which
+//! signs the release.
 
 use super::stage::Stage;
 

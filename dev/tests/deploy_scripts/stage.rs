@@ -1,4 +1,5 @@
-//! A copy of `deploy/` with stub programs, in which a script runs.
+//! A *stage*: a temporary folder with a copy of `deploy/`, and with stubs (small scripts in place of
+//! programs). The tests run a script of the copy in this folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,24 +21,25 @@ SPIN_VARIABLE_POLLKEY='a&poll\"key+of 20 ?'
 OTHER_NAME=for another program
 ";
 
-/// Every value of [`ENV`] that is a secret.
+/// A part of each secret value in [`ENV`].
 pub(crate) const SECRETS: [&str; 3] = ["a$secret", "c2VjcmV0a2V5", "a&poll"];
 
 pub(crate) struct Stage {
     folder: TempDir,
 }
 
-/// The result of a script.
+/// The result of a run of a script.
 pub(crate) struct Ran {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) is_success: bool,
-    /// Each call to a stub: its name and arguments, separated by blanks.
+    /// The calls to stubs. Each call is the name of the stub and its arguments, separated by spaces.
     pub(crate) calls: Vec<String>,
 }
 
 impl Stage {
-    /// A project with built components and [`ENV`].
+    /// Makes a stage with a `.env` from [`ENV`], with placeholders for the built components, and with a stub
+    /// of cargo.
     pub(crate) fn new() -> Self {
         let stage = Self { folder: tempfile::tempdir().unwrap() };
         copy_folder(&root().join("deploy"), &stage.path("deploy"));
@@ -63,8 +65,9 @@ impl Stage {
         fs::set_permissions(self.path(".env"), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Puts a stub on the PATH. The stub records its arguments, and then runs `case "$*" in` with these
-    /// `arms`. If no arm matches a call, the call fails. Without arms, every call succeeds.
+    /// Puts a stub on the PATH. The stub records its arguments, and then compares them with the `arms` of a
+    /// shell `case`. An arm has the form `'--version') echo 4.0;;`. If no arm matches a call, the call fails.
+    /// If `arms` is empty, every call succeeds.
     pub(crate) fn stub(&self, name: &str, arms: &str) {
         let arms = if arms.is_empty() { "*) ;;" } else { arms };
         let log = self.path("calls");
@@ -86,7 +89,7 @@ impl Stage {
         fs::remove_file(self.path(&format!("bin/{name}"))).unwrap();
     }
 
-    /// Runs a script of the copy.
+    /// Runs a script of the copy. The test fails if the script leaves a temporary file, or prints a secret.
     pub(crate) fn run(&self, script: &str, arguments: &[&str]) -> Ran {
         self.run_with(script, arguments, &[])
     }
@@ -123,7 +126,7 @@ impl Stage {
         ran
     }
 
-    /// The variables in the JSON file that a script gave to a stub.
+    /// The variables in the JSON file that a script gave to a stub as `@file.json`.
     pub(crate) fn variables(&self) -> serde_json::Value {
         serde_json::from_str(&fs::read_to_string(self.path("kept.json")).unwrap()).unwrap()
     }
@@ -136,7 +139,8 @@ impl Ran {
         self
     }
 
-    /// Expects a failure whose last line on stderr contains `text`. The stubs must have expected every call.
+    /// Expects that the script failed, and that the last line on stderr contains `text`. Also expects that
+    /// each call matched an arm of its stub.
     #[track_caller]
     pub(crate) fn expect_failure(self, text: &str) -> Self {
         assert!(!self.is_success, "expected a failure: {}", self.stdout);

@@ -1,4 +1,4 @@
-//! Runs `deploy/systemd/install.sh` with stubs of the programs that it calls.
+//! Runs `deploy/systemd/install.sh`. Stubs replace the programs that the script calls, such as Spin.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,8 +13,9 @@ fn stage() -> Stage {
         "--version) echo 'spin 4.0.2 (abcdef0 2026-06-23)';;\n\
          'plugins install trigger-cron --yes') mkdir -p \"$SPIN_DATA_DIR/plugins/trigger-cron\";;",
     );
-    // If DESTDIR is set, the script writes the files below the folder that DESTDIR names, and starts no
-    // service. Only a run without DESTDIR calls `systemctl` and `curl`, so their stubs refuse every call.
+    // If the environment variable DESTDIR names a folder, the script writes the files below this folder, and
+    // starts no service. Only a run without DESTDIR calls `systemctl` and `curl`. The stubs of these two
+    // programs refuse every call.
     stage.stub("systemctl", "never) ;;");
     stage.stub("curl", "never) ;;");
     stage
@@ -99,8 +100,8 @@ fn failure_names_the_remedy_and_writes_nothing() {
 fn installation_needs_root_and_a_spin_that_the_service_can_read() {
     let stage = stage();
     // These runs have no DESTDIR, so a faulty script could install files on this machine. To prevent this,
-    // the value of PACE ends with a blank, which is a mistake. The script finds this mistake after it has
-    // checked for root and for Spin, and before it writes a file.
+    // the value of PACE has a mistake: the value ends with a blank. The script first checks for root, then
+    // checks for Spin, and then finds the mistake. The script writes files only after these checks.
     stage.write_env("SPIN_VARIABLE_PACE=1 \n");
     stage.stub("id", "-u) echo 1000;;");
     stage

@@ -1,4 +1,4 @@
-//! Checks the running application: health, the bot's endpoint, the poll route, the alert routes.
+//! Checks the running application: health, the bot's endpoint, the poll route, and one alert route.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use url::Url;
 use crate::report::Report;
 use crate::variables::Variables;
 
-/// The limits of one HTTP call. A call to the poll route starts a run of the poller, and gets the response
-/// when the run has ended, after at most 26 s.
+/// The limits of one HTTP call. A call to the poll route (`/internal/poll`) starts a run of the poller. The
+/// response comes when the run has ended, after at most 26 s.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
     first_byte: Duration::from_secs(35),
@@ -24,13 +24,13 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 const ENDPOINT: &str = "/api/messages";
 
-/// The parts of the application's response that the checks use.
+/// A response of the application, reduced to the parts that the checks use.
 struct Response {
     /// The HTTP status.
     status: u16,
     /// The error code in the response, or the empty string.
     code: String,
-    /// The reason why a run of the poller did nothing, or the empty string.
+    /// The code of the reason why a run of the poller did nothing, e.g. `noToken`, or the empty string.
     skipped: String,
 }
 
@@ -79,7 +79,8 @@ pub(super) async fn check<H: Host>(host: &H, variables: Option<&Variables>, url:
     }
 }
 
-/// Checks the address. Returns its origin (scheme, host and port), or `None` if the text is no address.
+/// Checks the address in `--url`. Returns the origin of the address (scheme, host and port), or `None` if the
+/// text is no address.
 fn origin(url: &str, report: &mut Report) -> Option<String> {
     let parsed = Url::parse(url).ok().filter(|url| url.has_host() && url.username().is_empty());
     let Some(parsed) = parsed else {
@@ -107,7 +108,7 @@ fn origin(url: &str, report: &mut Report) -> Option<String> {
 fn endpoint(response: &Response, report: &mut Report) {
     let Response { status, code, .. } = response;
     let problem = match status {
-        // The bot refuses a caller without a token.
+        // This status is right: the bot has to refuse a caller without a token.
         401 => {
             report.fine(format!("{ENDPOINT}: 401 without a token, as it should be"));
             return;
@@ -160,7 +161,7 @@ fn poll_with_key(response: &Response, report: &mut Report) {
             report.fine("/internal/poll: the key works, and the poller can run");
             return;
         }
-        // The call without a key has already reported the missing route.
+        // The check without a key has already reported the missing route.
         404 => return,
         401 => {
             "401 with pollkey, so the application has another key; deploy again with all variables".to_owned()

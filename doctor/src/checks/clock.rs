@@ -1,4 +1,5 @@
-//! Compares the clocks of this machine and of the application with the clocks of the services.
+//! Compares the clock of this machine, and the clock of the application, with the clocks of the services
+//! (such as Azure Storage). `watch.rs` has recorded the header `Date` in the responses to the earlier checks.
 
 use chrono::TimeDelta;
 use url::Url;
@@ -6,8 +7,9 @@ use url::Url;
 use crate::report::Report;
 use crate::watch::Skew;
 
-/// If the clocks differ by more than this, the services refuse tokens and signatures.
+/// The largest difference at which services still accept tokens and signatures.
 const WRONG: TimeDelta = TimeDelta::minutes(5);
+/// The largest difference without a warning in the report.
 const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) fn check(skews: &[Skew], url: Option<&str>, report: &mut Report) {
@@ -17,7 +19,8 @@ pub(super) fn check(skews: &[Skew], url: Option<&str>, report: &mut Report) {
         skews.iter().partition(|skew| Some(&skew.host) == application.as_ref());
     let mut ahead: Vec<_> = services.iter().map(|skew| skew.ahead).collect();
     ahead.sort();
-    // The check uses the median, so that one server with a wrong clock has no effect.
+    // The check uses the median. So among three or more services, one service with a wrong clock has no
+    // effect.
     let services_ahead = ahead.get(ahead.len() / 2).copied();
     if let Some(ahead) = services_ahead {
         let remedy = "set this machine's clock, e.g. timedatectl set-ntp true";

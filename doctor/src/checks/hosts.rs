@@ -1,5 +1,5 @@
-//! Checks the key `allowed_outbound_hosts` of the manifest: whether it allows each host that the components
-//! call. The variables decide which hosts the components call.
+//! Checks `allowed_outbound_hosts`, a list that the manifest has for each component. The list has to allow
+//! each host that the component calls. The variables decide which hosts the components call.
 
 use allowed_hosts::{AllowedHosts, Target};
 use bot_framework::{BotIdentity, Cloud};
@@ -11,8 +11,9 @@ use crate::manifest::Manifest;
 use crate::report::Report;
 use crate::variables::Variables;
 
-/// The Connector of Teams in the public cloud.
+/// The address of Teams' Connector in the public cloud of Azure.
 const TEAMS: &str = "https://smba.trafficmanager.net";
+/// The address at which the bot calls the poller if `kick` is `on`.
 const POLLER: &str = "http://poller.spin.internal";
 const COMPONENTS: [&str; 2] = ["bot", "poller"];
 

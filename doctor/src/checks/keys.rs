@@ -1,4 +1,5 @@
-//! Checks whether the bot can fetch the signing keys of the channels.
+//! Checks whether the bot can fetch the signing keys of the channels (such as Teams). The bot needs these
+//! keys to check the tokens of the channels.
 
 use std::time::Duration;
 
@@ -34,15 +35,15 @@ pub(super) async fn check<H: Host>(host: &H, report: &mut Report) {
             "the keys of the channels cannot be fetched, so every message gets 503: {error}; check openidmetadata and \
              channelservice"
         )),
-        // The bot's code has fetched the signing keys. It refuses the token, because none of these keys has
-        // signed the token.
+        // The bot's code has fetched the signing keys, and then refused the token, because no key has the
+        // name that the token contains.
         _ => report.fine("the keys of the channels can be fetched"),
     }
 }
 
-/// A token with valid claims, but with a `kid` (the name of a signing key) that no issuer publishes. The
-/// bot's own code first checks the claims, then fetches the signing keys to find the named key, and then
-/// refuses the token.
+/// Makes the header of a request with a token that no issuer has signed. The token has valid claims, but a
+/// `kid` (the name of a signing key) that no issuer publishes. The bot's own code first checks the claims,
+/// then fetches the signing keys to find the named key, and then refuses the token.
 fn unsigned_token(issuer: &str, app_id: &str, now: i64) -> HeaderMap {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "RS256", "typ": "JWT", "kid": "cargo-dev-doctor"}));

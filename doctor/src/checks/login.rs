@@ -1,4 +1,4 @@
-//! Checks whether the login host gives the bot a token for the Connector.
+//! Checks whether the login host (Microsoft's identity service) gives the bot a token for the Connector.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use platform::{Deadline, Host};
 
 use crate::report::Report;
 
-/// The time limit of the call.
+/// The time limit of the call to the login host.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Fetches a token. Returns the bot's credentials if the login host gives a token.

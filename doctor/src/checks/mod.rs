@@ -1,4 +1,4 @@
-//! All checks. Each check comes after the checks that it depends on.
+//! All checks. Each check comes after the checks on which it depends.
 
 mod application;
 mod clock;
@@ -19,7 +19,8 @@ use crate::report::Report;
 use crate::variables::Variables;
 use crate::watch::Watch;
 
-/// The parts of a deployment to examine. The checks that need a missing part are left out.
+/// The parts of a deployment that [`examine`] checks. `examine` leaves out each check that needs a missing
+/// part.
 #[derive(Debug, Default)]
 pub struct Examination {
     /// The Spin manifest that is deployed.
@@ -28,7 +29,7 @@ pub struct Examination {
     pub env: Option<EnvFile>,
     /// The address of the application, or the messaging endpoint as it is registered in Azure.
     pub url: Option<String>,
-    /// The app package for Teams, or only the package's `manifest.json`.
+    /// The bytes of the app package for Teams, or of the package's `manifest.json` alone.
     pub package: Option<Vec<u8>>,
 }
 

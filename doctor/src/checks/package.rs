@@ -1,4 +1,4 @@
-//! Checks whether the app package for Teams is for this bot.
+//! Checks whether the app package for Teams names this bot and its address.
 
 use dev::teams_package::MANIFEST;
 use serde_json::Value;

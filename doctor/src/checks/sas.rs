@@ -9,12 +9,12 @@ use storage_account::{SasRights, Service};
 
 use crate::report::Report;
 
-/// A right of an account SAS.
+/// A right that an *account SAS* (a SAS for the whole storage account) can grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Right {
     pub(super) letter: char,
     pub(super) name: &'static str,
-    /// The use of the right, on queues and on tables.
+    /// The calls that need the right, on queues and on tables.
     pub(super) purpose: &'static str,
 }
 
@@ -22,8 +22,8 @@ const fn right(letter: char, name: &'static str, purpose: &'static str) -> Right
     Right { letter, name, purpose }
 }
 
-/// The rights that the bot always needs. The right `c` is not here, because the bot needs it only to create
-/// queues and tables.
+/// The rights that the bot always needs. The right `c` (create) is not here, because the bot needs `c` only
+/// to create queues and tables.
 pub(super) const RIGHTS: [Right; 5] = [
     right('r', "read", "the poller peeks at the queue, and the components read the tables"),
     right('a', "add", "the components put messages and insert records"),
@@ -32,10 +32,10 @@ pub(super) const RIGHTS: [Right; 5] = [
     right('p', "process", "the poller gets messages from the queue"),
 ];
 
-/// The report has a warning if the SAS ends in less than this time.
+/// If the SAS ends in less than this time, the report has a warning.
 const SOON: TimeDelta = TimeDelta::days(14);
 
-/// The parts of a SAS.
+/// The parts of a SAS that the doctor checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sas {
     pub(super) rights: SasRights,
@@ -46,7 +46,7 @@ pub(super) struct Sas {
 }
 
 impl Sas {
-    /// The SAS of a connection string, if it has one.
+    /// The SAS of a connection string; `None` for a connection string without a SAS.
     pub(super) fn of_connection_string(text: &str) -> Option<Self> {
         let parts = text.split(';').filter_map(|part| part.split_once('='));
         let mut sas = parts.filter(|(name, _)| name.trim().eq_ignore_ascii_case("SharedAccessSignature"));
@@ -127,7 +127,8 @@ impl Sas {
     }
 }
 
-/// Reads a time in one of the forms of a SAS: a day, or a time in UTC with or without seconds.
+/// Reads a time in one of the forms that a SAS can have: a date alone, or a date and a time with or without
+/// seconds.
 fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
     let minute = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok();

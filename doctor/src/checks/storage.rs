@@ -2,7 +2,7 @@
 //!
 //! - whether the account can be reached, and accepts the credentials;
 //! - whether the queues and tables exist;
-//! - whether the account grants the rights that the bot needs.
+//! - whether the credentials have the rights that the bot needs.
 
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ pub(super) async fn check<H: Host>(
     }
 }
 
-/// Makes the account ready for calls. If the connection string has neither an account key nor a SAS, the
-/// calls use a token of the bot. `Err` says why no call is possible.
+/// Makes the account ready for calls. If the connection string has neither an account key nor a SAS, this
+/// function adds a token of the bot to the account. An error says why no call is possible.
 async fn open<H: Host>(host: &H, account: Account, bot: Option<&BotCredentials>) -> Result<Account, String> {
     if !account.needs_token() {
         return Ok(account);
@@ -75,7 +75,8 @@ struct Examined<'a, H> {
 }
 
 impl<H: Host> Examined<'_, H> {
-    /// Looks for the queues or tables. Returns whether the account accepts the credentials.
+    /// Looks for the queues or tables. Returns `false` if the account cannot be reached, refuses the
+    /// credentials, or gives an unexpected response. The caller then makes no more calls to this service.
     async fn find(&mut self, service: Service, names: &[String]) -> bool {
         let words = Words::of(service);
         let endpoint = match self.account.endpoint(service) {
@@ -101,9 +102,9 @@ impl<H: Host> Examined<'_, H> {
                     self.report.problem(text);
                     return false;
                 }
-                // The caller then calls `try_rights`, which reports the missing rights one by one.
+                // The caller then runs `try_rights`, which reports each missing right.
                 Outcome::NoRight => return true,
-                // The report already says that the SAS has expired, or is not valid yet.
+                // `Sas::check` has already reported that the SAS has expired, or is not valid yet.
                 Outcome::Refused(_) if is_out_of_time => return false,
                 Outcome::Refused(reason) => {
                     let text = format!("{endpoint}: the account does not accept the credentials ({reason})");
@@ -133,9 +134,10 @@ impl<H: Host> Examined<'_, H> {
         }
     }
 
-    /// Makes one call for each right that the bot needs, and reports each right that the account does not
-    /// grant. If the SAS itself shows that a right is missing (in `sp`, `ss` or `srt`), this function makes
-    /// no call for the right, because [`Sas::check`] has already reported the missing right.
+    /// Makes calls to the queues or to the tables: one for each right that the bot needs there. Reports each
+    /// right that the account does not grant. A SAS lists its rights in `sp`, `ss` and `srt`. If a right is
+    /// missing in the SAS, this function makes no call for the right, because [`Sas::check`] has already
+    /// reported the missing right.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;
@@ -193,7 +195,8 @@ impl<H: Host> Examined<'_, H> {
     }
 }
 
-/// The words for a service in the report.
+/// The report's words for a service, e.g. "queue" and "queues", and the name of the role that permits the
+/// calls.
 struct Words {
     one: &'static str,
     many: &'static str,

@@ -1,4 +1,4 @@
-//! Makes one call to the storage account, and finds out whether the credentials permit the call.
+//! Makes a *probe*: one call to the storage account, which shows whether the credentials permit the call.
 
 use std::time::Duration;
 
@@ -17,12 +17,13 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_response_bytes: 4 * 1024 * 1024,
 };
 
-/// A queue and a table that do not exist. The services check the rights of a call before they look for the
-/// queue or table. So a permitted call gets the response 404, and changes nothing.
+/// The name of a queue that does not exist. The service checks the rights of a call before it looks for the
+/// queue. So a permitted call gets the response 404, and changes nothing.
 const NO_SUCH_QUEUE: &str = "cargo-dev-doctor";
+/// The name of a table that does not exist, for the same purpose.
 const NO_SUCH_TABLE: &str = "cargodevdoctor";
 
-/// The result of a probe of the storage account: whether the credentials permit the call.
+/// The result of a probe: whether the credentials permit the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The credentials permit the call.
@@ -34,9 +35,9 @@ pub(super) enum Outcome {
     },
     /// The credentials are valid, but do not permit the call.
     NoRight,
-    /// The account does not accept the credentials. The string explains the reason in this project's own
-    /// words. It repeats only the HTTP status and the error code of the response, because the rest of the
-    /// response can quote the signature.
+    /// The account does not accept the credentials, or the settings are not sufficient for a call. The string
+    /// explains the reason in this project's own words. The string repeats only the HTTP status and the error
+    /// code of the response, because the rest of the response can quote the signature.
     Refused(String),
     /// There is no response.
     Unreachable(String),
@@ -89,18 +90,18 @@ where
     }
 }
 
-/// Looks at a queue without leasing a message.
+/// Makes a call that looks at a message of a queue, and leaves the message visible.
 pub(super) fn peek(queue: &str) -> Call {
     Call::new(Method::GET, format!("/{queue}/messages")).query("numofmessages", 1).query("peekonly", true)
 }
 
-/// Reads at most one entity of a table.
+/// Makes a call that reads at most one entity (one row) of a table.
 pub(super) fn look(table: &str) -> Call {
     json(Call::new(Method::GET, format!("/{table}()")).query("$top", 1))
 }
 
-/// The calls that need the right, each with its service. Every call names a queue or table that does not
-/// exist.
+/// The calls that need the right with the letter `right`, each with its service. Every call names a queue or
+/// table that does not exist.
 pub(super) fn calls_with(right: char) -> Vec<(Service, Call)> {
     const MESSAGE: &str = "/messages/00000000-0000-0000-0000-000000000000";
     let queue = |method, path: &str| Call::new(method, format!("/{NO_SUCH_QUEUE}{path}"));

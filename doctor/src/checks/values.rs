@@ -4,10 +4,9 @@ use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// Variables with keys that other programs send to the application. If such a key begins or ends with white
-/// space, e.g. a line end, the application removes the white space from its own copy of the key. But a
-/// program that reads the same value sends the key with the white space. The two keys then differ, and the
-/// application answers 401.
+/// Variables with keys that other programs send to the application. The application removes white space, e.g.
+/// a line end, from the beginning and the end of its key. A program that reads the same value sends the key
+/// with the white space. The two keys then differ, and the program gets the response 401.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {
@@ -112,7 +111,7 @@ fn check_keys(variables: &Variables, report: &mut Report) {
     }
 }
 
-/// Whether a text is 8-4-4-4-12 hexadecimal digits.
+/// Whether a text has the form of a GUID: 8-4-4-4-12 hexadecimal digits.
 fn is_guid(text: &str) -> bool {
     let lengths: Vec<_> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())

@@ -285,7 +285,9 @@ impl Steps {
     fn install(&mut self, name: &'static str) -> anyhow::Result<Program> {
         let start = Instant::now();
         let program = quiet(name, || python::install(name))?;
-        self.done.push((name, start.elapsed()));
+        if !matches!(program, Program::Missing(_)) {
+            self.done.push((name, start.elapsed()));
+        }
         Ok(program)
     }
 
@@ -297,7 +299,7 @@ impl Steps {
     }
 
     fn print(&self) {
-        println!("\nEverything passed:");
+        println!("\nPassed:");
         for (name, took) in &self.done {
             println!("{:>8.1} s  {name}", took.as_secs_f64());
         }

@@ -5,32 +5,33 @@ use std::fmt;
 
 use crate::chosen;
 
-/// The environment variable from which the Spin host reads the API key.
+/// The environment variable from which the Spin host reads the value of the Spin variable `alertkey`.
 pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
 
-/// The value of the application's variable `alertkey`: one API key. While a person replaces the key, the
-/// value is the old and the new key, separated by a comma.
+/// The value of the Spin variable `alertkey`: one API key, or two API keys separated by a comma. To replace
+/// an API key, a person sets both the old and the new API key until all programs use the new API key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AlertKey(String);
 
 impl AlertKey {
-    /// An API key of 32 random bytes, for one start of the bot.
+    /// Makes an API key of 32 random bytes, for one start of the bot.
     pub fn random() -> anyhow::Result<Self> {
         chosen::random_hex().map(Self)
     }
 
-    /// Chooses the API key of a bot that gets these variables. If the function returns `None`, the bot closes
-    /// its alert routes.
+    /// Chooses the API key for a bot that starts with these Spin variables. If the function returns `None`,
+    /// the bot closes its alert routes.
     ///
-    /// A person can set the key in `variables`, in the environment, or in `.env`. The first of the three that
-    /// sets the key decides. If this key is empty, the function returns `None`.
+    /// The function looks for a key in `variables`, then in the environment, and then in `.env`. The first of
+    /// these three places that sets the key decides. If the key in this place is empty, the function returns
+    /// `None`.
     ///
-    /// If no key is set, the result depends on `authmode`:
+    /// If no place sets a key, the result depends on the Spin variable `authmode`:
     ///
-    /// - With `anonymous`, or if `variables` does not set `authmode`, the bot serves only this machine. So
-    ///   the function makes a random key for this start of the bot.
-    /// - With another `authmode`, other machines can perhaps call the bot. Then the alert routes stay closed
-    ///   until a person sets a key: the function returns `None`.
+    /// - If `variables` sets `authmode` to `anonymous`, or does not set `authmode`, the bot serves only this
+    ///   machine. The function then makes a random key.
+    /// - If `authmode` has another value, other machines can perhaps call the bot. The function then returns
+    ///   `None`, and the alert routes stay closed until a person sets a key.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }
@@ -56,7 +57,7 @@ impl AlertKey {
         &self.0
     }
 
-    /// The first API key that is not empty. A caller sends this key.
+    /// The first API key that is not empty. A call to the bot sends this key in the header `Authorization`.
     pub(crate) fn bearer(&self) -> Option<&str> {
         self.0.split(',').map(str::trim).find(|key| !key.is_empty())
     }

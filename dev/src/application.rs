@@ -1,5 +1,5 @@
-//! Runs the whole application on loopback: the queue and table emulator, the components in a Spin host, and a
-//! chat page.
+//! Runs the whole application on loopback: Azurite (the emulator of Azure Storage's queues and tables), the
+//! components in a Spin host, and a chat page.
 
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
@@ -15,33 +15,36 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
-/// The environment variable from which the Spin host reads the secret that signs callbacks. A callback is an
-/// HTTP call from the poller to a program. The call reports a person's answer to a question of this program.
+/// The environment variable from which the Spin host reads the secret for callbacks. A callback is an HTTP
+/// call from the poller to a program that has asked a person a question. The callback reports the person's
+/// answer. The poller signs callbacks with the secret.
 const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
 
 /// The environment variable from which the Spin host reads the connection string of the storage account.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
-/// The options with which the application is started.
+/// The options for the start of the application.
 #[derive(Debug, Clone)]
 pub struct ApplicationOptions {
-    /// The kind of the Spin host that runs the components.
+    /// The Spin host that runs the components: the project's own host, or Spin itself.
     pub host: HostKind,
     /// The port of the bot.
     pub bot_port: u16,
-    /// The ports of the queue and table emulator.
+    /// The ports of Azurite.
     pub azurite_ports: AzuritePorts,
     /// The port of the chat page.
     pub playground_port: u16,
     /// The channel that the chat page simulates: `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
-    /// Values that the caller chooses for the application's variables. For other variables, the application
-    /// chooses values itself, e.g. the connection string of the emulator.
+    /// Values that the caller chooses for the Spin variables of the components. [`Application::start`] itself
+    /// chooses values for some other variables, e.g. the connection string of Azurite.
     pub variables: Vec<(String, String)>,
-    /// The API key that the alert routes accept. The application passes the key on to `cargo dev send` in the
-    /// run note, a file under `target/`. Without a key here or in `variables`, the alert routes are closed.
+    /// The API key that the alert routes accept. The application writes this key into the run note (a file
+    /// under `target/`), and `cargo dev send` reads the key there. With `None`, the application sets no API
+    /// key, and writes no run note. The alert routes are then closed, unless `variables`, the environment or
+    /// `.env` sets an API key.
     pub alert_key: Option<AlertKey>,
-    /// The folder of the key-value store and of the chat page's log.
+    /// The folder of the Spin host's key-value store and of the chat page's log.
     pub state_dir: PathBuf,
     /// The file in which the chat page records all activities, in both directions.
     pub recording: Option<PathBuf>,
@@ -50,7 +53,8 @@ pub struct ApplicationOptions {
 /// A running application. When this value is dropped, all programs of the application end.
 #[derive(Debug)]
 pub struct Application {
-    // The fields are dropped in this order, so that a caller ends before the service that it calls.
+    // Rust drops the fields from the top. So the chat page ends before the host that it calls, and the host
+    // ends before the emulator that it calls.
     playground: Playground,
     host: Host,
     azurite: Azurite,
@@ -58,7 +62,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts all parts side by side, and waits until each of them answers.
+    /// Starts all parts at the same time, and waits until each part is ready.
     pub fn start(options: &ApplicationOptions) -> anyhow::Result<Self> {
         options.refuse_storage_of_a_deployed_bot(chosen::outside("BOT_NAME").as_deref())?;
         create_private(&options.state_dir)?;
@@ -107,8 +111,8 @@ impl Application {
     }
 }
 
-/// Creates the folder in which the host and the chat page keep their state, unless the folder exists. Only
-/// this user can read the folder.
+/// Creates the folder in which the host and the chat page keep their state. On Unix, only this user can read
+/// a new folder. If the folder exists, the function changes nothing.
 fn create_private(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -122,24 +126,26 @@ fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
 }
 
 impl ApplicationOptions {
-    /// The connection string of the emulator; `None` if the person has set another connection string.
+    /// The connection string of Azurite; `None` if a person has set another connection string.
     fn storage(&self, key: &StorageKey) -> Option<String> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "storageconnection")
             || chosen::outside(STORAGE).is_some();
         (!is_chosen).then(|| self.azurite_ports.connection_string(key))
     }
 
-    /// A new secret that signs callbacks, for one start of the bot; `None` if the person has set a secret.
+    /// A new random secret for callbacks; `None` if a person has set a secret.
     fn callback_secret(&self) -> anyhow::Result<Option<String>> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "callbacksecret")
             || chosen::outside(CALLBACK_SECRET).is_some();
-        // The bot expects base64 behind `whsec_`, and hexadecimal digits are valid base64.
+        // The bot expects base64 after `whsec_`. `random_hex` returns hexadecimal digits. Hexadecimal digits
+        // are valid base64, too.
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 
-    /// Fails if `.env` was written for a bot in Azure, and `variables` does not choose another storage
-    /// account. With this `.env`, the local bot would take the messages of the other bot's queue. `name` is
-    /// the value of `BOT_NAME`: `deploy/azure/deploy.sh` writes the name of the bot in Azure into `.env`.
+    /// Fails if `.env` belongs to a bot in Azure, and `variables` does not choose another storage account.
+    /// With this `.env`, the local bot would take messages off the queue of the bot in Azure. `name` is the
+    /// value of `BOT_NAME`, the name of the bot in Azure. `deploy/azure/deploy.sh` writes `BOT_NAME` into
+    /// `.env`.
     fn refuse_storage_of_a_deployed_bot(&self, name: Option<&str>) -> anyhow::Result<()> {
         let names_storage = self.variables.iter().any(|(name, _)| name == "storageconnection");
         if let Some(name) = name.filter(|_| !names_storage) {

@@ -1,4 +1,5 @@
-//! Runs the queue and table services of Azurite, the emulator of Azure Storage: in memory, on loopback.
+//! Runs the queue service and the table service of Azurite, the emulator of Azure Storage. Both services
+//! listen on loopback, and keep their data in memory.
 
 use std::fmt;
 use std::process::Command;
@@ -11,29 +12,29 @@ use crate::chosen;
 use crate::ports;
 use crate::tools::{node, node_modules};
 
-/// The emulator's well-known account.
+/// The name of Azurite's default account.
 pub const ACCOUNT: &str = "devstoreaccount1";
 /// The account key of [`ACCOUNT`]. Azurite's documentation publishes this key.
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// The environment variable with Azurite's accounts, each as `name:key`. The account key is not an argument,
-/// because other users of the machine can read a process's arguments, but not its environment.
+/// The environment variable with Azurite's accounts, each as `name:key`. Other users of the machine can read
+/// the arguments of a process, but not the environment. So the account key is in the environment.
 const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 
-/// The account key of the emulator's account. `Debug` masks it.
+/// The key of the account [`ACCOUNT`]. `Debug` masks the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StorageKey(String);
 
 impl StorageKey {
-    /// [`KEY`], for tests only. The key is published, so every user of this machine can know it.
+    /// The published key [`KEY`], for tests only, because every user of this machine can know the key.
     pub fn well_known() -> Self {
         Self(KEY.to_owned())
     }
 
-    /// An account key of 64 random bytes, for one start of the emulator.
+    /// Makes an account key of 64 random bytes, for one start of Azurite.
     pub fn random() -> anyhow::Result<Self> {
-        // Azurite expects base64, and 128 hexadecimal digits are also valid base64.
+        // Azurite expects base64. The 128 hexadecimal digits are valid base64, too.
         Ok(Self([chosen::random_hex()?, chosen::random_hex()?].concat()))
     }
 }
@@ -44,7 +45,7 @@ impl fmt::Debug for StorageKey {
     }
 }
 
-/// The time limit within which each service has to answer after its start.
+/// The time within which each service must respond after its start.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The ports of the services.
@@ -57,7 +58,7 @@ pub struct AzuritePorts {
 }
 
 impl AzuritePorts {
-    /// The ports that `UseDevelopmentStorage=true` means.
+    /// The ports that the connection string `UseDevelopmentStorage=true` means.
     pub const DEFAULT: Self = Self { queue: 10001, table: 10002 };
 
     /// Two free ports.
@@ -65,14 +66,14 @@ impl AzuritePorts {
         Ok(Self { queue: ports::free()?, table: ports::free()? })
     }
 
-    /// The connection string of an Azurite on these ports. `key` is the account key.
+    /// The connection string of Azurite on these ports, with this account key.
     pub fn connection_string(self, key: &StorageKey) -> String {
         connection_string_of(&on_loopback(self.queue), &on_loopback(self.table), key)
     }
 }
 
-/// A running Azurite, one process for each service. Dropping this value ends both processes, and deletes the
-/// data that they stored.
+/// A running Azurite, one process for each service. When this value is dropped, both processes end, and their
+/// data is lost.
 #[derive(Debug)]
 pub struct Azurite {
     queue: Running,
@@ -82,9 +83,9 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts both services with this account key, and waits until both answer.
+    /// Starts both services with this account key, and waits until both services respond.
     pub fn start(ports: AzuritePorts, key: StorageKey) -> anyhow::Result<Self> {
-        // Both are started before the first wait, because each needs a second or two.
+        // The function starts both services before it waits, because each service needs a second or two.
         let queue = start("queue", ports.queue, &key)?;
         let table = start("table", ports.table, &key)?;
         let mut azurite = Self { queue, table, ports, key };
@@ -93,12 +94,12 @@ impl Azurite {
         Ok(azurite)
     }
 
-    /// `127.0.0.1:<port>` of the queue service.
+    /// The address of the queue service, `127.0.0.1:<port>`.
     pub fn queue_authority(&self) -> String {
         on_loopback(self.ports.queue)
     }
 
-    /// `127.0.0.1:<port>` of the table service.
+    /// The address of the table service, `127.0.0.1:<port>`.
     pub fn table_authority(&self) -> String {
         on_loopback(self.ports.table)
     }
@@ -115,7 +116,8 @@ impl Azurite {
     }
 }
 
-/// The connection string of [`ACCOUNT`] with [`KEY`]. `queue` and `table` are the services' `address:port`.
+/// The connection string of [`ACCOUNT`] with [`KEY`]. `queue` and `table` are the addresses of the services,
+/// each as `host:port`.
 pub fn connection_string(queue: &str, table: &str) -> String {
     connection_string_of(queue, table, &StorageKey::well_known())
 }

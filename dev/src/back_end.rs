@@ -1,5 +1,5 @@
-//! A back end is a program that calls a running bot. It sends alerts, and lists the conversations that can
-//! get alerts.
+//! A back end: a program that calls a running bot. The back end sends alerts, and lists the conversations
+//! that can get alerts.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::run_note::RunNote;
 /// The content type of an Adaptive Card.
 const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// A back end that calls one bot.
+/// A back end that calls the bot at one address with one API key.
 #[derive(Debug)]
 pub struct BackEnd {
     agent: Agent,
@@ -21,7 +21,8 @@ pub struct BackEnd {
     callback_secret: Option<String>,
 }
 
-/// The result of an alert for one conversation. The bot's response to an alert lists these results.
+/// The result of an alert for one conversation. The bot's response to the alert has one result for each
+/// conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerted {
     /// The alert's id; `None` if the conversation gets no alert.
@@ -31,25 +32,25 @@ pub struct Alerted {
 }
 
 impl BackEnd {
-    /// Makes a back end that calls the bot at `http://127.0.0.1:<port>` with this API key.
+    /// Makes a back end for the bot at the address `bot` (`http://127.0.0.1:<port>`), with this API key.
     pub fn new(bot: &str, key: AlertKey) -> Self {
         Self { agent: agent(), bot: bot.to_owned(), key, callback_secret: None }
     }
 
-    /// The random secret with which the poller signs callbacks. Returns `None` if `cargo dev up` has made no
-    /// such secret, e.g. because a person has set a secret.
+    /// The random secret with which the poller signs callbacks (its calls to programs). `None` if a person
+    /// has set another secret, or if this back end comes from another function than [`Self::find`].
     pub fn callback_secret(&self) -> Option<&str> {
         self.callback_secret.as_deref()
     }
 
     /// Makes a back end for the bot that `cargo dev up` runs together with the chat page on this port. The
-    /// run note of this chat page has the bot's address and API key.
+    /// bot's address and API key come from the run note, a file that `cargo dev up` writes.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
         let RunNote { bot, key, callback_secret, .. } = RunNote::read(playground_port)?;
         Ok(Self { callback_secret, ..Self::new(&bot, key) })
     }
 
-    /// Sends an alert, `{"to": …, "text": …, "activity": …}`.
+    /// Sends an alert in the form of `POST /api/alerts`, e.g. `{"to": …, "text": …}`.
     pub fn alert(&self, alert: &Value) -> anyhow::Result<Vec<Alerted>> {
         let request = self.agent.post(self.url("/api/alerts")).header("authorization", self.authorization());
         let sent = request.content_type("application/json").send(alert.to_string());
@@ -67,7 +68,7 @@ impl BackEnd {
             .context("the bot's response: expected a status of each alert, found an alert without one")
     }
 
-    /// The first 100 conversations that the bot knows, as `GET /api/targets` returns them.
+    /// Returns the first 100 conversations that the bot knows, in the form of `GET /api/targets`.
     pub fn targets(&self) -> anyhow::Result<Vec<Value>> {
         let request = self.agent.get(self.url("/api/targets")).header("authorization", self.authorization());
         match self.read(request.call(), 200)?["targets"].take() {
@@ -76,8 +77,8 @@ impl BackEnd {
         }
     }
 
-    /// Makes a back end that calls the bot at this address, perhaps on another machine. The back end sends
-    /// the API key only over https or within this machine.
+    /// Makes a back end for the bot at this address, perhaps on another machine. The address must be https,
+    /// or http on this machine. With another address, the API key would cross the network unencrypted.
     pub fn at(url: &str, key: &str) -> anyhow::Result<Self> {
         let bot = url.trim().trim_end_matches('/');
         let host = bot.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
@@ -94,8 +95,8 @@ impl BackEnd {
         Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key, callback_secret: None })
     }
 
-    /// Calls a route, and returns the HTTP status and the JSON of the response. An HTTP status of 400 or more
-    /// is an error.
+    /// Calls a route, and returns the HTTP status and the JSON of the response. Fails if the HTTP status is
+    /// 400 or more.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
         let request = ureq::http::Request::builder().method(method).uri(self.url(path));
         let request = request.header("authorization", self.authorization());
@@ -141,7 +142,8 @@ impl BackEnd {
     }
 }
 
-/// The attachment of an activity that shows this Adaptive Card.
+/// Makes the attachment by which an activity shows this Adaptive Card. Fails if the `type` of `card` is not
+/// `AdaptiveCard`.
 pub fn attachment_of(card: &Value) -> anyhow::Result<Value> {
     ensure!(
         card["type"] == "AdaptiveCard",

@@ -1,4 +1,5 @@
-//! `cargo dev bench`: builds the components and the host, and starts the crate `bench`, which measures them.
+//! `cargo dev bench`: builds the components and the Spin host, and runs the program `bench`, which measures
+//! the components and the host.
 
 use clap::Args;
 use dev::steps::{cargo, last, loud};
@@ -19,9 +20,9 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The program `bench` measures the components' code twice: as wasm, and as native code inside of
-        // `bench`. The wasm is built with the profile `release`, and `bench` with the profile `host`. Both
-        // profiles have the same `opt-level`, so the two measurements can be compared.
+        // The program `bench` measures the components' code twice: as WebAssembly, and as native code inside
+        // of `bench`. Cargo builds the WebAssembly with the profile `release`, and `bench` with the profile
+        // `host`. Both profiles have the same `opt-level`, so the two measurements can be compared.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

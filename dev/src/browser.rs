@@ -1,5 +1,5 @@
-//! Controls a real browser with two scripts: `dev/browser.cjs` visits the chat page, and `dev/walk.cjs` walks
-//! through any web page.
+//! Controls a real browser with two scripts. `dev/browser.cjs` visits the chat page. `dev/walk.cjs` carries
+//! out a list of steps on any web page.
 
 pub mod walk;
 
@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::tools::node;
 use crate::workspace::root;
 
-/// The names of Chromium's program. Debian uses the first name, and other systems use the second. Google's
-/// own packages use the third and the fourth. The last is the path on macOS.
+/// The names of the programs Chromium and Google Chrome. Debian uses `chromium`, and other systems use
+/// `chromium-browser`. Google's own packages use the names with `google-chrome`. The path is for macOS.
 const PROGRAMS: [&str; 5] = [
     "chromium",
     "chromium-browser",
@@ -21,7 +21,7 @@ const PROGRAMS: [&str; 5] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
 
-/// A Chromium that is installed on this machine.
+/// An installed Chromium or Google Chrome.
 #[derive(Debug)]
 pub struct Browser {
     program: PathBuf,
@@ -31,17 +31,17 @@ pub struct Browser {
 pub const MISSING: &str = "Chromium is not installed (Debian and Ubuntu: apt-get install chromium)";
 
 impl Browser {
-    /// Looks for a Chromium on the `PATH`.
+    /// Looks for Chromium or Google Chrome in the folders of `PATH`, and at the path on macOS.
     pub fn find() -> Option<Self> {
         let folders = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> = std::env::split_paths(&folders).collect();
-        // For the absolute path on macOS, `join` ignores the folder, and returns the absolute path.
+        // The path on macOS is absolute. For an absolute path, `join` ignores the folder.
         let mut paths = PROGRAMS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }
 
-    /// Opens the chat page, makes the visit, and keeps a screenshot. After the visit, returns the bot's
-    /// messages and cards that the page shows.
+    /// Opens the chat page, carries out the visit, and writes a screenshot into the file `screenshot`.
+    /// Returns the bot's messages and cards that the page shows after the visit.
     pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));
@@ -73,27 +73,26 @@ impl Browser {
 pub struct Visit<'a> {
     /// The message that the person types.
     pub say: &'a str,
-    /// The bot's replies for which the person waits after the message, in this order.
+    /// The bot's replies to this message. The person waits for the replies one after the other.
     pub answers: &'a [&'a str],
     /// A text on a card. The person waits until the page shows a card with this text.
     pub card: &'a str,
-    /// A button that the person presses when the card is shown, and the text that a card shows after the
-    /// press.
+    /// A button and a text. The person presses the button on a card, and waits until a card shows the text.
     pub press: Option<(&'a str, &'a str)>,
-    /// The person's second message, and a text on a card. After this message, the person waits until the page
-    /// shows a card with this text.
+    /// The person's second message, and a text. After the message, the person waits until the page shows a
+    /// card with the text.
     pub then: Option<(&'a str, &'a str)>,
 }
 
 /// The bot's messages and cards on the page, in their order from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The whole text of each of the bot's bubbles.
+    /// The whole text of each bubble of the bot. A bubble is the box of one message.
     pub bubbles: Vec<String>,
     /// The cards that the page has rendered in the bubbles.
     pub cards: Vec<Card>,
-    /// A color for each card for which the person waited: the background color of the card's first container.
-    /// A card without a container has no color in this list.
+    /// The background colors of the cards for which the person waited. Each color is the color of a card's
+    /// first container. A card without a container has no color in this list.
     pub colors: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
 //! Builds the components and the embedded host. The embedded host is the project's own Spin host (the crate
-//! `local-host`).
+//! `local-host`), which can replace Spin.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,16 +9,17 @@ use anyhow::Context;
 use crate::steps::cargo;
 use crate::workspace::target;
 
-/// The environment variable with the path of an embedded host that is built already.
+/// The environment variable with the path of an embedded host that is already built.
 const BUILT_HOST: &str = "LOCAL_HOST_BIN";
 
-/// The built components, each with its name and path.
+/// The WebAssembly files of the bot (`bot_component`) and the poller (`trigger_component`), each with its
+/// name and path.
 pub fn component_files() -> [(&'static str, PathBuf); 2] {
     ["bot_component", "trigger_component"]
         .map(|name| (name, target().join(format!("wasm32-wasip2/release/{name}.wasm"))))
 }
 
-/// The command that builds both components in release.
+/// The command that builds both components with the profile `release`.
 pub fn components() -> Command {
     cargo(&[
         "build",
@@ -32,7 +33,8 @@ pub fn components() -> Command {
     ])
 }
 
-/// The command that builds `bench-guest`, a small component with which the benchmarks compare the components.
+/// The command that builds `bench-guest`, a small component for comparison. The benchmarks compare the bot
+/// and the poller with `bench-guest`.
 pub fn bench_guest() -> Command {
     cargo(&["build", "--release", "--target", "wasm32-wasip2", "-p", "bench-guest"])
 }
@@ -49,8 +51,8 @@ pub fn print_sizes() -> anyhow::Result<()> {
 
 /// The command that builds the embedded host; `None` if `LOCAL_HOST_BIN` names a host that is built already.
 ///
-/// The host has its own profile, because cargo would need minutes to compile wasmtime with the release
-/// profile of the components.
+/// The host has its own profile `host`. With the profile `release` of the components, cargo would need
+/// minutes to compile wasmtime, the host's runtime for WebAssembly.
 pub fn embedded_host() -> Option<Command> {
     if std::env::var_os(BUILT_HOST).is_some() {
         return None;

@@ -1,7 +1,7 @@
-//! Sends messages in a running chat page without a browser, by the HTTP routes that the page itself uses.
+//! Sends a person's messages to the bot without a browser, by the HTTP routes that the chat page itself uses.
 //!
-//! The chat page is Microsoft's M365 Agents Playground. The routes are internal to the Playground, so another
-//! version can have other routes. `package.json` pins the version.
+//! The chat page is Microsoft's M365 Agents Playground. The routes are internal to the Playground. Another
+//! version can have other routes, so `package.json` pins the version.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -35,7 +35,8 @@ impl PersonalChat {
         let response: Value = serde_json::from_str(&response).unwrap_or_default();
         let config = &response["config"];
         let id = |of: &str| config[of]["id"].as_str().map(str::to_owned);
-        // Each activity that the page sends to the bot has these values.
+        // The reference has the same ids and the same address as each activity that the page sends to the
+        // bot.
         let reference = json!({
             "channelId": response["internalConfig"]["channelId"],
             "serviceUrl": service_url(port),
@@ -57,18 +58,18 @@ impl PersonalChat {
         &self.conversation
     }
 
-    /// The conversation's reference: the ids and the address by which the bot can reach the conversation. A
-    /// back end stores a reference in this form.
+    /// The conversation's reference: the ids and the address with which the bot can reach the conversation. A
+    /// program that alerts people stores references in this form.
     pub fn reference(&self) -> &Value {
         &self.reference
     }
 
-    /// Adds the bot to the conversation, as the page does when a person opens the page.
+    /// Adds the bot to the conversation. The chat page does the same when a person opens the page.
     pub fn add_the_bot(&self) -> anyhow::Result<()> {
         self.post(&format!("_debug/conversation/{}/installation", self.conversation), json!({}))
     }
 
-    /// Sends a message in the person's name.
+    /// Sends a message of the person.
     pub fn say(&self, text: &str) -> anyhow::Result<()> {
         let message = json!({"from": {"id": self.person}, "text": text, "textFormat": "plain"});
         self.post(&format!("_conversation/v1/conversations/{}/messages", self.conversation), message)

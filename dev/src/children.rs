@@ -1,5 +1,5 @@
-//! Runs child processes, which end with this process. An error about a child shows the last lines of its
-//! output.
+//! Runs child processes. A child ends at the latest when its [`Running`] is dropped. An error about a child
+//! shows the last lines of the child's output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -12,22 +12,24 @@ use anyhow::{Context, bail};
 
 use crate::process_group::{ProcessGroup, Signal};
 
-/// The number of a child's last lines that an error shows.
+/// The number of lines in an error about a child: the child's last lines.
 const TAIL: usize = 20;
-/// The time limit within which a child has to end after the request to end.
+/// The time within which a child must end after the request to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The destinations of a child's output. In addition, [`Running`] always keeps the output in memory.
+/// The destinations of a child's output. [`Running`] also keeps all lines in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// The prefix with which each line is printed on stdout; `None` prints nothing.
+    /// The prefix of each line that this process prints on its stdout. If `None`, this process prints no
+    /// lines of the child.
     pub print_behind: Option<String>,
     /// The file to which each line is written.
     pub log: Option<PathBuf>,
 }
 
-/// A running child in its own process group. When this value is dropped, the group ends.
+/// A running child in its own process group. The group also contains the processes that the child starts.
+/// When this value is dropped, the whole group ends.
 #[derive(Debug)]
 pub struct Running {
     name: String,
@@ -106,8 +108,8 @@ impl Running {
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
     }
 
-    /// Waits until `ready` returns a value, and returns this value. Fails if the child ends before that, or
-    /// if the time `within` has passed.
+    /// Waits until `ready` returns a value, and returns this value. Fails if the child ends first, or if the
+    /// time `within` has passed.
     pub fn wait_until<T>(
         &mut self,
         within: Duration,
@@ -133,7 +135,8 @@ impl Running {
         }
     }
 
-    /// Asks the child to end, and kills it if it has not ended in time.
+    /// Asks the process group to end, and waits some seconds for the child. Then kills all processes of the
+    /// group that still run.
     pub fn stop(&mut self) {
         self.group.signal(Signal::Terminate);
         let deadline = Instant::now() + ENDS_WITHIN;
@@ -143,7 +146,7 @@ impl Running {
         self.kill_now();
     }
 
-    /// Kills the child without asking it first, as a power cut would.
+    /// Kills the process group at once, without a request to end.
     pub fn kill_now(&mut self) {
         self.group.signal(Signal::Kill);
         _ = self.child.kill();
@@ -217,16 +220,16 @@ mod tests {
 
     #[test]
     fn kill_now_ends_the_children_of_the_child() {
-        // The shell ignores the request to end. Without the kill, the `sleep` that the shell has started
-        // would run on.
+        // The shell and its `sleep` ignore SIGTERM, so only SIGKILL ends these processes. If `kill_now`
+        // killed only the shell, the `sleep` would run on.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
         let grandchild = first_line(&mut child);
         child.kill_now();
         expect_end(&grandchild);
     }
 
-    /// A program that starts a child and waits. [`signal_ends_the_children_too`] runs this test as a process
-    /// of its own, and sends a signal to the process.
+    /// Starts a child and waits. The test [`signal_ends_the_children_too`] runs this function as a separate
+    /// process, and sends a signal to the process.
     #[test]
     #[ignore = "a part of another test"]
     fn a_program_with_a_child() {

@@ -1,5 +1,6 @@
 //! `cargo dev dead`: lists, shows, replays and drops dead letters, from a shell. A dead letter is a queue
-//! message that the poller could not deliver and has moved to the poison queue.
+//! message that the poller could not deliver and has moved to the poison queue. A replay puts a dead letter
+//! on the queue again. A drop deletes a dead letter.
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -8,7 +9,7 @@ use dev::dead_letters::{DeadLetters, Done, Selection};
 use dev::playground::Playground;
 use serde_json::Value;
 
-/// The environment variable with the API key for the bot of `--url`.
+/// The environment variable with the API key of the bot at `--url`.
 const KEY: &str = "ALERTKEY";
 
 #[derive(Debug, Args)]
@@ -28,14 +29,14 @@ pub(crate) struct Dead {
 enum What {
     /// Lists the dead letters, the newest first
     List {
-        /// Lists only dead letters with this outcome, e.g. destinationGone
+        /// Lists only dead letters with this outcome (the kind of failure), e.g. destinationGone
         #[arg(long)]
         outcome: Option<String>,
-        /// Lists only dead letters to the conversation with this conversation key
+        /// Lists only dead letters to the conversation with this conversation key; the list shows these keys
         #[arg(long, value_name = "KEY")]
         conversation: Option<String>,
-        /// Also reads the 32 oldest messages on the poison queue: shows their texts, and lists a message even
-        /// if the table of dead letters does not have the message
+        /// Also reads the 32 oldest messages on the poison queue: shows their texts, and lists the messages
+        /// that are missing in the bot's table of dead letters
         #[arg(long)]
         text: bool,
         /// The maximum number of dead letters to list
@@ -47,9 +48,10 @@ enum What {
         /// The id, from the list
         id: String,
     },
-    /// Puts dead letters on the queue again; if they are replayed twice, each alert is still delivered once
+    /// Puts dead letters on the queue again; after two replays of a dead letter, its alert is still delivered
+    /// only once
     Replay(Chosen),
-    /// Deletes dead letters for good; in the ledger, their alerts keep the status `dead`
+    /// Deletes dead letters; in the ledger (the bot's record of alerts), their alerts keep the status `dead`
     Drop(Chosen),
 }
 
@@ -143,7 +145,7 @@ fn list(
     }
 }
 
-/// The lines about one dead letter.
+/// Describes a dead letter in some lines.
 fn described(letter: &Value) -> String {
     let text = |name: &str| plain(letter[name].as_str().unwrap_or_default());
     let status = letter["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
@@ -161,7 +163,7 @@ fn described(letter: &Value) -> String {
     lines.join("\n")
 }
 
-/// Replaces control characters by blanks, because they could e.g. clear the terminal or change its colors.
+/// Replaces control characters by blanks, because a control character could e.g. clear the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

@@ -8,24 +8,25 @@ use crate::Zone;
 
 const MINUTES_OF_A_DAY: u16 = 24 * 60;
 
-/// A span of local time that repeats each day. The span contains its beginning but not its end. If the end is
-/// earlier than the beginning, the span crosses midnight.
+/// A daily span of local time, from a beginning to an end. The span contains its beginning but not its end.
+/// If the end is earlier than the beginning, the span crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSpan {
-    /// The beginning, in minutes after midnight. `to` is the end, in the same unit.
+    /// The beginning, in minutes after midnight.
     from: u16,
+    /// The end, in minutes after midnight.
     to: u16,
 }
 
 impl ClockSpan {
-    /// Makes a span from the minute `from` of the day to the minute `to`. `None` if both are the same minute,
-    /// or if one of the two is 1440 or more.
+    /// Makes a span. `from` and `to` are minutes after midnight. Returns `None` if both are the same minute,
+    /// or if one of them is 1440 (a whole day) or more.
     pub fn new(from: u16, to: u16) -> Option<Self> {
         (from != to && from < MINUTES_OF_A_DAY && to < MINUTES_OF_A_DAY).then_some(Self { from, to })
     }
 
-    /// Reads two times of day with a dash between them, such as `22:00-07:00` or `22 - 7`. `None` if the text
-    /// has another form, or if both times are the same. `24:00` is midnight.
+    /// Reads two times of day with a dash between them, such as `22:00-07:00` or `22 - 7`. `24:00` means the
+    /// same as `00:00`. Returns `None` if the text has another form, or if both times are the same.
     pub fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once(['-', '\u{2013}', '\u{2014}'])?;
         Self::new(minutes(from.trim())?, minutes(to.trim())?)
@@ -36,18 +37,17 @@ impl ClockSpan {
         (self.from, self.to)
     }
 
-    /// Returns the moment at which the span ends, if `moment` is inside the span. The end is the next moment
-    /// whose local time in `zone` is outside the span. `None` if the local time at `moment` is outside the
-    /// span.
+    /// Returns the moment at which the span ends: the first moment after `moment` whose local time in `zone`
+    /// is outside the span. Returns `None` if the local time at `moment` is already outside the span.
     pub fn end_after(&self, moment: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
         if !self.contains(moment, zone) {
             return None;
         }
         let clock = zone.clock_at(moment);
         let to = NaiveTime::from_hms_opt(u32::from(self.to / 60), u32::from(self.to % 60), 0)?;
-        // Usually, the span ends when the local time is `to`. In the night in which summer time ends, this
-        // can happen twice. When the offset changes, the local time can also jump out of the span. So the
-        // changes of the offset are possible ends, too.
+        // Usually, the span ends when the local time is `to`. In the night in which summer time ends, the
+        // local time can be `to` twice. A change of the zone's offset can also move the local time out of the
+        // span. So each change of the offset is a possible end.
         let days = (0..=2).filter_map(|days| clock.date().checked_add_days(Days::new(days)));
         let ends = days.flat_map(|day| zone.moments_of(day.and_time(to)).collect::<Vec<_>>());
         ends.chain(zone.changes_near(moment)).filter(|end| *end > moment && !self.contains(*end, zone)).min()
@@ -115,8 +115,9 @@ mod tests {
 
     #[test]
     fn night_with_a_change_of_the_offset_ends_at_seven_local_time() {
-        // Each row has a zone, 22:30 on the evening before a change of the offset, and the number of hours
-        // until 07:00. Tokyo has no changes, so its number is always the same.
+        // Each row has a zone, an evening at 22:30 local time, and the number of hours from 22:30 to 07:00.
+        // In all zones except Tokyo, the offset changes between the two times. Tokyo has no summer time, so
+        // both rows of Tokyo have the same number.
         for (zone, evening, hours) in [
             ("Europe/Berlin", "2027-03-27T22:30:00", 7.5),
             ("Europe/Berlin", "2027-10-30T22:30:00", 9.5),
@@ -164,8 +165,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The end is the first minute whose local time is outside the span. Many of the moments are within a
-        /// few days of a change of the zone's offset.
+        /// Compares `end_after` with a search minute by minute. Many of the random moments are a few days
+        /// before or after a change of the zone's offset.
         #[test]
         fn end_is_the_first_minute_outside_the_span(
             zone in prop::sample::select(vec![

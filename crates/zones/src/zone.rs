@@ -9,15 +9,15 @@ use crate::rule::Rule;
 /// The longest text that [`Zone::parse`] reads.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A time zone: a zone of the Time Zone Database, or a fixed offset. The bot uses a fixed offset if a
-/// person's message contains no name of a zone.
+/// A time zone: a zone of the Time Zone Database, or a fixed offset from UTC. The bot uses a fixed offset if
+/// a person's message contains an offset, but no name of a known zone.
 #[derive(Debug, Clone, Copy)]
 pub struct Zone(Kind);
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Named(&'static str, &'static Rule),
-    /// Seconds east of UTC, in whole minutes.
+    /// Seconds east of UTC. The number is a multiple of 60.
     Offset(i32),
 }
 
@@ -25,8 +25,8 @@ impl Zone {
     /// Coordinated Universal Time.
     pub const UTC: Self = Self(Kind::Offset(0));
 
-    /// Reads the name of a zone (such as `Europe/Berlin`), or an offset (such as `+02:00`). The case of the
-    /// name does not matter. `None` if the zone is unknown.
+    /// Reads the name of a zone (such as `Europe/Berlin`) in upper or lower case, or an offset (such as
+    /// `+02:00`). Returns `None` if the text is neither the name of a known zone nor a valid offset.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_NAME_BYTES {
             return None;
@@ -48,12 +48,13 @@ impl Zone {
         (seconds < 24 * 3600).then_some(Self(Kind::Offset(sign * seconds)))
     }
 
-    /// Makes a zone with a fixed offset. The function drops the seconds of the offset.
+    /// Makes a zone with a fixed offset. The function ignores the seconds of an offset such as `+05:53:28`.
     pub fn of_offset(offset: FixedOffset) -> Self {
         Self(Kind::Offset(offset.local_minus_utc() / 60 * 60))
     }
 
-    /// Whether the zone has a name. The changes of the offset are known only for a zone with a name.
+    /// Whether the zone has a name, and is not a fixed offset. A fixed offset does not show when summer time
+    /// begins and ends.
     pub fn is_named(&self) -> bool {
         matches!(self.0, Kind::Named(..))
     }
@@ -63,9 +64,10 @@ impl Zone {
         moment.naive_utc() + TimeDelta::seconds(self.offset_at(moment).into())
     }
 
-    /// Returns the moment at which the local time in this zone is `clock`. In the night in which summer time
-    /// ends, some local times have two moments. The function returns the first of the two. In the night in
-    /// which summer time begins, some local times do not exist. The function reads them as standard time.
+    /// Returns the moment at which the local time in this zone is `clock`. When summer time ends, clocks go
+    /// back, so some local times happen twice. The function then returns the first moment. When summer time
+    /// begins, clocks go forward and skip some local times. For a skipped local time, the function uses the
+    /// offset of standard time.
     pub fn moment_of(&self, clock: NaiveDateTime) -> DateTime<Utc> {
         let standard = match self.0 {
             Kind::Named(_, rule) => rule.standard,
@@ -75,9 +77,9 @@ impl Zone {
         self.moments_of(clock).min().unwrap_or_else(in_standard_time)
     }
 
-    /// Returns the moments at which the local time in this zone is `clock`. Usually there is one moment.
-    /// There can be two in the night in which summer time ends, and none in the night in which summer time
-    /// begins.
+    /// Returns the moments at which the local time in this zone is `clock`. Usually there is one moment. When
+    /// summer time ends, some local times happen twice, so there are two moments. When summer time begins,
+    /// clocks skip some local times, so there is no moment.
     pub(crate) fn moments_of(&self, clock: NaiveDateTime) -> impl Iterator<Item = DateTime<Utc>> {
         let (fixed, rule) = match self.0 {
             Kind::Named(_, rule) => (None, Some(rule)),
@@ -106,7 +108,8 @@ impl Zone {
     }
 }
 
-/// Two zones are equal if they have the same name or the same offset.
+/// Two zones are equal if both have the same name, or if both are the same fixed offset. So the offset
+/// `+00:00` and the zone with the name `UTC` are not equal.
 impl PartialEq for Zone {
     fn eq(&self, other: &Self) -> bool {
         match (self.0, other.0) {
@@ -169,8 +172,8 @@ mod tests {
 
     #[test]
     fn local_time_of_ten_zones_changes_at_the_announced_moments() {
-        // Each row has an officially announced change, the local time one second before the change, and the
-        // local time at the change.
+        // Each row has a zone, the officially announced moment of a change, and two local times: one second
+        // before this moment, and at this moment.
         for (zone, change, before, after) in [
             ("Europe/Berlin", "2027-03-28T01:00:00Z", "01:59:59", "03:00:00"),
             ("Europe/Berlin", "2027-10-31T01:00:00Z", "02:59:59", "02:00:00"),

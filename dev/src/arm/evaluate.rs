@@ -1,5 +1,6 @@
-//! Evaluates the expressions of an ARM template (Azure Resource Manager) as Azure does, with fixed values
-//! instead of a real subscription.
+//! Evaluates the expressions of an ARM template (a template of Azure Resource Manager) as Azure does. An
+//! expression is a string such as `[concat('a', parameters('b'))]`. Fixed values replace the values of a real
+//! subscription.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ pub(super) const GROUP_ID: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/test-group";
 const SUBSCRIPTION_ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
 
-/// The reason why an expression has no value.
+/// The reason why an expression is invalid.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum EvaluationError {
     #[error(transparent)]
@@ -39,21 +40,24 @@ pub(super) struct Scope<'a> {
     pub(super) parameters: &'a Map<String, Value>,
     /// The variables, not evaluated yet.
     pub(super) variables: &'a Map<String, Value>,
-    /// The parameters and variables that expressions have read, as `parameters('x')` or `variables('x')`.
+    /// The parameters and variables that expressions have read so far, each in the form `parameters('x')` or
+    /// `variables('x')`.
     pub(super) read: RefCell<BTreeSet<String>>,
 }
 
-/// The context in which an expression is evaluated.
+/// The context of an expression in the template.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
-    /// The value of `copyIndex()`; `None` outside of a `copy` loop.
+    /// The value of `copyIndex()`. A `copy` loop makes several resources from one description, and
+    /// `copyIndex()` counts these resources from 0. `None` outside of a `copy` loop.
     pub(super) copy_index: Option<usize>,
-    /// Whether the expression is allowed to read the state of resources.
+    /// Whether the expression is allowed to read the state of resources. Azure allows this only in properties
+    /// and outputs.
     pub(super) is_runtime: bool,
 }
 
 impl Scope<'_> {
-    /// Evaluates all expressions in a value.
+    /// Evaluates all expressions in a JSON value. In the returned value, the results replace the expressions.
     pub(super) fn value(&self, value: &Value, at: At) -> Result<Value, EvaluationError> {
         Ok(match value {
             Value::String(text) => match parse(text)? {
@@ -98,8 +102,8 @@ impl Scope<'_> {
     }
 
     fn call(&self, function: &str, arguments: &[Expression], at: At) -> Result<Value, EvaluationError> {
-        // `if` evaluates only the chosen branch, so the other branch is allowed to read a resource that does
-        // not exist. But the parameters and variables in both branches have to exist.
+        // `if` evaluates only the chosen branch, so the other branch can name a resource that does not exist.
+        // But every parameter and every variable in both branches must exist.
         if function == "if"
             && let [condition, yes, no] = arguments
         {
@@ -176,7 +180,7 @@ impl Scope<'_> {
         result.ok_or_else(wrong)
     }
 
-    /// Checks that each parameter and each variable in an expression exists. Does not evaluate the
+    /// Checks that each parameter and each variable in an expression exists, without evaluating the
     /// expression.
     fn check_names(&self, expression: &Expression) -> Result<(), EvaluationError> {
         match expression {
@@ -200,7 +204,8 @@ impl Scope<'_> {
     }
 
     fn variable(&self, name: &str) -> Result<Value, EvaluationError> {
-        // Azure evaluates variables before any resource exists.
+        // Azure evaluates variables before any resource exists, so a variable cannot read the state of a
+        // resource.
         self.value(self.declared_variable(name)?, At { copy_index: None, is_runtime: false })
     }
 
@@ -216,9 +221,10 @@ fn wrong_arguments(function: &str, values: &[Value]) -> EvaluationError {
     EvaluationError::Arguments { function: function.to_owned(), arguments }
 }
 
-/// The id of a resource. The first of `arguments` is the type of the resource, e.g. `A.B/c/d` in the
-/// namespace `A.B`. The other arguments are a name for `c` and a name for `d`. With the names `one` and
-/// `two`, the id is `<base>/providers/A.B/c/one/d/two`. Returns `None` if the number of names is wrong.
+/// The id of a resource. The first of `arguments` is the type of the resource: a namespace and one or more
+/// parts. The other arguments are names, one for each part. For example, the type `A.B/c/d` has the namespace
+/// `A.B` and two parts. With the names `one` and `two`, the id is `<base>/providers/A.B/c/one/d/two`. Returns
+/// `None` if the number of names is wrong.
 fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     let (kind, names) = arguments.split_first()?;
     let (namespace, types) = kind.split_once('/')?;
@@ -230,7 +236,8 @@ fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     (types.len() == names.len()).then(|| id.into())
 }
 
-/// 13 characters of a hash, in place of Azure's function `uniqueString`. Azure does not publish its own hash.
+/// 13 characters of a hash, in place of Azure's function `uniqueString`. Azure does not publish the hash that
+/// `uniqueString` uses.
 fn unique_string(texts: &[&str]) -> String {
     let hash = Sha256::digest(texts.join("-"));
     hash.iter()
@@ -239,7 +246,8 @@ fn unique_string(texts: &[&str]) -> String {
         .collect()
 }
 
-/// A name-based UUID, in place of Azure's function `guid`. Azure makes the UUID from another hash.
+/// A UUID from a hash of the texts, in place of Azure's function `guid`. Azure uses another hash, so Azure's
+/// UUID is different.
 fn guid(texts: &[&str]) -> String {
     let hex: String = Sha256::digest(texts.join("-")).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-5{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])

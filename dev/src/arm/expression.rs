@@ -1,4 +1,5 @@
-//! Parses the expressions of an ARM template. An expression is the text between `[` and `]` of a string.
+//! Parses the expressions of an ARM template (a template of Azure Resource Manager). An expression is a
+//! string that begins with `[` and ends with `]`, such as `[concat('a', 'b')]`.
 
 use thiserror::Error;
 
@@ -11,7 +12,7 @@ pub(super) enum Expression {
     Number(i64),
     /// A function with its arguments.
     Call { function: String, arguments: Vec<Expression> },
-    /// `of.name` or `of[index]`.
+    /// A member of an object or an array: `of.key` or `of[key]`.
     Member { of: Box<Expression>, key: Box<Expression> },
 }
 
@@ -24,7 +25,7 @@ pub(super) struct SyntaxError {
     text: String,
 }
 
-/// Parses a string of a template. Returns `None` if the string is plain text.
+/// Parses a string of a template. Returns `None` if the string is plain text, such as `text` or `[[text]`.
 pub(super) fn parse(text: &str) -> Result<Option<Expression>, SyntaxError> {
     let is_expression = text.starts_with('[') && text.ends_with(']') && !text.starts_with("[[");
     if !is_expression {
@@ -65,7 +66,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Parses a string. In a string, two single quotes mean one single quote.
+    /// Parses a string between single quotes. Two single quotes in the string mean one: `'it''s'` is the text
+    /// `it's`.
     fn string(&mut self) -> Result<Expression, SyntaxError> {
         let mut text = String::new();
         self.at += 1;

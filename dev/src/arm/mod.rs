@@ -1,11 +1,14 @@
 //! Checks `deploy/azure/azuredeploy.json` without Azure. This template of Azure Resource Manager (ARM) makes
 //! the bot's resources.
 //!
-//! `expression.rs` parses the template's expressions. `evaluate.rs` and `template.rs` evaluate them for two
-//! example deployments: one with a single-tenant app registration, and one with a user-assigned identity. The
-//! tests compare the two results with golden files. `types.rs` compares the evaluated resources with Azure's
-//! own descriptions of resource types. The project does not contain these descriptions. If they are missing,
-//! the summary of `cargo dev test` lists the comparison with them as skipped.
+//! `expression.rs` parses the template's expressions. `evaluate.rs` and `template.rs` evaluate the template
+//! for two example deployments. In the first, the bot uses a single-tenant app registration. In the second,
+//! the bot uses a user-assigned identity. The tests compare each result with the expected result, a file in
+//! the folder `golden`.
+//!
+//! `types.rs` compares the resources of each result with Azure's descriptions of resource types. The project
+//! does not contain these descriptions. If the descriptions are missing, the summary of `cargo dev test`
+//! lists this comparison as skipped.
 
 mod evaluate;
 mod expression;
@@ -21,7 +24,7 @@ use serde_json::{Map, Value, json};
 
 use crate::workspace::root;
 
-/// The example deployments: the name and the template's parameters of each.
+/// The example deployments: for each, the name and the values of the template's parameters.
 fn examples() -> [(&'static str, Value); 2] {
     [
         (
@@ -59,15 +62,15 @@ fn data() -> PathBuf {
     root().join("../shared/data/bicep-types")
 }
 
-/// The outputs of the template with these parameters. If the template does not declare one of the parameters,
-/// the error names this parameter.
+/// The outputs of the template for these values of its parameters. If `parameters` has a parameter that the
+/// template does not declare, the error names this parameter.
 pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
     Ok(template::deploy(&template()?, parameters)?.outputs)
 }
 
-/// Compares the template's resources with Azure's descriptions of their types. If the descriptions are
-/// missing, checks nothing, and returns the reason. `None` means that the check was made and found no
-/// difference.
+/// Compares the template's resources with Azure's descriptions of resource types. Fails at the first
+/// difference, and returns `None` if there is no difference. If the descriptions are missing, the function
+/// compares nothing, and returns the reason.
 pub fn check_types() -> anyhow::Result<Option<String>> {
     check_types_by(&data())
 }

@@ -1,4 +1,4 @@
-//! Evaluates a whole template: makes the resources and the outputs from the parameters.
+//! Evaluates a whole template: computes the resources and the outputs from the parameters.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ pub(super) enum TemplateError {
     Form { place: String, problem: String },
 }
 
-/// The resources and outputs that a template makes from some parameters.
+/// The resources and outputs that a template describes for certain values of its parameters.
 #[derive(Debug)]
 pub(super) struct Deployment {
-    /// The resources whose condition is true, in the template's order.
+    /// The resources whose `condition` is true or missing, in the template's order.
     pub(super) resources: Vec<Value>,
     pub(super) outputs: Map<String, Value>,
     /// The parameters and variables of the template that this deployment did not read.
@@ -31,7 +31,7 @@ pub(super) struct Deployment {
 const BEFORE_DEPLOYMENT: At = At { copy_index: None, is_runtime: false };
 const RUNTIME: At = At { copy_index: None, is_runtime: true };
 
-/// Evaluates a template with these parameters.
+/// Evaluates a template. `given` has values of the template's parameters.
 pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, TemplateError> {
     let section = |name: &str| object(template, name, "template");
     let (declared, variables) = (section("parameters")?, section("variables")?);
@@ -113,7 +113,7 @@ pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, Temp
     Ok(Deployment { resources, outputs, unread })
 }
 
-/// The values of all parameters: the given ones, and the defaults of the others.
+/// The values of all parameters. A parameter that is missing in `given` has its default value.
 fn parameters(declared: &Map<String, Value>, given: &Value) -> Result<Map<String, Value>, TemplateError> {
     let nothing = Map::new();
     let mut values = Map::new();
@@ -161,8 +161,10 @@ fn expect_type(place: &str, kind: &str, value: &Value) -> Result<(), TemplateErr
     if fits { Ok(()) } else { Err(form(place, format!("expected {kind}, found {value}"))) }
 }
 
-/// The id of a resource of the template. `kind` is the type of the resource, e.g. `A.B/c/d` in the namespace
-/// `A.B`. This type needs a name of two parts, e.g. `one/two`. Fails if the name has more or fewer parts.
+/// The id of a resource of the template. `kind` is the type of the resource: a namespace and one or more
+/// parts. `name` must have as many parts as the type. For example, the type `A.B/c/d` has the namespace `A.B`
+/// and two parts, so the name is e.g. `one/two`. Fails if the number of parts in the name is wrong, or if a
+/// part is empty.
 fn id(place: &str, kind: &str, name: &str) -> Result<String, TemplateError> {
     let (namespace, types) = kind.split_once('/').unwrap_or((kind, ""));
     let (types, names): (Vec<_>, Vec<_>) = (types.split('/').collect(), name.split('/').collect());

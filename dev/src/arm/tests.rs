@@ -1,5 +1,5 @@
-//! Tests of the template, and of this module's checks. To test the checks, the tests put mistakes into the
-//! template. The checks have to find each mistake.
+//! Tests of the template `deploy/azure/azuredeploy.json`, and of the checks in this folder. To test the
+//! checks, some tests put a mistake into a copy of the template. A check must find each mistake.
 
 use std::collections::BTreeSet;
 
@@ -75,7 +75,8 @@ fn names_have_lengths_and_characters_that_azure_accepts() {
             }
         }
     }
-    // The longest names that the parameters allow.
+    // Each parameter has its greatest length. With the suffix `-replies`, a `queueName` of 55 characters
+    // makes a queue name of 63 characters.
     let longest = json!({
         "botName": "b".repeat(42), "storageAccountName": "s".repeat(24), "queueName": "q".repeat(55),
         "tablePrefix": "t".repeat(40), "appType": "UserAssignedMSI",
@@ -95,7 +96,7 @@ fn deployment_has_the_queues_tables_and_roles_of_the_components() {
             let names = names(&of_type(&deployment, kind));
             names.into_iter().map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
         };
-        // The expected names come from the defaults of the parameters `queueName` and `tablePrefix`.
+        // These names follow from the defaults of the parameters `queueName` and `tablePrefix`.
         let queues = last("Microsoft.Storage/storageAccounts/queueServices/queues");
         assert_eq!(queues, ["bot-queue", "bot-queue-poison", "bot-queue-replies"]);
         let tables = last("Microsoft.Storage/storageAccounts/tableServices/tables");
@@ -132,7 +133,8 @@ fn role_is_assigned_only_to_a_known_principal() {
 
 #[test]
 fn no_secret_is_in_the_outputs() {
-    // Azure keeps the outputs in the history of deployments, unencrypted.
+    // Azure keeps the outputs in the history of deployments, unencrypted. The functions below return keys and
+    // signatures, so the template must not call these functions.
     let text =
         std::fs::read_to_string(crate::workspace::root().join("deploy/azure/azuredeploy.json")).unwrap();
     for function in ["listKeys", "listAccountSas", "listServiceSas", "list("] {
@@ -140,7 +142,7 @@ fn no_secret_is_in_the_outputs() {
     }
 }
 
-/// Changes the template at a JSON pointer.
+/// Returns a copy of the template that has `value` at this JSON pointer.
 fn broken(pointer: &str, value: Value) -> Value {
     let mut template = template().unwrap();
     *template.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
@@ -191,8 +193,8 @@ fn missing_descriptions_are_reported_as_not_checked() {
     assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
 }
 
-/// On a machine without the descriptions, this test checks nothing. The summary of `cargo dev test` then
-/// lists the comparison with the descriptions as skipped.
+/// On a machine without Azure's descriptions of resource types, this test checks nothing. The summary of
+/// `cargo dev test` then lists the comparison with the descriptions as skipped.
 #[test]
 fn difference_from_azures_types_is_found() {
     if !data().is_dir() {
@@ -234,7 +236,8 @@ fn difference_from_azures_types_is_found() {
                     deployment.resources.iter().filter_map(|resource| types::check(&data(), resource).err());
                 errors.map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
             }
-            // If the type of a resource changes, the dependencies of its child resources break, too.
+            // The row with a changed type ends here: the child resources still depend on an id with the old
+            // type.
             Err(error) => error.to_string(),
         };
         let expected =

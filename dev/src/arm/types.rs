@@ -1,5 +1,5 @@
-//! Compares resources with Azure's own descriptions of resource types. The compiler of Bicep uses the same
-//! descriptions (<https://github.com/Azure/bicep-types-az>).
+//! Compares the template's resources with Azure's descriptions of resource types. The compiler of Bicep uses
+//! the same descriptions (<https://github.com/Azure/bicep-types-az>).
 
 use std::path::Path;
 
@@ -19,14 +19,18 @@ pub(super) enum TypeError {
     Difference { place: String, problem: String },
 }
 
-/// Flags of a property in a description.
+/// A flag of a property in a description: the property is required.
 const REQUIRED: u64 = 1;
+/// A flag of a property in a description: the property can only be read.
 const READ_ONLY: u64 = 2;
-/// The property is an identifier: `name`, `type`, `apiVersion` or `id`. The check does not require
-/// identifiers.
+/// A flag of a property in a description: the property identifies the resource. The properties with this flag
+/// are `name`, `type`, `apiVersion` and `id`. (Azure's name of the flag is `DeployTimeConstant`.) The
+/// comparison does not require properties with this flag, because [`check`] compares a resource without its
+/// name.
 const IDENTIFIER: u64 = 8;
 
-/// The description of one type.
+/// The description of one resource type. `types` has all entries of the description's file. `body` refers to
+/// the entry that describes the resource.
 struct Description {
     types: Vec<Value>,
     body: Value,
@@ -38,8 +42,9 @@ pub(super) fn check(data: &Path, resource: &Value) -> Result<(), TypeError> {
     let version = resource["apiVersion"].as_str().unwrap_or_default();
     let description = Description::find(data, kind, version)?;
     let mut body = resource.as_object().cloned().unwrap_or_default();
-    // These members identify the resource, so the check skips them. The member `scope` occurs in role
-    // assignments: it names the resource to which the role gives access.
+    // The comparison skips the type, the apiVersion and the name, because these members identify the
+    // resource. The comparison also skips `scope`: in a role assignment, `scope` names the resource to which
+    // the role gives access.
     body.retain(|name, _| !["type", "apiVersion", "name", "scope"].contains(&name.as_str()));
     description.check(kind, &description.body, &body.into())
 }
@@ -64,7 +69,8 @@ impl Description {
         Ok(Self { types, body })
     }
 
-    /// The entry to which a `{"$ref": "#/5"}` points.
+    /// The entry of `types` to which `reference` points. For example, `{"$ref": "#/5"}` points to the entry
+    /// with the index 5.
     fn entry(&self, reference: &Value) -> &Value {
         let index = reference["$ref"].as_str().and_then(|text| text.strip_prefix("#/")?.parse().ok());
         index.and_then(|index: usize| self.types.get(index)).unwrap_or(&Value::Null)
@@ -84,7 +90,7 @@ impl Description {
             "UnionType" => {
                 let elements = entry["elements"].as_array().map_or(&[][..], Vec::as_slice);
                 // A union lists the documented values of a string. For most unions, Azure also accepts other
-                // strings. This check is stricter, and accepts only the listed values.
+                // values. This check accepts only the listed values.
                 let literals: Vec<_> = elements
                     .iter()
                     .map(|element| self.entry(element)["value"].clone())

@@ -1,4 +1,5 @@
-//! A walk through a web page in a real browser, step by step. `dev/walk.cjs` carries out the steps.
+//! A walk through a web page in a real browser: a list of steps, such as key presses and checks.
+//! `dev/walk.cjs` carries out the steps.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,8 @@ use super::Browser;
 use crate::tools::node;
 use crate::workspace::root;
 
-/// A walk: the page, the window, and the steps in their order.
+/// A walk: the page, the width and the colours of the window, and the steps in their order. The methods only
+/// add steps. [`Browser::walk`] carries out the walk.
 #[derive(Debug, Clone)]
 pub struct Walk {
     page: String,
@@ -20,11 +22,11 @@ pub struct Walk {
     steps: Vec<Value>,
 }
 
-/// The values that a walk kept. The key of each value is the name that the step gave to the value.
+/// The values that the steps of a walk have read. The key of each value is the argument `name` of its step.
 pub type Seen = Map<String, Value>;
 
 impl Walk {
-    /// Opens the page in a window of this width, in pixels.
+    /// Begins a walk. The walk opens the page in a window of this width, in pixels.
     pub fn open(page: &str, width: u32) -> Self {
         Self { page: page.into(), width, is_dark: false, steps: Vec::new() }
     }
@@ -40,7 +42,7 @@ impl Walk {
         self
     }
 
-    /// Presses Tab until the element with this role and name has the focus.
+    /// Presses Tab until the element with this role (e.g. `button`) and name has the focus.
     #[must_use]
     pub fn tab_to(self, role: &str, name: &str) -> Self {
         self.step("tabTo", json!({"role": role, "name": name}))
@@ -82,13 +84,13 @@ impl Walk {
         self.step("expect", text)
     }
 
-    /// Keeps the texts of all elements that match the CSS selector.
+    /// Reads the texts of all elements that match the CSS selector. The texts go into [`Seen`] under `name`.
     #[must_use]
     pub fn read(self, name: &str, css: &str) -> Self {
         self.step("read", json!({"name": name, "css": css}))
     }
 
-    /// Keeps the value of a JavaScript expression.
+    /// Reads the value of a JavaScript expression. The value goes into [`Seen`] under `name`.
     #[must_use]
     pub fn evaluate(self, name: &str, expression: &str) -> Self {
         self.step("evaluate", json!({"name": name, "expression": expression}))
@@ -113,7 +115,7 @@ impl Walk {
         self.step("newTab", true)
     }
 
-    /// Checks with axe-core that people with disabilities can use the page.
+    /// Checks the page with axe-core, a program that knows the rules of accessibility (WCAG 2.2 AA).
     #[must_use]
     pub fn axe(self) -> Self {
         self.step("axe", true)
@@ -121,9 +123,9 @@ impl Walk {
 }
 
 impl Browser {
-    /// Runs the walk in the browser. Fails if a step fails, or if the page has a fault: a script's error, a
-    /// dialog, a violation of the page's content security policy, or a call to another server. If a step
-    /// fails, the file `failure` gets a picture of the page.
+    /// Carries out the walk in the browser. Fails if a step fails. Also fails if the page has a fault, such
+    /// as a script's error, a dialog, a violation of the page's content security policy, or a call to another
+    /// server. If a step fails, `dev/walk.cjs` writes a picture of the page into the file `failure`.
     pub fn walk(&self, walk: &Walk, failure: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/walk.cjs")).arg("--chromium").arg(&self.program);

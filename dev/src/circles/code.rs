@@ -1,4 +1,4 @@
-//! Reads the names in a module's code: its definitions, its imports, and the paths that it mentions.
+//! Reads the names in the code of a module: the definitions, the imports, and the paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use syn::{Attribute, Ident, ImplItem, Item, ItemUse, Meta, UseTree, Visibility};
 
 use super::names::{Meaning, Segments};
 
-/// The names in the code of one module.
+/// The names in the code of one module. `Module` has the same fields, with descriptions.
 #[derive(Debug, Default)]
 pub(super) struct Code {
     pub(super) names: BTreeMap<String, Vec<Meaning>>,
@@ -36,7 +36,7 @@ pub(super) fn name_of(ident: &Ident) -> String {
     ident.unraw().to_string()
 }
 
-/// Whether an item is compiled for tests only.
+/// Whether an item is only for tests: a module `tests`, or an item with an attribute such as `#[cfg(test)]`.
 pub(super) fn is_test(item: &Item) -> bool {
     let attributes = match item {
         Item::Const(item) => &item.attrs,
@@ -56,7 +56,7 @@ pub(super) fn is_test(item: &Item) -> bool {
     attributes.iter().any(is_test_only)
 }
 
-/// Whether an attribute is `#[cfg(test)]`, or `#[cfg(all(test, …))]`.
+/// Whether an attribute is `#[cfg(test)]`, or `#[cfg(all(test, …))]` with `test` as the first condition.
 fn is_test_only(attribute: &Attribute) -> bool {
     fn needs_test(condition: &Meta) -> bool {
         let mut found = condition.path().is_ident("test");
@@ -65,7 +65,8 @@ fn is_test_only(attribute: &Attribute) -> bool {
         {
             let _ = list.parse_nested_meta(|part| {
                 found |= part.path.is_ident("test");
-                // Skips the value of a condition such as `feature = "testing"`.
+                // Reads the rest of the list, such as `= "testing", unix` after `feature`. So only the first
+                // condition of the list counts.
                 let _: Option<TokenStream> = part.input.parse().ok();
                 Ok(())
             });
@@ -92,8 +93,8 @@ fn defined(item: &Item) -> Option<&Ident> {
 #[derive(Debug, Default)]
 struct Reader {
     code: Code,
-    /// The variables of the function that is being read. In this function, the name of a variable means the
-    /// variable, and not an item of another module.
+    /// The variables of the function whose code is being read. In this code, such a name means the variable,
+    /// and no item. So `mention` ignores the name.
     variables: BTreeSet<String>,
 }
 
@@ -105,7 +106,8 @@ impl Reader {
         }
     }
 
-    /// Reads the code of a function that has these variables.
+    /// Calls `read` for a function with these variables. During the call, `mention` ignores the names of the
+    /// variables.
     fn inside(&mut self, variables: Variables, read: impl FnOnce(&mut Self)) {
         let outside = std::mem::replace(&mut self.variables, variables.0);
         read(self);
@@ -150,7 +152,7 @@ impl Reader {
         set.insert(path);
     }
 
-    /// Reads the paths in a macro's arguments, which `syn` does not parse.
+    /// Reads the paths in tokens that `syn` does not parse, such as the arguments of a macro.
     fn tokens(&mut self, tokens: &TokenStream) {
         let mut path = Segments::new();
         let mut before = [' ', ' '];
@@ -161,7 +163,8 @@ impl Reader {
                     if before != [':', ':'] {
                         self.end(&mut path);
                     }
-                    // A name behind a dot is a field or a method, and no path. A name behind `..` is a path.
+                    // A name after `.` is a field or a method, and does not begin a path. A name after `..`
+                    // can begin a path, e.g. in `0..MOST`.
                     if before[1] != '.' || before == ['.', '.'] {
                         path.push(name_of(&ident));
                     }
@@ -192,7 +195,7 @@ impl Reader {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item(&mut self, item: &'ast Item) {
-        // Skips a child module, because each module has a reader of its own.
+        // Skips the code of tests. Also skips a child module, because each module has its own reader.
         if !is_test(item) && !matches!(item, Item::Mod(_)) {
             visit::visit_item(self, item);
         }
@@ -232,8 +235,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
-        // A name in a pattern can be a constant, e.g. `MOST` in `Some(MOST) => …`. If the name is a variable,
-        // `mention` ignores the name.
+        // A name in a pattern can be a constant, e.g. `MOST` in `Some(MOST) => …`. If the name is one of
+        // `variables`, `mention` ignores the name.
         self.mention(vec![name_of(&pattern.ident)]);
         visit::visit_pat_ident(self, pattern);
     }
@@ -243,8 +246,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// The variables of a function. A name in a pattern is a variable if the name does not begin with a capital
-/// letter.
+/// The variables of a function: the names in patterns that do not begin with a capital letter.
 #[derive(Debug, Default)]
 struct Variables(BTreeSet<String>);
 

@@ -1,12 +1,13 @@
-//! A graph of places (files or packages), the arrows between them, and the circles that the arrows make.
+//! A graph of places (files or packages) and arrows. In a *circle*, an arrow leads from each place to the
+//! next place, and from the last place to the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::{astar, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-/// A graph whose places are files or packages. An arrow leads from a file to a file that it imports, or from
-/// a package to a package that it depends on.
+/// A graph whose places are either the files of a crate or the packages of the workspace. An arrow leads from
+/// a file to a file that it imports, or from a package to a package that it depends on.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     places: BTreeMap<String, NodeIndex>,
@@ -23,8 +24,8 @@ impl Graph {
         *self.places.entry(place.to_owned()).or_insert_with(|| self.graph.add_node(place.to_owned()))
     }
 
-    /// Adds an arrow. `name` is the reason for the arrow: the imported name, or the table of `Cargo.toml`
-    /// that lists the needed package, such as `dev-dependencies`.
+    /// Adds an arrow. `name` says why the arrow exists. For files, `name` is the imported name. For packages,
+    /// `name` is the table of `Cargo.toml` that lists the dependency, such as `dev-dependencies`.
     pub(super) fn add_arrow(&mut self, from: &str, to: &str, name: &str) {
         let (from, to) = (self.add_place(from), self.add_place(to));
         let edge =
@@ -32,9 +33,9 @@ impl Graph {
         self.graph[edge].insert(name.to_owned());
     }
 
-    /// Describes the circles. Places form a group if arrows lead from each of them to every other, directly
-    /// or by way of other places. The result has one text for each group. `verb` names the relation, e.g.
-    /// "imports". `advice` says how to correct a circle.
+    /// Describes the circles, with one text for each group of places. Two places are in the same group if
+    /// arrows lead from each of the two places to the other, directly or by way of other places. `verb` names
+    /// the relation, e.g. "imports". `advice` says how to remove a circle.
     pub(super) fn circles(&self, verb: &str, advice: &str) -> Vec<String> {
         let groups = tarjan_scc(&self.graph).into_iter().filter(|group| group.len() > 1);
         let mut circles: Vec<String> = groups.map(|group| self.described(&group, verb, advice)).collect();
@@ -42,8 +43,8 @@ impl Graph {
         circles
     }
 
-    /// A line about the shortest circle of a group. If the group has more than two arrows, a line for each
-    /// arrow follows.
+    /// Describes a group: one line about the group's shortest circle and, if the group has more than two
+    /// arrows, one line about each arrow.
     fn described(&self, group: &[NodeIndex], verb: &str, advice: &str) -> String {
         let circle = self.shortest_circle(group);
         let [first, second, ..] = &circle[..] else { return String::new() };
@@ -73,8 +74,8 @@ impl Graph {
         text
     }
 
-    /// The places of a shortest circle in a group. Each place has an arrow to the next place, and the last
-    /// has an arrow to the first.
+    /// The places of the group's shortest circle. Each place has an arrow to the next place, and the last
+    /// place has an arrow to the first.
     fn shortest_circle(&self, group: &[NodeIndex]) -> Vec<NodeIndex> {
         let mut starts = group.to_vec();
         starts.sort_unstable_by_key(|place| &self.graph[*place]);

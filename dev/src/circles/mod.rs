@@ -1,4 +1,6 @@
-//! `cargo dev circles`: finds files that import each other, and packages that depend on each other.
+//! `cargo dev circles`: finds circles of files, and circles of packages. In a *circle* of files, each file
+//! imports the next file, and the last file imports the first. In a circle of packages, each package depends
+//! on the next package, and the last package depends on the first.
 //!
 //! Without circles, a reader can understand the files one after the other: first the files that import
 //! nothing, and last the files that no other file imports.
@@ -6,15 +8,17 @@
 //! - `packages.rs` asks cargo for the packages of the workspace, and for their dependencies.
 //! - `modules.rs` reads the files of a crate, and `code.rs` reads the names in each file.
 //! - `names.rs` has the types for these names.
-//! - `resolve.rs` finds the file that defines a name, also if a parent module re-exports the name.
+//! - `resolve.rs` finds the file that defines a name, also if another module re-exports the name (`pub use`).
 //! - `graph.rs` finds the circles.
 //!
-//! Tests are allowed to import from every file, so the check ignores the code of tests. The check sees
+//! The check ignores the code of tests, because tests are allowed to import from every file. The check sees
 //! imports, but no method calls. For example, a type `Run` has the method `start` in one file, and the method
-//! `end` in another. If `start` calls `end`, the check does not see an arrow between the two files.
+//! `end` in another file. If `start` calls `end`, the check does not notice that the first file needs the
+//! other file.
 //!
-//! The project does not use `cargo modules dependencies --acyclic`, for two reasons. That program also
-//! reports circles of modules within one file. And it contains rust-analyzer, which CI would have to build.
+//! The project does not use the program `cargo modules dependencies --acyclic`, for two reasons. First, this
+//! program also reports circles of modules within one file. Second, CI would have to build this program,
+//! which contains rust-analyzer.
 
 mod code;
 mod graph;
@@ -33,7 +37,7 @@ use self::graph::Graph;
 use self::modules::Crate;
 use crate::workspace::root;
 
-/// Checks the workspace and prints all circles.
+/// Checks the files and the packages of the workspace, and prints the circles. Fails if there is a circle.
 pub fn run() -> anyhow::Result<()> {
     let root = root();
     let packages = packages::read()?;

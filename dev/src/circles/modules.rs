@@ -9,7 +9,7 @@ use syn::{Item, ItemMod};
 use super::code::{self, Code};
 use super::names::{Meaning, ModuleId, Segments};
 
-/// All modules of a crate except tests. The first module is the crate's root.
+/// The modules of a crate, without the modules of tests. The first module is the root of the crate.
 #[derive(Debug)]
 pub(super) struct Crate {
     pub(super) modules: Vec<Module>,
@@ -21,16 +21,17 @@ pub(super) struct Module {
     pub(super) file: PathBuf,
     pub(super) parent: Option<ModuleId>,
     pub(super) names: BTreeMap<String, Vec<Meaning>>,
-    /// `a::b` of each `use a::b::*`.
+    /// The paths of the imports with `*`, e.g. `a::b` for `use a::b::*`.
     pub(super) globs: Vec<Segments>,
-    /// The imports of the module, and the paths in its code.
+    /// The paths of the module's imports, and the paths in the module's code.
     pub(super) mentions: BTreeSet<Segments>,
-    /// The imports that other modules can use, too (`pub use`).
+    /// The paths of the re-exports: imports that other modules can use, too (`pub use`).
     pub(super) re_exports: BTreeSet<Segments>,
 }
 
 impl Crate {
-    /// Reads the crate whose first file is `crate_root`. `root` is the workspace's folder.
+    /// Reads the crate whose root is the file `crate_root`, e.g. `src/lib.rs`. `root` is the workspace's
+    /// folder.
     pub(super) fn read(root: &Path, crate_root: &Path) -> anyhow::Result<Self> {
         let mut read = Self { modules: Vec::new() };
         let folder = crate_root.parent().unwrap_or(root);
@@ -38,8 +39,8 @@ impl Crate {
         Ok(read)
     }
 
-    /// Adds the module in the file `path`, and the child modules of this module. The files of the child
-    /// modules are in `folder`.
+    /// Adds the module in the file `path`, and all modules below this module. The files of the child modules
+    /// are in `folder`.
     fn add_file(
         &mut self,
         root: &Path,

@@ -3,7 +3,7 @@
 /// The index of a module in `Crate::modules`.
 pub(super) type ModuleId = usize;
 
-/// A path as it is written: `["crate", "alerts", "Target"]`.
+/// The parts of a path in the code: `crate::alerts::Target` is `["crate", "alerts", "Target"]`.
 pub(super) type Segments = Vec<String>;
 
 /// The meaning of a name in a module. One name can have several meanings: a module and a function, for
@@ -14,6 +14,6 @@ pub(super) enum Meaning {
     Module(ModuleId),
     /// An item in the module's own code.
     Definition,
-    /// A `use` imports the name from this path.
+    /// A name that a `use` imports from this path.
     Import(Segments),
 }

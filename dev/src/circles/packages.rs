@@ -14,12 +14,12 @@ pub(super) struct Package {
     pub(super) name: String,
     /// The first file of the package's library and of each of its programs, such as `src/lib.rs`.
     pub(super) crate_roots: Vec<PathBuf>,
-    /// The packages of the workspace that this package or its tests need. The second part of each pair is the
-    /// table of `Cargo.toml` that lists the needed package, such as `dev-dependencies`.
+    /// The packages of the workspace that this package or its tests need. Each pair has the name of the
+    /// needed package, and the table of `Cargo.toml` that lists this name, such as `dev-dependencies`.
     pub(super) needs: Vec<(String, &'static str)>,
 }
 
-/// The part of the output of `cargo metadata` that this check reads.
+/// The part of `cargo metadata`'s output that this check reads.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Described>,
@@ -36,7 +36,7 @@ struct Described {
 struct Dependency {
     name: String,
     kind: Option<String>,
-    /// Only packages of the workspace have a path.
+    /// The folder of the dependency; `None` if the dependency is not a package of the workspace.
     path: Option<PathBuf>,
 }
 
@@ -78,8 +78,8 @@ pub(super) fn arrows(packages: &[Package]) -> Graph {
     let mut graph = Graph::default();
     for package in packages {
         graph.add_place(&package.name);
-        // A package is allowed to depend on itself: its `dev-dependencies` can list the package with other
-        // features, for its tests.
+        // A package is allowed to depend on itself. Its `dev-dependencies` can list the same package with
+        // other features, which only the tests need.
         for (need, table) in package.needs.iter().filter(|(need, _)| *need != package.name) {
             graph.add_arrow(&package.name, need, table);
         }

@@ -6,13 +6,13 @@ use super::graph::Graph;
 use super::modules::{Crate, Module};
 use super::names::{Meaning, ModuleId};
 
-/// The module or the definitions that a path names.
+/// The items that a path (such as `a::b`) names. A module and a function can have the same path.
 #[derive(Debug, Default)]
 struct Found {
     /// The module that the path names.
     module: Option<ModuleId>,
-    /// The definitions that the path names. Each is a pair: the module with the definition, and the name of
-    /// the definition in this module.
+    /// The definitions that the path names. Each pair has the module that contains the definition, and the
+    /// definition's name in this module.
     definitions: Vec<(ModuleId, String)>,
 }
 
@@ -33,8 +33,8 @@ pub(super) fn arrows(read: &Crate) -> Graph {
         for path in &module.mentions {
             add(find(read, id, path, &mut Vec::new()).definitions);
         }
-        // If a module re-exports a name of its own child, the module does not use the name. So the re-export
-        // alone adds no arrow from the parent's file to the child's file.
+        // In `mod low; pub use low::Low;`, a module re-exports a definition from a module below it. This
+        // re-export alone does not use the definition, so the re-export adds no arrow.
         for path in &module.re_exports {
             let mut definitions = find(read, id, path, &mut Vec::new()).definitions;
             definitions.retain(|(to, _)| !is_below(read, *to, id));
@@ -53,10 +53,10 @@ fn is_below(read: &Crate, module: ModuleId, ancestor: ModuleId) -> bool {
         .any(|module| module == ancestor)
 }
 
-/// Finds what `path` means in `module`. `seen` lists the names that the search is looking for now, each with
-/// its module. Without this list, the search could be endless. For example, a module has `use a::a`. To find
-/// `a` in this module, the search follows the path `a::a`. This path begins with `a`, so the search looks for
-/// `a` in this module again.
+/// Finds the module or the definitions that `path` names in the code of `module`. `seen` has the names that
+/// the search is resolving now, each with the name's module. Without `seen`, the search could be endless. For
+/// example, to resolve `a` in a module with `use a::a`, the search follows the path `a::a`. This path begins
+/// with `a`, so the search resolves `a` in the same module again.
 fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleId, String)>) -> Found {
     let (mut at, mut rest, mut is_relative) = (module, path, true);
     while let [first, others @ ..] = rest {
@@ -74,14 +74,15 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
     };
     let mut found = named(read, at, first, seen);
     if is_relative && found.module.is_none() && found.definitions.is_empty() {
-        // The path begins with another crate, a type parameter, or a name of the prelude.
+        // The path begins with another crate, a type parameter, or a name of the prelude. Such a path adds no
+        // arrow.
         return found;
     }
     let mut name = first;
     loop {
         if found.module.is_none() && found.definitions.is_empty() {
-            // The reader found no item with this name in the module. But the code compiles, so a macro call
-            // in the module defines the name.
+            // `code.rs` found no item with this name in the module. But the code compiles, so a macro call in
+            // the module defines the name.
             found.definitions.push((at, name.clone()));
         }
         let (Some(module), Some((next, others))) = (found.module, rest.split_first()) else { return found };
@@ -90,7 +91,7 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
     }
 }
 
-/// The meaning of `name` in `module`.
+/// Finds the module or the definitions that `name` means in `module`. Searches the imports with `*` last.
 fn named(read: &Crate, module: ModuleId, name: &str, seen: &mut Vec<(ModuleId, String)>) -> Found {
     let Module { names, globs, .. } = &read.modules[module];
     let mut found = Found::default();

@@ -1,5 +1,5 @@
-//! Tests of `cargo dev circles`. The tests write small crates into a temporary folder, and check these
-//! crates.
+//! Tests of `cargo dev circles`. Most tests write a small crate into a temporary folder, and check this
+//! crate.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::packages::{self, Package};
 use super::{arrows_between_files, graph::Graph};
 
-/// The circles of a crate with these files. The first file is the root of the crate.
+/// Finds the circles of a crate with these files. The first file is the root of the crate.
 fn circles(files: &[(&str, &str)]) -> Vec<String> {
     let folder = TempDir::new().unwrap();
     for (file, text) in files {
@@ -129,8 +129,8 @@ fn packages_that_depend_on_each_other_are_a_circle() {
         crate_roots: Vec::new(),
         needs: needs.iter().map(|need| ((*need).to_owned(), "dependencies")).collect(),
     };
-    // A package is allowed to depend on itself: its `dev-dependencies` can list the package with other
-    // features, for its tests.
+    // The package `b` depends on itself, too. This is allowed, because `dev-dependencies` can list the same
+    // package with other features.
     let all = [package("a", &["b"]), package("b", &["c", "b"]), package("c", &["a"]), package("d", &["a"])];
     let found = packages::arrows(&all).circles("depends on", "move it");
     assert_eq!(found.len(), 1, "{found:?}");

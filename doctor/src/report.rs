@@ -1,32 +1,33 @@
-//! The report of the doctor: lines in sections, without secrets.
+//! The report of the *doctor* (`cargo dev doctor`, a program that checks a deployment of the bot). The report
+//! has lines in sections, and removes secrets from the lines.
 
 use std::fmt;
 
-/// The result of a check.
+/// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// Nothing is wrong.
     Fine,
     /// The check was not made; the line gives the reason.
     Skipped,
-    /// The bot works, but a value or a right is perhaps unintended.
+    /// The bot works, but a setting is perhaps wrong. For example, two keys have the same value.
     Warning,
     /// The bot does not work, or is not safe.
     Problem,
 }
 
-/// One result of a check.
+/// A line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// The section, e.g. `storage`.
     pub section: &'static str,
-    /// The result of the check.
+    /// How the check ended.
     pub status: Status,
-    /// `<what>: <what is wrong>; <what to do>`.
+    /// The text. For a warning or a problem, the form is `<what>: <what is wrong>; <what to do>`.
     pub text: String,
 }
 
-/// All results, in the order of the checks.
+/// The lines of all checks, in the order of the checks.
 #[derive(Default)]
 pub struct Report {
     section: &'static str,
@@ -34,12 +35,13 @@ pub struct Report {
     secrets: Vec<String>,
 }
 
-/// The length of the shortest secret that a report removes. A shorter value can be a part of an ordinary
-/// word, and the report would remove this part, too.
+/// The length of the shortest secret that a report removes. Without this limit, the report would also remove
+/// a short value, such as `on`, from ordinary words.
 const SHORTEST_SECRET_BYTES: usize = 5;
 
 impl Report {
-    /// An empty report that removes these values from every line.
+    /// An empty report, which replaces these secrets with `***` in every line. It ignores secrets that are
+    /// shorter than five bytes.
     pub fn without(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<_> = secrets.into_iter().collect();
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET_BYTES);
@@ -53,7 +55,7 @@ impl Report {
         self.section = section;
     }
 
-    /// Adds a line.
+    /// Adds a line, unless the section already has the same line.
     pub fn add(&mut self, status: Status, text: impl Into<String>) {
         let mut text: String = text.into();
         for secret in &self.secrets {

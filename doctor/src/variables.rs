@@ -1,4 +1,5 @@
-//! The variables of a deployment, as the application reads them.
+//! The application variables of a deployment. A variable that the deployment does not set has the default in
+//! the Spin manifest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +8,7 @@ use platform::{Settings, SettingsError};
 
 use crate::manifest::Manifest;
 
-/// The variables of a deployment. A variable that is not set has the default of the manifest.
+/// The values that the components of a deployment read from their variables.
 #[derive(Clone)]
 pub struct Variables {
     set: BTreeMap<String, String>,
@@ -16,7 +17,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The variables with the values in `set`. Every other variable has the default of the manifest.
+    /// The variables of a deployment that sets the values in `set`.
     pub fn new(set: BTreeMap<String, String>, manifest: &Manifest) -> Self {
         let defaults =
             manifest.variables.iter().map(|(name, variable)| (name.clone(), variable.default.clone()));
@@ -29,23 +30,23 @@ impl Variables {
         self.set.get(name).or_else(|| self.defaults.get(name)).map_or("", String::as_str)
     }
 
-    /// The value without white space at both ends, as the components read most variables.
+    /// The value without white space at both ends. The components read most variables in this way.
     pub fn trimmed(&self, name: &str) -> &str {
         self.value(name).trim()
     }
 
-    /// The names and values that were set.
+    /// The names and values of the variables that the deployment sets.
     pub fn set(&self) -> impl Iterator<Item = (&str, &str)> {
         self.set.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether a variable was set.
+    /// Whether the deployment sets this variable.
     pub fn is_set(&self, name: &str) -> bool {
         self.set.contains_key(name)
     }
 
-    /// Every text that must not be in the output: the values of secret variables, and the secret parts of
-    /// these values.
+    /// Every text that must not be in the doctor's report: the values of secret variables, and the secret
+    /// parts of these values.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
         for name in &self.secrets {
@@ -71,7 +72,7 @@ impl Variables {
         secrets
     }
 
-    /// Replaces each `{{ name }}` in a text of the manifest with the value of this variable.
+    /// Fills in a text of the manifest: replaces each `{{ name }}` with the value of the variable `name`.
     pub fn fill(&self, template: &str) -> String {
         let mut filled = String::new();
         let mut rest = template;

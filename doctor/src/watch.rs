@@ -1,8 +1,8 @@
 //! Records how far the clock of each server differs from the clock of this machine.
 //!
-//! The bot's code makes its calls through the traits of [`platform`]. A type that implements these traits is
-//! a *host* of the bot's code. [`Watch`] is such a type. It passes HTTP calls on to another host, and reads
-//! the header `Date` of the responses.
+//! The doctor (`cargo dev doctor`) runs parts of the bot's code. This code makes its calls through the traits
+//! of [`platform`]. In this file, a *host* is a type that implements these traits, not a server. [`Watch`] is
+//! a host. It passes each HTTP call on to another host, and reads the header `Date` of the response.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::variables::Variables;
 /// The difference between the clock of a server and the clock of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skew {
-    /// The host name of the server.
+    /// The server's name in the URL.
     pub(crate) host: String,
     /// The server's time minus this machine's time.
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host that passes calls on to the host `inner`, but reads settings from the variables of the deployment.
-/// It compares the header `Date` of each server's first response with the clock of this machine.
+/// A host that passes calls on to the host `inner`. It reads settings from `variables`, the variables of the
+/// deployment. For each server, `Watch` compares the first header `Date` with the clock of this machine.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,
@@ -105,6 +105,6 @@ impl<H> Settings for Watch<'_, H> {
 }
 
 impl<H> Log for Watch<'_, H> {
-    /// Discards the log line of the bot's code, because the report already says everything that matters.
+    /// Discards the log line. The doctor's report already says what is wrong.
     fn line(&self, _: &str) {}
 }

@@ -1,4 +1,5 @@
-//! Tests that the bot understands every command that Teams suggests to people.
+//! Tests that the bot understands every command in the app package for Teams. Teams suggests these commands
+//! to people.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use dev::teams_package::App;
@@ -18,7 +19,7 @@ fn bot_understands_every_command_of_the_package() {
     titles.dedup();
     assert!(titles.len() >= 6, "{titles:?}");
     for title in titles {
-        // Teams writes the title, and the person types the rest.
+        // Teams writes the command's title into the message. The person types the rest, e.g. ` orders-42`.
         let is_understood = ["", " orders-42", " 10 minutes tea", " 22:00-07:00"]
             .iter()
             .any(|rest| Command::parse(&format!("{title}{rest}")).is_some());

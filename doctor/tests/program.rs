@@ -1,4 +1,5 @@
-//! Tests the program itself: its exit status, and real connections to an application on loopback.
+//! Runs the *doctor* (the program behind `cargo dev doctor`, which checks a deployment). The tests check its
+//! exit status. They use real connections to a server on loopback, which responds like the bot.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +14,8 @@ fn doctor(arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
 }
 
-/// Starts a server that answers as the bot does. The server ends with the test's process.
+/// Starts a server that responds like the bot, and returns the server's address. The server ends with the
+/// process of the test.
 fn application() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -63,7 +65,7 @@ fn exit_status_is_0_without_problems_1_with_a_problem_and_2_if_nothing_was_exami
 
 #[test]
 fn refused_connection_is_reported_with_the_address() {
-    // The listener is closed at once, so no server listens on this port.
+    // Rust drops the listener at the end of the next line, so no server listens on this port.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let (status, text) = doctor(&["--url", &format!("http://127.0.0.1:{port}")]);
     assert_eq!(status, Some(1), "{text}");
@@ -78,8 +80,8 @@ fn poll_key_of_a_file_is_tried_and_never_shown() {
     let origin = application();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".env");
-    // With these variables, the doctor needs no token, and has no credential for the storage account. So the
-    // doctor makes no call to the internet.
+    // With `AUTHMODE=anonymous`, the doctor needs no token. This connection string has no credential for the
+    // storage account. So the doctor makes no call to the internet.
     let lines = format!(
         "SPIN_VARIABLE_POLLKEY={KEY}\nSPIN_VARIABLE_AUTHMODE=anonymous\nSPIN_VARIABLE_STORAGECONNECTION=AccountName=A\n"
     );

@@ -1,4 +1,5 @@
-//! Reads the body of `POST /api/messages`.
+//! Fuzz target (a test with random input): reads the input as an activity, which is the body of a call to
+//! `/api/messages`.
 #![no_main]
 
 use bot_framework::{Activity, ConversationReference};

@@ -1,5 +1,5 @@
-//! Reads the body of a post to a webhook, in every shape. A *shape* is the format of one kind of sender, such
-//! as Alertmanager.
+//! Fuzz target (a test with random input): reads the input as the body of a post to a webhook address. The
+//! target tries every *shape*. A shape is the format of one kind of sender, such as Alertmanager.
 #![no_main]
 
 use alert_shapes::{Incoming, MAX_CARD_BYTES, MAX_KEY_BYTES, Reading, Shape, read};
@@ -15,8 +15,8 @@ const TYPES: [Option<&str>; 6] = [
 ];
 const EVENTS: [&str; 6] = ["push", "pull_request", "workflow_run", "check_run", "release", "star"];
 
-// The first byte chooses the headers. The second byte chooses the shape that the target gives to `read`, or
-// chooses `None`. The other bytes are the body.
+// The first byte chooses the headers and the content type. The second byte chooses a shape or `None`. With
+// `None`, `read` has to recognise the shape. The other bytes are the body.
 fuzz_target!(|data: &[u8]| {
     let [kind, source, body @ ..] = data else { return };
     let header = |name: &str| match (kind / 16, name) {

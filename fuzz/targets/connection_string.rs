@@ -1,4 +1,5 @@
-//! Reads connection strings. The `Debug` output must mask the credential.
+//! Fuzz target (a test with random input): reads the input as a connection string of Azure Storage. The
+//! `Debug` output of the parsed account must mask the credential.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

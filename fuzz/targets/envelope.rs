@@ -1,4 +1,5 @@
-//! Reads the text of a queue message, in any format and any encoding.
+//! Fuzz target (a test with random input): reads the input as the text of a queue message. The bot accepts
+//! several formats and encodings of an *envelope* (one alert as JSON).
 #![no_main]
 
 use envelope::{Arrival, Envelope, EnvelopeId, SealKey, SealState};
@@ -12,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let arrival = Arrival { id: EnvelopeId::random([1; 16]), at: FakeHost::default().now() };
     let Ok((envelope, seal)) = Envelope::decode(text, Some(&key), arrival.clone()) else { return };
     assert!(seal != SealState::Valid, "random text must not have a valid seal");
-    // Every accepted envelope can be sealed, written and read again.
+    // If an accepted envelope fits into a queue message, the bot can seal, write and read the envelope.
     if let Ok(written) = envelope.encode(Some(&key)) {
         let (_, seal) = Envelope::decode(&written, Some(&key), arrival)
             .expect("an envelope that this code wrote can be read");

@@ -1,4 +1,5 @@
-//! Reads a JWK set, and checks a signature with each key of the set.
+//! Fuzz target (a test with random input): reads the input as a JWK set (public keys as JSON). Each key of
+//! the set must refuse a wrong signature.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,9 @@
-//! Checks a `serviceUrl`, the address to which the bot sends a token. If the bot accepts a URL, this target
-//! reads the host of the URL with a simple parser of its own. This host must be trusted. Otherwise, the bot's
-//! parser has found another host, and the bot could send the token to a stranger.
+//! Fuzz target (a test with random input): gives the input to the bot's check of a `serviceUrl`, the address
+//! to which the bot sends messages and its token.
+//!
+//! If the bot accepts a URL, the target reads the host of the URL with a simple parser of its own. The target
+//! fails if this host is not trusted. Such a failure shows that the bot's parser has found another host in
+//! the URL. The bot could then send its token to a stranger.
 #![no_main]
 
 use bot_framework::{AuthMode, TrustPolicy};

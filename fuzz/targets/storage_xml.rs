@@ -1,4 +1,5 @@
-//! Reads responses of the queue service: lists of queue messages, and errors.
+//! Fuzz target (a test with random input): reads the input as the XML in a response of the queue service. The
+//! target reads the XML twice: as a list of queue messages, and as an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Alerts of a back end that are due later, expire, or are cancelled.
+//! Alerts that a back end (a program) sends with `POST /api/alerts`. These alerts are due later, expire, or
+//! are cancelled.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::message;

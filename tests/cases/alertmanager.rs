@@ -1,6 +1,5 @@
-//! The real Alertmanager posts to a webhook of the bot. The configuration of Alertmanager comes from
-//! `docs/hooks.md`. The cases fill in the webhook's address, and shorten the times for which Alertmanager
-//! waits before it posts.
+//! Tests with the real Alertmanager, which posts to a webhook address of the bot. The configuration of
+//! Alertmanager comes from `docs/hooks.md`.
 
 use dev::browser::{Browser, Visit};
 use dev::workspace;
@@ -18,15 +17,15 @@ end_to_end::cases!(
     alert_group_of_alertmanager_turns_from_red_to_green_in_the_browser,
 );
 
-/// Why these cases are skipped.
+/// The reason that the test run shows if it skips these cases.
 pub(crate) const MISSING: &str = "Alertmanager or Chromium is not installed (Debian and Ubuntu: apt-get install prometheus-alertmanager chromium)";
 
 const FIRING: &str = "Firing: db-7 is down";
 const RESOLVED: &str = "Resolved: db-7 is down";
 
-/// Starts Alertmanager with the configuration of `docs/hooks.md`. By default, Alertmanager waits half a
-/// minute before its first post and five minutes before the next post. This function sets both times to one
-/// second.
+/// Starts Alertmanager with the configuration in `docs/hooks.md`, and fills in the webhook address. By
+/// default, Alertmanager waits half a minute before its first post and five minutes before the next post.
+/// This function sets both times to one second.
 fn start(hook: &Hook) -> Alertmanager {
     let page = blocks("yaml").remove(0);
     let configuration = page.replace("url: HOOK", &format!("url: {}", hook.url));
@@ -75,7 +74,7 @@ fn alert_group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &Wo
         });
         let alertmanager = start(&hook);
         alertmanager.alert("InstanceDown", "db-7 is down", false);
-        // The person writes `I see it` when the chat page shows the red card.
+        // The script that controls the browser writes `I see it` when the chat page shows the red card.
         page.wait_for("Alert: I see it");
         alertmanager.alert("InstanceDown", "db-7 is down", true);
         seen.join().unwrap()

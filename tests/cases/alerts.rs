@@ -1,4 +1,4 @@
-//! Alerts that a back end sends with `POST /api/alerts`.
+//! Alerts that a back end (a program) sends with `POST /api/alerts`.
 
 use chrono::Utc;
 use end_to_end::activity::{fixture, message};
@@ -88,7 +88,7 @@ fn every_form_of_target_is_alerted_once(world: &World) {
         assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         stage.connector.forget();
     }
-    // A call can contain the address of a conversation that the bot does not know.
+    // A call can contain the address of a conversation that the bot has not stored.
     let mut elsewhere = address;
     elsewhere["conversation"]["id"] = "a:unknown".into();
     let both = json!({"to": [{"address": elsewhere}, {"tag": "orders-42"}], "text": "hello"});
@@ -118,8 +118,8 @@ fn card_without_text_is_delivered(world: &World) {
 fn alert_to_a_person_goes_to_the_latest_conversation(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, "a:first", "hello");
-    // `seenAt` has whole seconds. The second conversation starts one second later, so that its `seenAt` is
-    // later.
+    // The bot stores `seenAt`, the time of a conversation's last activity, in whole seconds. So this case
+    // waits for the next second. Without the wait, both conversations could have the same `seenAt`.
     let second = Utc::now().timestamp();
     eventually("the next second", || (Utc::now().timestamp() > second).then_some(()));
     let key = known(&stage, "a:second", "hello");
@@ -194,7 +194,7 @@ fn call_with_a_wrong_field_is_refused_with_the_path_of_the_field(world: &World) 
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The method and path of each route, and the header `Allow` that the bot sends for this path.
+/// For each route: the method, the path, and the header `Allow` in the bot's response 405 for this path.
 const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/api/alerts", "GET, POST"),
     ("GET", "/api/alerts", "GET, POST"),
@@ -245,8 +245,8 @@ fn either_of_two_api_keys_is_accepted_and_an_unknown_api_key_is_refused(world: &
 fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // The first size exceeds the limit of a queue message. The second size exceeds the limit of a request
-    // body that the bot reads.
+    // The first size exceeds the limit for a queue message. The second size exceeds the limit for a request
+    // body.
     for bytes in [49_000, 300_000] {
         let response = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
         response.expect_error(413, "MessageSizeTooBig");
@@ -301,10 +301,10 @@ fn service_url_from_an_api_call_is_not_marked_as_verified(world: &World) {
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // Another program copies the id of the cancelled alert into an envelope of its own, and puts the envelope
-    // on the queue. The program cannot make a seal, so this envelope has no seal. The poller applies a
-    // cancellation only to an envelope that this bot has sealed. So the poller does not treat this envelope
-    // as cancelled. In anonymous mode the poller delivers envelopes without a seal.
+    // Another program puts an envelope (one alert as JSON) with the id of the cancelled alert on the queue.
+    // The program has no seal key, so the envelope has no *seal* (a proof that the bot wrote the envelope). A
+    // cancellation applies only to envelopes with a seal. So the poller does not treat this envelope as
+    // cancelled. The poller delivers the envelope, because the stage has `authmode=anonymous`.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -342,9 +342,9 @@ fn repeated_call_gets_the_first_response_and_queues_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-/// The queue can contain two messages for the same alert. This happens if a program makes two equal API calls
-/// at the same time. It also happens if the ledger loses the record of an API call, and a program repeats the
-/// call.
+/// The queue can contain two messages for the same alert. For example, a program makes two equal API calls at
+/// the same time. Or the ledger (the bot's table of alerts) loses the record of an API call, and a program
+/// repeats the call.
 fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -355,9 +355,9 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // The program repeats the API call before the alert is delivered. The bot wrote the alert's record into
-    // the ledger before the first Put. After the Put, the bot did not change the record. So the bot does not
-    // know whether the first Put was successful, and puts the alert on the queue again.
+    // The program repeats the API call before the alert is delivered. During the first call, the bot wrote
+    // the alert's record into the ledger, and then put the alert on the queue. The record does not say
+    // whether the alert is on the queue. So the bot puts the alert on the queue again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);

@@ -1,7 +1,9 @@
-//! Questions: alerts that people answer with a button or with a text. A program gets an answer in a callback
-//! (a request of the poller to the program), or from the *queue of replies*. An *escalation* of a question is
-//! a list of *steps*. Each step is a later alert to another person. If a person answers the question, the bot
-//! cancels the remaining steps.
+//! Questions: alerts that people answer with a button or with a text. The poller puts each answer on the
+//! *queue of replies*, which programs read. If the question names an address for a *callback*, the poller
+//! also posts the answer to this address.
+//!
+//! A question can have an *escalation*: a list of *steps*. Each step is an alert that asks another person
+//! later. If a person answers the question, the bot cancels the remaining steps.
 
 use std::time::Duration;
 
@@ -48,8 +50,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
     let actions = answered["value"]["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 1, "expected only the button that opens a page, found {answered}");
-    // After a slow response, Teams sends an invoke again. So this case sends the invoke `p1` again. Then the
-    // person presses the button again (`p2`).
+    // If a response is slow, Teams sends the same invoke (the activity of a pressed button) again. So this
+    // case sends the invoke `p1` again. Then the person presses the button a second time (`p2`).
     invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
     invoke(&stage, &press("a:1", "Kim", "p2", data));
     let run = stage.poll();
@@ -67,8 +69,8 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert_eq!(callback, expected);
     assert_eq!(callbacks[0].header("webhook-id"), callback["id"]);
     assert!(callback["by"]["tenant"].is_string(), "{callback}");
-    // Programs check a callback with a library of Standard Webhooks, and read the queue of replies with
-    // Microsoft's client. This case uses the same libraries.
+    // Real programs check a callback with a library of Standard Webhooks, and read the queue of replies with
+    // Microsoft's client library. So this case also uses these two libraries.
     assert_eq!(callbacks[0].verified_with(SECRET), callback);
     let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
     assert_eq!(replies, [callback]);
@@ -143,8 +145,8 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
         let response = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
         (response["value"]["code"] == "QuestionOver").then_some(())
     });
-    // The loop above also pressed the button before the end of the question. The bot accepted these presses,
-    // and put a message on the queue for each press. This case removes these messages.
+    // The first presses in the loop above came before the end of the question. The bot accepted these
+    // presses, and put a message on the queue for each press. This case removes these messages.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
     assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");
@@ -202,7 +204,8 @@ fn question_is_answered_by_submit_on_web_chat_and_by_text_on_telegram(world: &Wo
         replies[0]["by"].get("aadObjectId").is_none(),
         "expected no object id, because Web Chat does not verify who the person is: {replies:?}"
     );
-    // In a channel without cards, a button sends the title of the button as a text.
+    // On a channel without cards, such as Telegram, the bot sends the actions as `suggestedActions`. If a
+    // person presses a suggested action, the channel sends the title of the action as a text.
     let mut hello = message("tg", "1", "hello");
     (hello["channelId"], hello["conversation"]) = ("telegram".into(), json!({"id": "tg"}));
     stage.say(&hello);
@@ -276,7 +279,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
         "answered",
         "expected that the ledger has the answer before the program accepts the callback"
     );
-    // Other alerts to the conversation do not wait for the program.
+    // The program is still down. The poller nevertheless delivers other alerts to the conversation.
     queued(&stage, &json!({"to": {"conversation": to}, "text": "more"}));
     assert_eq!(stage.poll()["delivered"], 1);
     program.answer_with(200);
@@ -375,7 +378,7 @@ fn escalation_without_an_answer_alerts_the_person_of_the_next_step(world: &World
     });
     let second = stage.connector.received().remove(1);
     assert_eq!(second.conversation().as_deref(), Some("a:lead"));
-    // The answer of the second person cancels the last step.
+    // The second person answers. This answer cancels the last step.
     let card = &second.body["attachments"][0]["content"];
     invoke(&stage, &press("a:lead", "Lee", "p1", data(card, "acknowledge")));
     let last = response["escalations"][1]["id"].as_str().unwrap();
@@ -430,7 +433,7 @@ fn text_of_a_person_goes_to_the_queue_of_replies(world: &World) {
     assert_eq!(reply["conversation"], end_to_end::alerts::key_of("msteams", "a:1"));
     assert!(reply["by"]["id"].is_string() && reply["at"].is_string(), "{reply}");
     stage.connector.wait_for(1);
-    // The queue of replies gets neither a reminder nor a command.
+    // Reminders and commands do not go to the queue of replies.
     stage.say(&message("a:1", "2", "remind me in 1 second tea"));
     stage.say(&message("a:1", "3", "help"));
     eventually("the reminder", || {

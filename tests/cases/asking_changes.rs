@@ -1,4 +1,5 @@
-//! Questions that change: by `PATCH`, by `DELETE`, or because a newer alert has the same `key`.
+//! Questions (alerts that people answer) that change later. A program changes a question with `PATCH`,
+//! withdraws a question with `DELETE`, or sends a newer alert with the same `key`.
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{alert, call, known, queued};
@@ -15,7 +16,7 @@ end_to_end::cases!(
     late_answer_does_not_change_a_message_that_a_newer_alert_has_changed
 );
 
-/// Changes the text of an alert with `PATCH`. The bot accepts the change as a new alert. Returns the id of
+/// Calls `PATCH` to change the text of an alert. The bot accepts the change as a new alert. Returns the id of
 /// the new alert.
 #[track_caller]
 fn patch(stage: &Stage, id: &str, text: &str) -> String {
@@ -23,7 +24,8 @@ fn patch(stage: &Stage, id: &str, text: &str) -> String {
     response.expect_status(202).json()["id"].as_str().unwrap().to_owned()
 }
 
-/// The card in the last request that the Connector got. `method` is the expected method of this request.
+/// Returns the card in the last request to the fake Connector. Expects that this request has the HTTP method
+/// `method`: `POST` sends a chat message, and `PUT` changes a chat message.
 #[track_caller]
 fn last_card(stage: &Stage, method: &str) -> Value {
     let last = stage.connector.received().pop().expect("a message");
@@ -45,7 +47,6 @@ fn changed_question_keeps_the_buttons_and_shows_the_new_text_after_the_answer(wo
         changed["actions"], first["actions"],
         "expected that the buttons still belong to the same question"
     );
-    // The button still answers the question.
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&changed, "approve")));
     assert_eq!(answered["value"]["body"][0]["text"], "Alert: Deploy 1.4.3?", "{answered}");
     stage.poll();
@@ -89,7 +90,7 @@ fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
     });
     let card = last_card(&stage, "POST");
     assert_eq!(card["body"][0]["text"], "Alert: Deploy 1.4.3?");
-    // After a further change, the buttons of the card still belong to the same question.
+    // After a second change, the buttons of the card still belong to the same question.
     patch(&stage, &id, "Deploy 1.4.4?");
     stage.poll();
     let card = last_card(&stage, "PUT");
@@ -138,7 +139,7 @@ fn late_answer_does_not_change_a_message_that_a_newer_alert_has_changed(world: &
     let changes =
         || stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
     assert_eq!(changes(), 1);
-    // The person's chat client still shows the old card.
+    // Kim's chat client still shows the old card, so Kim can press a button of the question.
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     stage.poll();
     assert_eq!(status(&stage, &id)["answer"]["action"], "approve");

@@ -1,4 +1,5 @@
-//! Questions to people who have never written to the bot, and to several people at once.
+//! Questions (alerts that people answer) to people who have never written to the bot, and questions to
+//! several people at once.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{alert, key_of, known};
@@ -22,10 +23,11 @@ const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
 const LEE: &str = "0f3b8a52-8b0e-4b6e-9f0a-222222222222";
 /// A person for whom the bot is not installed.
 const ABSENT: &str = "0f3b8a52-8b0e-4b6e-9f0a-333333333333";
-/// The channel of `fixtures/teams-channel.json`.
+/// The id of the channel in `fixtures/teams-channel.json`.
 const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// Starts a stage. The bot is installed for two people, and knows no conversation with these people.
+/// Starts a stage (a Spin host with the components, and a fake Connector). The bot is installed for Kim and
+/// Lee, and has not stored a conversation with Kim or Lee.
 fn stage(world: &World) -> Stage {
     let stage = questions::stage(world);
     stage.connector.teams(|teams| {
@@ -43,7 +45,8 @@ fn chat_of(person: &str) -> String {
     format!("a:{person}-0")
 }
 
-/// The card in the last request that posted or changed a chat message of this conversation.
+/// Returns the card in the last request to the Connector about this conversation. The request posted or
+/// changed a chat message.
 #[track_caller]
 fn card_in(stage: &Stage, conversation: &str) -> Value {
     let sent = stage.connector.received();
@@ -143,8 +146,9 @@ fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
     assert!(stage.connector.received().pop().unwrap().text().starts_with("Queued: thanks"));
 }
 
-/// Sends a question to several conversations, and runs the poller, which delivers the question. Returns the
-/// id and the card of each alert.
+/// Sends a question to several conversations, and runs the poller, which delivers one alert to each
+/// conversation. `conversations` must have the same order as `to` in the body. Returns the id and the card of
+/// each alert.
 #[track_caller]
 fn ask_all(stage: &Stage, body: &Value, conversations: &[&str]) -> Vec<(String, Value)> {
     let response = alert(stage, body).expect_status(202).json();
@@ -168,7 +172,7 @@ fn to_all(conversations: &[&str]) -> Value {
     conversations.iter().map(|id| json!({"conversation": key_of("msteams", id)})).collect()
 }
 
-/// The answer that the card of [`card_in`] shows under the question.
+/// Returns the answer that the last card in this conversation shows under the question.
 fn line_in(stage: &Stage, conversation: &str) -> Value {
     card_in(stage, conversation)["body"][1]["text"].clone()
 }
@@ -234,7 +238,8 @@ fn answer_cancels_the_unsent_alerts_of_the_same_call(world: &World) {
     });
     let absent = id_of(&response["alerts"][1]);
     assert_eq!(status(&stage, &absent)["status"], "waiting");
-    // Kim got the alert of the step, and answers. So the card of the first alert changes, too.
+    // Kim got the alert of the step in `escalate`, and answers this alert. Then the card of the first alert
+    // shows Kim's answer, too.
     let data = data(&card_in(&stage, &chat_of(KIM)), "acknowledge");
     invoke(&stage, &press(&chat_of(KIM), "Kim", "p1", data));
     eventually("the answered card", || {

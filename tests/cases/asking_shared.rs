@@ -25,9 +25,9 @@ fn hosts(world: &World) -> (Stage, Stage) {
 
 fn text_at_the_second_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // Both hosts get the same serviceUrl. If the serviceUrl changed, the second host would have to update the
-    // conversation's record. It would read the record, and find the open question there. Here, the serviceUrl
-    // does not change. So only the ledger can tell the second host to read the record.
+    // All messages in this case have the same serviceUrl. A message with another serviceUrl would make the
+    // second host read the conversation's record, and the host would find the open question there. Here, only
+    // the ledger (the bot's table of alerts and messages) can tell the second host to read the record.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();
@@ -48,7 +48,7 @@ fn text_at_the_second_host_answers_a_question_at_once(world: &World) {
     second.poll();
     assert_eq!(status(&first, &id)["answer"]["input"], "only after lunch");
     assert_eq!(replies(&second).len(), 1);
-    // The question has ended at both hosts.
+    // The question has an answer now, so both hosts treat further texts as ordinary messages.
     for (stage, id) in [(&first, "5"), (&second, "6"), (&first, "7"), (&second, "8")] {
         assert_eq!(say(stage, id, "thanks"), "Queued: thanks", "{id}");
     }

@@ -1,4 +1,4 @@
-//! Responses of the Connector with a body that breaks off or never ends.
+//! Responses of the Connector whose body breaks off or never ends.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ end_to_end::cases!(
     retry_after_of_a_response_with_a_lost_body_is_obeyed,
 );
 
-/// Makes an envelope for the conversation `a:<id>`.
+/// Makes an envelope (one alert as JSON, for the queue). The alert is for the conversation `a:<id>`.
 fn envelope(stage: &Stage, id: &str) -> Value {
     draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
-/// The body never ends, and each pause between two bytes is shorter than the poller's time-out for a pause.
-/// So only the time-out of the whole request can end this request.
+/// The body of the Connector's response never ends. Each pause between two bytes is shorter than the poller's
+/// time-out for a pause. So only the time-out for the whole call can end the call.
 fn endless_body_is_cut_off_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
@@ -72,8 +72,8 @@ fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {
     }
 }
 
-/// The header `Retry-After` arrives before the body breaks off. So the run hides the queue message for the
-/// time in this header.
+/// The header `Retry-After` arrives before the body breaks off. So the poller can hide the queue message for
+/// the time in this header.
 fn retry_after_of_a_response_with_a_lost_body_is_obeyed(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));

@@ -1,4 +1,5 @@
-//! The application of `cargo dev up`, as a person sees it in the chat page of a real browser.
+//! The chat page of `cargo dev up` in a real browser. A script controls the browser, and acts as a person who
+//! chats with the bot.
 
 use std::process::Command;
 
@@ -28,8 +29,8 @@ fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
     let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
-        // The bot has stored the person's conversation, so the back end can send an alert there now. The page
-        // is still open, and shows the alert.
+        // The bot has stored the person's conversation. So a back end (a program) can now send an alert to
+        // this conversation. The page is still open, and shows the alert.
         page.wait_for(answers[1]);
         page.alert_with_card(&chat_page::card(title, text, button));
         seen.join().unwrap()
@@ -48,7 +49,7 @@ fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
         "expected one greeting and three other messages, found {seen:?}"
     );
     assert_eq!(rest[..2], answers, "{seen:?}");
-    // The card is rendered, and its JSON is not shown.
+    // The page renders the card, and does not show the card's JSON.
     let card = Card { texts: vec![title.into(), text.into()], buttons: vec![button.into()] };
     assert_eq!(seen.cards, [card], "{seen:?}");
     assert!(!rest[2].contains("TextBlock"), "{seen:?}");
@@ -92,7 +93,7 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     );
 }
 
-/// A card with one container of this style.
+/// Makes an Adaptive Card with one container. `style` is the container's style, which determines the colour.
 fn card_of(style: &str, text: &str) -> Value {
     json!({"type": "AdaptiveCard", "version": "1.5", "body": [
         {"type": "Container", "style": style, "items": [{"type": "TextBlock", "text": text}]},
@@ -122,7 +123,7 @@ fn alerts_with_the_same_alert_key_are_one_bubble_that_turns_from_red_to_green(wo
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("keyed.png")));
         page.wait_for("Alert: hello");
         alert(red, "attention", "firing");
-        // The person writes `I see it` when the chat page shows the red card.
+        // The script writes `I see it` when the chat page shows the red card.
         page.wait_for("Alert: I see it");
         alert(green, "good", "resolved");
         seen.join().unwrap()
@@ -136,8 +137,8 @@ fn alerts_with_the_same_alert_key_are_one_bubble_that_turns_from_red_to_green(wo
     );
 }
 
-/// A new user writes `webhook` in the chat page, copies the command from the bot's reply, and runs the
-/// command.
+/// Acts as a new user: writes `webhook` in the chat page, copies the `curl` command from the bot's reply, and
+/// runs the command.
 fn webhook_address_is_readable_and_the_copied_command_works(world: &World) {
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");

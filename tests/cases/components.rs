@@ -1,4 +1,4 @@
-//! The built wasm files: their imports, their exports, and their size.
+//! Checks the built wasm files of the two components: their imports, their exports, and their size.
 
 use end_to_end::component::{face_of, path_of};
 use end_to_end::suite::World;
@@ -9,10 +9,11 @@ end_to_end::cases!(
     component_files_are_at_most_three_mebibytes
 );
 
-/// The functions of Spin 3.0, which a component is allowed to import. A name such as `wasi:cli/exit@0.2`
-/// stands for all patch versions of WASI 0.2. The patch version does not matter, because all functions in
-/// this list exist in 0.2.0, and a host accepts every patch version. `*` allows every function of the
-/// interface.
+/// The functions that a component is allowed to import, by interface. Spin 3.0 has all of these functions.
+/// `*` allows every function of the interface.
+///
+/// A name such as `wasi:cli/exit@0.2` stands for all patch versions (0.2.0, 0.2.1, …). The patch version does
+/// not matter: all functions in this list exist in 0.2.0, and a Spin host accepts every patch version.
 const INTERFACES: [(&str, &[&str]); 17] = [
     (
         "fermyon:spin/key-value@2.0.0",
@@ -26,7 +27,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
         ],
     ),
     ("fermyon:spin/variables@2.0.0", &["get"]),
-    // This interface has only types, so a host does not have to supply the interface.
+    // This interface has types, but no functions. So a Spin host does not have to supply the interface.
     ("fermyon:spin-cron/cron-types@2.0.0", &[]),
     ("wasi:cli/environment@0.2", &["get-environment", "get-arguments", "initial-cwd"]),
     ("wasi:cli/exit@0.2", &["exit"]),
@@ -44,7 +45,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
     ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
 ];
 
-/// Whether this is one of the interfaces that tell the standard library if a stream is a terminal.
+/// Whether Rust's standard library uses this interface to find out if a stream is a terminal.
 fn is_terminal_question(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }

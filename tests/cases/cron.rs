@@ -1,4 +1,4 @@
-//! The cron entry point of the poller.
+//! The cron entry point of the poller. Spin's cron trigger calls this entry point regularly.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Script;

@@ -1,4 +1,5 @@
-//! Dead letters are the messages in the poison queue. Operators list, replay and drop them.
+//! Dead letters: the messages in the poison queue, which the poller could not deliver. Operators list dead
+//! letters, drop dead letters, and *replay* dead letters (put them on the bot's queue again).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -33,7 +34,7 @@ end_to_end::cases!(
     shell_command_can_list_show_replay_and_drop_dead_letters,
 );
 
-/// The HTTP status with which the fake Connector answers alerts. With 201, the fake accepts the alerts.
+/// The HTTP status of the fake Connector's responses to alerts. With 201, the fake accepts the alerts.
 struct Answering(Arc<AtomicU16>);
 
 impl Answering {
@@ -56,7 +57,7 @@ fn sealing(world: &World) -> Script<'_> {
     alerts::script(world).variable("sealkey", "a seal key for tests")
 }
 
-/// Sends alerts with these texts to a conversation, and expects that the poller moves the alerts to the
+/// Sends one alert for each text to a conversation. Expects that the poller moves all of these alerts to the
 /// poison queue. Returns the ids of the alerts.
 fn dead(stage: &Stage, key: &str, texts: &[&str]) -> Vec<String> {
     let ids: Vec<_> = texts.iter().map(|text| queued(stage, &to_conversation(key, text))).collect();
@@ -155,9 +156,9 @@ fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
     assert_eq!(replay(&stage, &json!({"outcome": "destinationGone"}))["replayed"], json!(ids_of(&response)));
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(alerted(&stage), ["Alert: pizza"]);
-    // After the 404, the poller paused the conversation: the bot puts no new alerts to this conversation on
-    // the queue. A replay ignores the pause, and does not end it. The pause ends when the person writes, or
-    // after a day.
+    // After the 404, the poller paused the conversation. During a pause, the bot puts no new alerts for this
+    // conversation on the queue. The replay has ignored the pause, and has not ended the pause. The pause
+    // ends when the person writes, or after a day.
     let response = alert(&stage, &to_conversation(&key, "another")).expect_status(202).json();
     assert_eq!(response["alerts"][0]["status"], "paused");
 }
@@ -202,9 +203,9 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // While a replay processes a dead letter, other replays do not see this dead letter. So a replay can end
-    // before all dead letters are replayed. By now, the three replays have ended, and the remaining dead
-    // letters are visible again.
+    // While a replay processes a dead letter, the dead letter is hidden from the other replays. So a replay
+    // can end before all dead letters are replayed. By now, the three replays have ended, and the remaining
+    // dead letters are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -251,8 +252,8 @@ fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     eventually("the expired alert to be listed as not replayable", || {
         let dead = list(&stage, "")["dead"].take();
         let is_replayable = |letter: &Value| letter["replayable"] == true;
-        // The list still shows one dead letter as replayable. The bot checks only at the replay whether a
-        // dead letter was changed on the poison queue.
+        // The list still shows one dead letter as replayable: the message that was changed on the poison
+        // queue. The bot detects such a change only at the replay.
         (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
     });
     let response = replay(&stage, &json!({"ids": ids}));
@@ -297,7 +298,7 @@ fn replay_that_a_table_failure_interrupts_can_be_repeated(world: &World) {
     let ids = dead(&stage, &key, &["one", "two", "three"]);
     connector.accept();
     stage.connector.forget();
-    // Every change of the second alert's record in the ledger fails.
+    // Every call that changes the second alert's record in the ledger (the bot's table of alerts) fails.
     let failing = ids[1].clone();
     tables.fail(move |call| {
         (call.method == "PATCH" && call.path.contains(&failing)).then_some(Fault::Status(503))

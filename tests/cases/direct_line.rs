@@ -1,5 +1,6 @@
-//! Delivery through Direct Line, as in Microsoft's bot template of 2017. The poller sends a trigger (an event
-//! that contains an alert) through Direct Line to the bot, and the bot sends the alert to the person.
+//! Delivery through Direct Line (Bot Framework's API for chat clients), as in Microsoft's bot template of
+//! 2017. The poller sends a *trigger* (an event that contains an alert) through Direct Line to the bot. The
+//! bot then sends the alert to the person.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -24,7 +25,7 @@ end_to_end::cases!(
 
 const SECRET: &str = "a-direct-line-secret";
 
-/// Makes a queue message in the format of the Node.js bot of Microsoft's template.
+/// Makes a queue message in the format of the Node.js bot in Microsoft's template.
 fn legacy(stage: &Stage, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
@@ -33,7 +34,7 @@ fn legacy(stage: &Stage, text: &str) -> Value {
     json!({"address": at_service(&address, stage.connector.authority()), "text": text})
 }
 
-/// Makes a trigger as Direct Line posts it to the bot.
+/// Makes a trigger in the form in which Direct Line posts triggers to the bot.
 pub(crate) fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
     json!({
         "type": kind, "name": name, "id": id, "timestamp": "2026-11-23T22:00:00.000Z", "channelId": "directline",
@@ -47,7 +48,8 @@ fn allowing(world: &World) -> Stage {
 }
 
 fn alert_through_direct_line_reaches_the_persons_conversation(world: &World) {
-    // In anonymous mode, the poller must send no secret. So this fake refuses requests with a secret.
+    // By default, a stage has `authmode=anonymous`. In this mode, the poller must not send a secret. A fake
+    // that starts with an empty secret refuses requests with a secret.
     let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("unsealedtriggers", "allow")
@@ -133,8 +135,8 @@ fn trigger_to_an_untrusted_host_is_refused(world: &World) {
     let mut value = legacy(&stage, "planted");
     value["address"]["serviceUrl"] = "https://evil.example/".into();
     stage.post(&trigger(&stage, "1", "trigger", "", &value)).expect_error(403, "ServiceUrlNotAllowed");
-    // A trigger has a serviceUrl of its own, and the alert in the trigger has another serviceUrl. In
-    // anonymous mode, both must be on loopback. Above, the serviceUrl of the alert is wrong. Here, the
+    // Both the trigger and the alert in the trigger have a serviceUrl. With `authmode=anonymous`, both
+    // addresses must be on loopback. Above, only the serviceUrl of the alert is wrong. Here, only the
     // serviceUrl of the trigger is wrong.
     let mut stranger = trigger(&stage, "2", "trigger", "", &legacy(&stage, "planted"));
     stranger["serviceUrl"] = "https://directline.botframework.com/".into();
@@ -163,9 +165,9 @@ fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent(w
         failed => Some(Reply::error(failed, "Scripted")),
     });
     let value = legacy(&stage, "pizza");
-    // The columns: the HTTP status of the Connector, the HTTP status with which the bot answers the trigger,
-    // the HTTP status with which the bot answers the same trigger again, and the number of activities that
-    // the bot sends.
+    // Each row has four numbers: the HTTP status of the Connector's responses, the HTTP status of the bot's
+    // response to the trigger, the HTTP status of the bot's response to the repeated trigger, and the number
+    // of requests that the bot sends to the Connector.
     for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
     {
@@ -178,8 +180,8 @@ fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent(w
     }
 }
 
-/// Prepares a stage in required mode. The poller is allowed to call the fake Direct Line on loopback, because
-/// `servicehosts` names the address of the fake.
+/// Prepares a stage with `authmode=required`. The poller is allowed to call the fake Direct Line on loopback,
+/// because `servicehosts` names the address of the fake.
 fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
@@ -218,8 +220,8 @@ fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
         assert_eq!(trigger["name"], "wake");
         let value = &trigger["value"];
         let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
-        // The trigger contains the alert in two forms, because Microsoft's template has a C# bot and a
-        // Node.js bot. The two forms have the same text and address.
+        // Microsoft's template has a C# bot and a Node.js bot, which read different forms. So the trigger
+        // contains the alert in both forms, with the same text and address.
         assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
         texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
     }

@@ -1,5 +1,6 @@
-//! `cargo dev doctor` probes a storage account. In these cases, the storage account is in Azurite. The tests
-//! in the crate `doctor` use fakes instead.
+//! The *doctor* (`cargo dev doctor`) checks a deployment. Its *probes* are calls to the storage account,
+//! which find out whether the credentials have the necessary rights. In these cases, the storage account is
+//! in the emulator Azurite. The tests in the crate `doctor` use fakes instead.
 
 use ::doctor::{EnvFile, Examination, Machine, Manifest, Status, block_on, examine};
 use dev::workspace::root;
@@ -16,7 +17,7 @@ end_to_end::cases!(
 /// Examines a storage account. Returns the problems in the section `storage` of the doctor's report.
 fn problems(connection: &str, queue: &str) -> Vec<String> {
     let manifest = Manifest::read(&root().join("spin.toml")).unwrap();
-    // In anonymous mode, the doctor calls nothing but the storage account.
+    // With `authmode=anonymous`, the doctor calls only the storage account.
     let lines = [
         ("AUTHMODE", "anonymous"),
         ("STORAGECONNECTION", connection),
@@ -66,8 +67,8 @@ fn each_missing_right_of_a_sas_is_named(world: &World) {
         let found = problems(&sas_connection(world, services, "co", permissions), queue.name());
         assert!(found.iter().any(|text| text.contains(expected)), "{services} {permissions}: {found:?}");
     }
-    // The doctor reads the rights from the parameter `sp` of a SAS. The signature covers `sp`, so Azurite
-    // refuses a SAS with a changed `sp`.
+    // In this SAS, `sp` was changed after the signature was made. So all rights are in `sp`, but Azurite
+    // refuses the SAS, because the signature covers `sp`.
     let changed = sas_connection(world, "qt", "co", "rdacu").replace("sp=rdacu", "sp=rdacup");
     let found = problems(&changed, queue.name());
     assert!(!found.is_empty() && found.iter().all(|text| text.contains("does not accept")), "{found:?}");

@@ -1,4 +1,4 @@
-//! Checks that `docs/security.md` names only tests that exist.
+//! Checks that `docs/security.md` names only end-to-end cases that exist.
 
 use end_to_end::suite::World;
 
@@ -9,7 +9,7 @@ fn every_test_that_the_security_document_names_exists(_: &World) {
     let document = std::fs::read_to_string(&path).unwrap();
     let names = document.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::"));
     // A name with two parts (`group::case`) is an end-to-end case. A name with three parts is a test of a
-    // crate.
+    // crate. This case does not check such a name.
     let names: Vec<_> = names.filter(|(_, case)| !case.contains("::")).collect();
     assert!(names.len() > 50, "expected more than 50 names of tests in the table, found {names:?}");
     let exists = |(group, case): &(&str, &str)| {

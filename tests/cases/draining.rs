@@ -1,4 +1,5 @@
-//! Runs of the poller: what a run does with each kind of message on the queue.
+//! Runs of the poller. A *run* takes messages off the queue. The cases show how a run handles each kind of
+//! message.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +27,8 @@ end_to_end::cases!(
     messages_behind_a_throttled_message_keep_the_order,
 );
 
-/// Makes an envelope whose serviceUrl leads to this stage's Connector.
+/// Makes an envelope (one alert as JSON, for the queue). The envelope's serviceUrl leads to the fake
+/// Connector of this stage.
 pub(crate) fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
@@ -86,7 +88,7 @@ fn refused_alert_stays_on_the_queue(world: &World) {
         assert_eq!(stage.queue.count(), 1, "{status}: expected that the message stays on the queue");
         assert!(stage.queue.texts().is_empty(), "{status}: expected that the message is hidden");
         assert_eq!(stage.queue.poison().count(), 0);
-        // The next run starts at once. It does not send the message again, because the message is hidden.
+        // The next run starts at once. The message is hidden, so the run sends nothing.
         let sent = stage.connector.received().len();
         stage.poll();
         assert_eq!(stage.connector.received().len(), sent);
@@ -158,8 +160,9 @@ fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Each of 13 queue messages has a text of 64 KiB, mostly `&`. In the response of the queue service, each `&`
-/// becomes `&amp;`, so each text becomes 320 KiB long. A response with all 13 texts is longer than 4 MiB.
+/// Each of 13 queue messages has a text of 64 KiB, mostly `&`. In the XML of a response, the queue service
+/// writes `&amp;` for `&`, so each text has about 320 KiB there. A response with all 13 texts is longer than
+/// 4 MiB. The run must still read every message.
 fn message_made_long_by_xml_escaping_is_moved_to_the_poison_queue(world: &World) {
     const PILLS: usize = 13;
     const GOOD: usize = 5;
@@ -281,7 +284,7 @@ fn envelope_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
 
 fn message_of_a_foreign_producer_is_delivered(world: &World) {
     let stage = Stage::start(world);
-    // The queue message is JSON without base64, and has fields that the poller does not know.
+    // The queue message is plain JSON, not base64. It has a field that the poller does not know.
     let mut foreign = envelope(&stage, "foreign", "a:1", "from elsewhere");
     foreign["address"]["somethingNew"] = json!({"x": 1});
     stage.queue.put(&foreign.to_string());

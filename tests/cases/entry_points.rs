@@ -1,5 +1,5 @@
-//! The HTTP entry point of the bot: probes, methods, routes, and activities for which the bot has nothing to
-//! do.
+//! The HTTP entry point of the bot: probes (calls that check whether the bot runs), methods, routes, and
+//! activities that the bot ignores.
 
 use end_to_end::activity::message;
 use end_to_end::login::{Login, Proof};
@@ -76,7 +76,7 @@ fn activities_that_the_bot_ignores_are_accepted(world: &World) {
         "endOfConversation",
         "command",
         "somethingNew",
-        // `Message` is not `message`: the bot distinguishes upper and lower case in types.
+        // The bot knows the type `message`, but not the type `Message`.
         "Message",
     ] {
         let mut activity = stage.connector.host(&message("a:doors", "1", "hello"));
@@ -122,8 +122,9 @@ fn request_without_a_proper_token_is_refused_in_required_mode(world: &World) {
             request = request.header("authorization", token);
         }
         let request = request.body(()).unwrap();
-        // The bot does not read the body. So the host can reset the connection, and the response can be lost
-        // (RFC 9112 section 9.6). The case then sends the request again.
+        // The bot responds without reading the body. The Spin host can then reset the connection, and the
+        // response can be lost (RFC 9112 section 9.6). If the response is lost, the case sends the request
+        // again.
         let response = eventually("a response", || {
             web::try_send(request.clone().map(|()| web::whole(body.to_owned()))).ok()
         });
@@ -144,7 +145,7 @@ fn wrong_setting_is_named_in_the_log_and_not_in_the_response(world: &World) {
         ("storageconnection", &connection),
         ("queuename", "Not_A_Queue"),
         ("tableprefix", "not-a-prefix"),
-        // In required mode without an app id, the bot refuses every request, and the log names the variable.
+        // With `authmode=required` and without an app id, the bot refuses every request.
         ("microsoftappid", ""),
     ] {
         let script = Script::new(world).variable(name, value);

@@ -1,4 +1,5 @@
-//! Tests of the fakes. If a fake accepted every request, the other tests would prove nothing.
+//! Tests of the fake Connector and the fake Direct Line. If a fake accepted every request, the other tests
+//! would not notice a wrong request of the bot or of the poller.
 
 use end_to_end::connector::{Connector, Reply};
 use end_to_end::direct_line::DirectLine;

@@ -1,8 +1,9 @@
-//! Tests of [`FaultyTables`], the proxy that makes calls to the table service fail: the faults happen as
-//! planned, and the proxy passes all other calls on unchanged.
+//! Tests of [`FaultyTables`], the proxy that makes calls to the table service fail. The faults must happen as
+//! planned. The proxy must pass all other calls on unchanged.
 //!
-//! The requests have fixed signatures, which were computed once for the table `vectors1`. A signature covers
-//! the date of a request, but Azurite accepts old dates. A signature covers neither the body nor the query.
+//! All requests have a fixed date and fixed signatures for the table `vectors1`. Azurite accepts old dates,
+//! so the date can be fixed. A signature does not include the body or the query. So requests for different
+//! rows can have the same signature.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +28,7 @@ end_to_end::cases!(
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
 const PATH: &str = "/devstoreaccount1";
 
-/// Makes a request that has this signature and that Azurite accepts.
+/// Makes a request with this signature.
 fn signed(method: &str, path: &str, kind: &str, signature: &str, body: String) -> Request<Bytes> {
     let request = Request::builder()
         .method(method)
@@ -56,7 +57,7 @@ fn query(partition: &str) -> Request<Bytes> {
     signed("GET", &path, "", "lJW4ejjy7cQiiLq4LCfXfXlKbGMHx+VOUhW3Rx90IV4=", String::new())
 }
 
-/// Makes a batch that inserts these rows. The URLs in the batch have the proxy's address.
+/// Makes a batch that inserts these rows. `authority` is the proxy's address, for the URLs in the batch.
 fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     let mut body = "--batch_a1\r\nContent-Type: multipart/mixed; boundary=changeset_b2\r\n\r\n".to_owned();
     for row in rows {
@@ -72,8 +73,8 @@ fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     signed("POST", "$batch", kind, "c7U0QYQQP9VppngIx0G98Oi1nZbVhBZAuQfI4IvcARM=", body)
 }
 
-/// Sends the request to `authority`, an `address:port`, over a new connection. Returns `None` if the proxy
-/// closes the connection.
+/// Sends the request to `authority`, an `address:port`, over a new connection. Returns `None` if there is no
+/// response, e.g. because the proxy has closed the connection.
 fn send(authority: &str, request: Request<Bytes>) -> Option<WholeResponse> {
     let (mut head, body) = request.into_parts();
     head.uri = format!("http://{authority}{}", head.uri).parse().unwrap();
@@ -86,7 +87,7 @@ fn table(world: &World) {
     assert!([204, 409].contains(&created.status), "{}", created.describe());
 }
 
-/// Reads the rows of a partition from Azurite itself.
+/// Reads the rows of a partition directly from Azurite, without the proxy.
 fn rows(world: &World, partition: &str) -> BTreeSet<String> {
     let response = send(&world.azurite().table_authority(), query(partition)).unwrap().expect_status(200);
     let rows = response.json()["value"].take();
@@ -164,7 +165,8 @@ fn batches_on_one_connection_pass_unchanged(world: &World) {
     // All batches use one connection.
     driver::load(&format!("http://{}", tables.authority()), 1, batches, 202).unwrap();
     assert_eq!(rows(world, PARTITION), expected);
-    // The proxy returns Azurite's response unchanged, with its parts and headers.
+    // The row already exists, so the body of Azurite's response contains an error. The proxy passes the body
+    // and the headers on unchanged.
     let again = batch(tables.authority(), PARTITION, &["0-00".to_owned()]);
     let response = send(tables.authority(), again).unwrap().expect_status(202);
     assert!(

@@ -1,5 +1,6 @@
-//! Activities as real channels send them: all forms of mentions, messages in a group, text in HTML only,
-//! repeated and empty updates, lone surrogates, and tags in every form of Unicode composition.
+//! Activities in the forms in which real channels (such as Teams and Telegram) send them. Examples are all
+//! forms of mentions, messages in a group, text that is only in HTML, repeated or empty updates, and tags in
+//! all Unicode forms. Another example is a *lone surrogate* (one half of a UTF-16 pair).
 
 use end_to_end::activity::{at_service, fixture, message};
 use end_to_end::alerts::{self, ALERT_KEY, call, queued, targets};
@@ -39,7 +40,7 @@ fn reply_to(stage: &Stage, activity: &Value) -> String {
     stage.connector.wait_for(before + 1).remove(before).text().to_owned()
 }
 
-/// Sends a message, and expects that the bot neither replies nor queues the message.
+/// Sends a message, and expects that the bot ignores the message: no reply, and no message on the queue.
 #[track_caller]
 fn expect_ignored(stage: &Stage, activity: &Value) {
     let (waiting, ignored) = (stage.queue.count(), stage.events("message.ignored").len());
@@ -155,7 +156,7 @@ fn group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored(world
         expect_ignored(&stage, &talk);
     }
     assert_eq!(targets(&stage).len(), 1, "expected one stored conversation: the personal chat");
-    // A person can press a button of the bot's card without a mention of the bot.
+    // A pressed button of the bot's card needs no mention of the bot.
     let mut press = field("06-nbsp-after-mention");
     (press["text"], press["entities"], press["value"]) = (Value::Null, json!([]), json!({"a": 1}));
     assert!(reply_to(&stage, &press).starts_with("Nothing happened: "));
@@ -169,8 +170,8 @@ fn message_without_text_is_read_from_the_html(world: &World) {
     activity["text"] = Value::Null;
     activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
     assert!(reply_to(&stage, &activity).starts_with("Subscribed: alerts about news"));
-    // The bot also replies if the HTML contains nothing but markup, and the request body is nearly as long as
-    // the limit.
+    // Here, the HTML contains only markup, and is nearly as long as a request body can be. The bot still
+    // replies.
     for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
         activity["id"] = format!("much-{index}").into();
         activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
@@ -196,7 +197,7 @@ fn repeated_conversation_update_gets_one_greeting_and_queues_nothing(world: &Wor
         None,
         "the greeting must not name the conversation as the recipient: {greetings:?}"
     );
-    // When the bot is added again, it sends another greeting.
+    // An activity with a new id means that the bot was added again. So the bot sends another greeting.
     let mut again = update.clone();
     again["id"] = "f:again".into();
     post(&again);
@@ -253,8 +254,8 @@ fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
         assert!(reply_to(&stage, &press).starts_with("Nothing happened: "), "{change}");
     }
     assert_eq!(stage.queue.count(), 0);
-    // A button of type `messageBack` sends a value and a text. A button of type `imBack` sends only a text.
-    // The bot handles the text like a message of the person.
+    // A button of type `messageBack` sends a value and a text. A button of type `imBack` sends a text without
+    // a value. The bot handles both texts like messages that the person has typed.
     for (id, change, expected) in [
         ("back-1", json!({"text": "order two", "value": {"a": 1}}), "Queued: order two"),
         ("back-2", json!({"text": "subscribe news"}), "Subscribed: alerts about news"),
@@ -289,9 +290,9 @@ fn replies_in_the_delivery_mode_expect_replies_are_in_the_response(world: &World
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 1);
-    // In the delivery mode `expectReplies`, the response contains the bot's replies. The poller still sends
-    // the alert to the Connector. In the other delivery modes, the bot sends its replies to the Connector,
-    // too.
+    // In the delivery mode `expectReplies`, the response contains the bot's replies. The poller sends the
+    // alert to the Connector as usual. In the other delivery modes, the bot sends its replies to the
+    // Connector.
     assert_eq!(stage.poll()["delivered"], 1);
     for mode in ["normal", "notification", "ephemeral"] {
         let mut activity = message("a:modes", mode, "tea");
@@ -301,8 +302,8 @@ fn replies_in_the_delivery_mode_expect_replies_are_in_the_response(world: &World
     assert_eq!(stage.connector.wait_for(4).len(), 4);
 }
 
-/// Reads a file of `fixtures/field/` as text, because a `Value` cannot contain a lone surrogate. The
-/// serviceUrl in the returned text leads to this stage's Connector.
+/// Reads a file of `fixtures/field/` as text, because a `Value` cannot contain a lone surrogate. Changes the
+/// serviceUrl in the text: the new serviceUrl leads to this stage's Connector.
 fn raw(stage: &Stage, name: &str) -> String {
     let path = dev::workspace::root().join("tests/fixtures/field").join(name);
     let text = std::fs::read_to_string(path).unwrap();

@@ -1,4 +1,5 @@
-//! Failures as real Connectors, gateways and issuers report them, and fields that callers leave out.
+//! Failures in the forms in which real services report them: the Connector, a gateway in front of the
+//! Connector, and the issuer of the signing keys. Other cases leave out a field of an API call.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -29,9 +30,8 @@ end_to_end::cases!(
 
 fn gateway_failure_drops_an_alert_only_if_onuncertain_is_drop(world: &World) {
     for status in [408, 502, 504] {
-        // Each HTTP status has its own stage with its own Connector. If all conversations had the same
-        // Connector, three conversations would fail in a row. The breaker would then stop the calls to this
-        // Connector.
+        // Each HTTP status has its own stage with its own Connector. With one Connector for all, three
+        // conversations would fail in a row. The poller would then stop the calls to this Connector.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {
@@ -53,7 +53,8 @@ fn gateway_failure_drops_an_alert_only_if_onuncertain_is_drop(world: &World) {
     }
 }
 
-/// Sends another alert to the conversation, and returns the alert's status in the response.
+/// Sends another alert to the conversation, and empties the queue. Returns the alert's status in the
+/// response.
 fn next_status(stage: &Stage, key: &str) -> Value {
     let response = alert(stage, &to_conversation(key, "next")).expect_status(202).json();
     stage.queue.take_all();
@@ -125,7 +126,7 @@ fn address_without_the_bot_is_completed_or_refused(world: &World) {
             "conversation": {"id": conversation, "tenantId": TENANT},
         }}, "text": "pizza"})
     };
-    // In anonymous mode the bot has no id, so it accepts an address without `bot`.
+    // With `authmode=anonymous`, the bot has no id. So the bot accepts an address without `bot`.
     queued(&stage, &address(&stage, "a:1", "slack"));
     assert_eq!(stage.poll()["delivered"], 1);
     let login = Login::start(Proof::Secret);
@@ -146,8 +147,8 @@ fn token_with_a_new_signing_key_is_answered_503_while_the_issuer_fails(world: &W
     let (old, new) = (TestKey::issuer().sign(&claims), TestKey::stranger().sign(&claims));
     stage.post_as(&old, &activity).expect_status(202);
     issuer.behave(Behaviour::Unavailable);
-    // For a few seconds after a fetch, the bot does not fetch the signing keys again. In this time, the bot
-    // answers 401 to a token with an unknown signing key.
+    // For a few seconds after a fetch, the bot does not fetch the signing keys again. In this time, the
+    // response to a token with an unknown signing key is 401.
     let response = eventually("a response other than 401", || {
         Some(stage.post_as(&new, &activity)).filter(|response| response.status != 401)
     });
@@ -161,9 +162,10 @@ fn token_with_a_new_signing_key_is_answered_503_while_the_issuer_fails(world: &W
     });
 }
 
-/// Each form of `Retry-After` asks for 100 seconds, so the poller hides the queue message for 100 seconds. If
-/// there are two headers, the longer time counts. If the poller did not understand a form, the poller would
-/// hide the queue message for two seconds at most.
+/// Each form of `Retry-After` asks for 100 seconds. In three forms, the time is in a header. In one form, the
+/// time is in the body. If there are two headers, the longer time counts. The poller hides the queue message
+/// for 100 seconds. If the poller did not understand a form, it would hide the message for two seconds at
+/// most.
 fn retry_after_in_any_form_is_obeyed(world: &World) {
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).start();

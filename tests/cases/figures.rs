@@ -1,6 +1,7 @@
-//! Checks the components against the figures in `docs/performance.json`. Instructions, memory, outbound calls
-//! and sizes are the same on every machine. Only `cargo dev bench` measures times. In this file, a *call* is
-//! an outbound call of a component, e.g. to the table service.
+//! Measures the instructions, the memory, the outbound calls and the sizes of the components. The cases
+//! compare the results with the figures in `docs/performance.json`. These figures are the same on every
+//! machine. Times differ between machines, so only `cargo dev bench` measures times. In this file, a *call*
+//! is an outbound call of a component, e.g. to the table service.
 
 use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
 use bench::host_calls::HostCalls;
@@ -22,20 +23,20 @@ end_to_end::cases!(
 
 /// The maximum growth of a component's memory for a longer queue or a longer list of conversations. The
 /// allocator requests memory in large pieces, so the memory can grow a little. If a component kept all queue
-/// messages or all conversations in memory, the memory would grow by more than this.
+/// messages or all conversations in memory, the memory would grow by more than this maximum.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
-/// The maximum average number of calls for one page of the list of all conversations. The conversations are
-/// divided into shards (partitions of the table). If a page begins in the middle of a shard, the bot makes
-/// two calls: one for the rest of this shard, and one for the later shards.
+/// The maximum number of calls per page (an average) if the bot lists all conversations. The conversations
+/// are divided into shards (partitions of the table). If a page begins in the middle of a shard, the bot
+/// makes two calls: one for the rest of this shard, and one for the later shards.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// The maximum average number of calls for one page of the list of a tenant's conversations. The bot reads
-/// the index of the tenant, and then the rows of the conversations. In this test, these rows are adjacent, so
-/// the bot can read them with few calls.
+/// The maximum number of calls per page (an average) if the bot lists the conversations of one tenant. The
+/// bot first reads the index of the tenant, and then the rows of the conversations that the index names. In
+/// this test, these rows are adjacent, so the bot can read them with few calls.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
-/// The maximum average number of calls for one page of the list of a tag's conversations. The index of a tag
-/// has two partitions: one for conversations in the bot's own tenant, and one for conversations in no tenant.
-/// So the bot makes one more call than for a tenant.
+/// The maximum number of calls per page (an average) if the bot lists the conversations of one tag. The index
+/// of a tag has two partitions: one for conversations in the bot's own tenant, and one for conversations
+/// without a tenant. So the bot makes one more call than for a tenant.
 const MOST_CALLS_PER_TAGGED_PAGE: f64 = 5.0;
 
 fn recorded() -> Exact {
@@ -53,10 +54,12 @@ fn instructions_are_as_recorded(_: &World) {
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
     let PerWork { activity, stranger, empty_run, full_run } = calls;
-    // The numbers in each assertion are: reads of variables, reads from key-value, writes to key-value, and
-    // outbound calls. The bot has already stored the conversation of `activity`. `stranger` is an activity
-    // without a token. The kick (the bot's call to the poller) is off. With the kick, the bot would also read
-    // from key-value whether a run is at work.
+    // The four numbers in each assertion are: reads of variables, reads from the key-value store, writes to
+    // the key-value store, and outbound calls. The bot has already stored the conversation of `activity`.
+    // `stranger` is an activity without a token.
+    //
+    // The kick (the bot's call to the poller, which starts a run) is off. With the kick, the bot would make
+    // one more read from the key-value store, to find out whether a run is active.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);
     assert_eq!((read_and_written(activity), activity.outbound_calls), ((2, 2, 0), 3), "an activity");
@@ -70,8 +73,8 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 1, 0), 2),
         "a run on an empty queue"
     );
-    // A long run writes a hint to key-value: the hint says that the run is at work. The run can write the
-    // hint a second time. A delivery writes nothing to key-value.
+    // A long run writes a hint to the key-value store, which says that the run is active. After some time,
+    // the run writes the hint again. The delivery of an alert writes nothing to the key-value store.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -97,8 +100,8 @@ fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
         calls <= MOST_CALLS_PER_ALERT,
         "expected at most {MOST_CALLS_PER_ALERT} calls per alert, found {calls}"
     );
-    // A run calls Get Messages again and again until the run ends. So a longer run makes more calls, and the
-    // number of calls per alert varies a little.
+    // A run calls Get Messages repeatedly until the run ends. So a run that takes longer makes more calls,
+    // and the number of calls per alert varies a little.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,

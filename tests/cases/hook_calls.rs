@@ -1,4 +1,5 @@
-//! The outbound calls of a post to a webhook address. Only the embedded host counts outbound calls.
+//! Counts the outbound calls that the bot makes for a post to a webhook address. Only the *embedded host*
+//! (the project's replacement for Spin) counts outbound calls.
 
 use dev::host::HostKind;
 use end_to_end::alerts;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four);
 
-/// Why this case is skipped.
+/// The reason that the test run shows if it skips this case.
 pub(crate) const MISSING: &str = "only the embedded host counts calls: set E2E_HOST=embedded";
 
 /// Whether the host of this test run counts calls.
@@ -19,7 +20,7 @@ pub(crate) fn can_run() -> bool {
 }
 
 /// Several senders post at once. Half of the posts are texts. The other half have Alertmanager's form, and
-/// all of them have the same `groupKey`.
+/// the same `groupKey`.
 fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &World) {
     const SENDERS: usize = 20;
     const EACH: usize = 10;
@@ -39,7 +40,8 @@ fn post_of_a_text_costs_three_calls_and_post_of_alertmanager_costs_four(world: &
             scope.spawn(move || (0..EACH).for_each(|number| post(hook, sender, number)));
         }
     });
-    // The host writes a report when an instance of a component ends. Each request has its own instance.
+    // Each request has its own instance of the component. When an instance ends, the host writes a report (a
+    // line that begins with `Meter`).
     let reports = eventually("a report on each post", || {
         let reports = reports_of_the_bot(&stage).split_off(before);
         (reports.len() >= POSTS).then_some(reports)

@@ -1,4 +1,4 @@
-//! Many posts at once to one webhook address.
+//! Many senders post to one webhook address at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,13 @@ struct Posted {
     answered: Instant,
 }
 
-/// A hundred senders post at the same time, each ten times. The first post creates the queue. Runs start
-/// while the senders still post.
+/// A hundred senders post at the same time, each ten times. The first post creates the queue. With `kick=on`,
+/// the bot starts runs of the poller while the senders still post.
 fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     const SENDERS: usize = 100;
     const EACH: usize = 10;
-    // The poller sends the alerts of one conversation one after the other, so a thousand alerts take minutes.
+    // The poller sends the alerts of one conversation one after the other, so a thousand alerts can take
+    // minutes.
     const PATIENCE: Duration = Duration::from_secs(300);
     let stage = alerts::script(world).variable("pace", "0").variable("kick", "on").start();
     let hook = &hook(&stage);
@@ -53,7 +54,8 @@ fn thousand_posts_at_once_are_delivered_once_and_in_order(world: &World) {
     let mut sorted = said.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "expected that each alert is delivered once");
-    // If post A was answered before post B began, the alert of A has to be delivered before the alert of B.
+    // If the response to post A came before post B began, the poller has to deliver the alert of A before the
+    // alert of B.
     let mut last_begun = posted[said[0]].begun;
     for (place, index) in said.iter().enumerate() {
         let Posted { begun, answered } = &posted[*index];

@@ -9,7 +9,7 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(every_command_of_the_hooks_document_is_answered_202_or_200);
 
-/// The fenced blocks of code in `docs/hooks.md` that have this language.
+/// Returns the code blocks of this language in `docs/hooks.md`.
 pub(crate) fn blocks(language: &str) -> Vec<String> {
     let path = root().join("docs/hooks.md");
     let page = std::fs::read_to_string(&path).unwrap();
@@ -18,7 +18,8 @@ pub(crate) fn blocks(language: &str) -> Vec<String> {
 }
 
 fn every_command_of_the_hooks_document_is_answered_202_or_200(world: &World) {
-    // The shell function `curl` replaces the program, and prints only the HTTP status of the response.
+    // This shell function replaces `curl` in the commands. The function calls the real `curl`, and prints
+    // only the HTTP status of the response.
     const SHOW_STATUS: &str =
         r#"set -eu; curl() { command curl -sS -o /dev/null -w '%{http_code}\n' "$@"; }"#;
     let stage = alerts::stage(world);
@@ -44,7 +45,7 @@ fn every_command_of_the_hooks_document_is_answered_202_or_200(world: &World) {
         let are_good = statuses.iter().all(|status| *status == "202" || *status == expected);
         assert!(output.status.success() && !statuses.is_empty() && are_good, "{block}\n{shown}{errors}");
     }
-    // The poller can deliver the alerts of all commands.
+    // The poller has to deliver the alerts of all commands, and must not move an alert to the poison queue.
     let ended = stage.poll();
     assert_eq!(stage.queue.poison().count(), 0, "{ended}");
 }

@@ -1,4 +1,4 @@
-//! Posts to webhook addresses, and the alerts that the bot makes from these posts.
+//! Posts of other programs to webhook addresses, and the alerts that the bot makes from these posts.
 
 use end_to_end::alerts::{self, ALERT_KEY, call, known};
 use end_to_end::closed_port::ClosedPort;
@@ -33,7 +33,8 @@ fn card(received: &Received) -> &Value {
     &attachment["content"]
 }
 
-/// Runs the poller. Returns the only request that the Connector got since the previous call of this function.
+/// Runs the poller. Expects exactly one request to the Connector after the previous call of this function,
+/// and returns this request.
 #[track_caller]
 fn said(stage: &Stage) -> Received {
     stage.poll();
@@ -210,7 +211,7 @@ fn alert_of_azure_monitor_is_one_chat_message_that_turns_green(world: &World) {
     let green = said(&stage);
     assert_eq!((green.method.as_str(), green.reply_to().as_deref()), ("PUT", Some("sent-1")), "{green:?}");
     assert!(card(&green).to_string().contains("good"), "{green:?}");
-    // The problem begins again after it has ended, so the bot sends a new chat message.
+    // The problem has ended, and begins again. So the bot sends a new chat message.
     hook.post(&alert("Fired")).expect_status(202);
     assert_eq!(said(&stage).method.as_str(), "POST");
 }
@@ -279,7 +280,8 @@ fn post_costs_at_most_four_storage_calls(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let hook = hook(&stage);
-    // The first alert creates tables and partitions.
+    // The first alert makes more calls, because it also creates missing tables. So this case does not count
+    // these calls.
     hook.post(&json!({"text": "first"})).expect_status(202);
     let count = |body: &Value| {
         let before = (tables.notes().len(), stage.queue.count());
@@ -287,8 +289,8 @@ fn post_costs_at_most_four_storage_calls(world: &World) {
         let put = usize::try_from(stage.queue.count() - before.1).unwrap();
         (tables.notes().len() - before.0) + put
     };
-    // On a busy machine, the bot can repeat a storage call. So this case takes the lowest number of several
-    // posts.
+    // On a busy machine, the bot can repeat a storage call. So this case sends four posts, and takes the
+    // lowest number of storage calls.
     let least_of = |body: &Value| (0..4).map(|_| count(body)).min();
     assert_eq!(
         least_of(&json!({"text": "x"})),

@@ -1,5 +1,6 @@
-//! Webhook addresses: who can get an address, how long an address works, and what a stranger can do. The last
-//! part of an address is its *token*, which proves that the bot made the address.
+//! Webhook addresses, to which programs post alerts for one conversation. The cases show who can get an
+//! address, how long an address works, and what a stranger can do. The last part of an address is its
+//! *token*, which proves that the bot made the address.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -168,7 +169,7 @@ fn forgotten_conversation_has_no_webhook_address(world: &World) {
     activity["type"] = "deleteUserData".into();
     stage.post(&activity).expect_status(200);
     hook.post(&text("x")).expect_error(410, "HookEnded");
-    // If the person writes again, the old address still does not work.
+    // The person writes again. The old address remains invalid.
     stage.say(&message("a:1", "back", "hello"));
     hook.post(&text("x")).expect_error(410, "HookEnded");
     assert_ne!(ask(&stage, "a:1", "webhook").url, hook.url);
@@ -202,7 +203,7 @@ fn back_end_with_the_scope_send_gets_and_ends_an_address(world: &World) {
     let listing_only = format!("Bearer {KEY}");
     call_with(&stage, "POST", &path, &listing_only, &Value::Null).expect_error(403, "ScopeMissing");
     call_with(&stage, "DELETE", &path, &listing_only, &Value::Null).expect_error(403, "ScopeMissing");
-    // The end of the address does not stop the alerts to the conversation.
+    // The conversation has no webhook address now. `POST /api/alerts` still works for this conversation.
     queued(&stage, &to_conversation(&conversation, "x"));
 }
 

@@ -1,6 +1,6 @@
-//! The spans that Spin exports by OTLP: which trace a span continues, and which header `traceparent` the
-//! Connector gets. For each request, Spin makes a span. If the request has a header `traceparent`, the span
-//! belongs to the trace that this header names.
+//! Spin's spans. For each request, Spin makes a *span* (a record for tracing), and exports the span by OTLP.
+//! If the request has a header `traceparent`, the span belongs to the trace that this header names. The cases
+//! check which trace a span continues, and which header `traceparent` the Connector gets.
 
 use dev::host::HostKind;
 use end_to_end::alerts::{self, known};
@@ -19,7 +19,7 @@ end_to_end::cases!(
     sender_trace_reaches_the_connector_from_a_cron_tick,
 );
 
-/// Why these cases are skipped.
+/// The reason that the test run shows if it skips these cases.
 pub(crate) const MISSING: &str = "only Spin makes spans: set E2E_HOST=spin";
 
 /// Whether the host of this test run makes spans.
@@ -71,8 +71,8 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
-    // Spin makes a span for the call. Nevertheless, the header `traceparent` that the component sees still
-    // names the caller's span, not Spin's span.
+    // Spin makes its own span for the call. But Spin does not change the header `traceparent` of the call,
+    // which still names the caller's span.
     assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);
@@ -107,7 +107,8 @@ fn host_replaces_the_senders_trace_if_a_call_of_a_scheduler_starts_the_run(world
     });
     assert_ne!(delivery.trace_id, TRACE_ID);
     expect_below(&collector, &delivery, &run);
-    // The log line has the sender's trace. Spin records the line as an event in the span of the run.
+    // The log line has the sender's trace id, but the run belongs to another trace. Spin also records the log
+    // line as an event in the span of the run.
     expect_logged(&stage, "alert.delivered", 1);
     let is_delivered = |line: &str| line.contains(r#""event":"alert.delivered""#) && line.contains(TRACE_ID);
     let poller = collector.wait_for("the log line as an event of a span", |span| {

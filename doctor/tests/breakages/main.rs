@@ -1,5 +1,5 @@
-//! Breaks a deployment in many ways. The services of the deployment are fakes. One run of the doctor has to
-//! report every fault, and nothing else.
+//! The tests break a deployment in many ways. The services of the deployment are fakes. The *doctor* (the
+//! program `cargo dev doctor`) has to report every fault of a deployment in one run, and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;
@@ -13,8 +13,8 @@ fn texts(report: &Report, status: Status) -> Vec<String> {
     report.with(status).map(|line| format!("{}: {}", line.section, line.text)).collect()
 }
 
-/// Examines a broken deployment. Every problem in the report has to contain one of the expected texts, and
-/// every expected text has to be in a problem.
+/// Changes a good deployment, and lets the doctor examine the changed deployment. Every expected text must be
+/// in a problem of the report. The report must have no other problems.
 #[track_caller]
 fn expect(name: &str, change: impl FnOnce(&mut Deployment), expected: &[&str]) {
     let mut deployment = Deployment::default();
@@ -45,7 +45,7 @@ fn set_sas(deployment: &mut Deployment, from: &str, to: &str) {
     set(deployment, "STORAGECONNECTION", connection);
 }
 
-/// Removes each allowed host that contains `part` from the list of a component.
+/// Removes every host that contains `part` from a component's list of allowed hosts.
 fn without_host(manifest: &mut Manifest, component: &str, part: &str) {
     manifest.hosts.get_mut(component).unwrap().retain(|host| !host.contains(part));
 }

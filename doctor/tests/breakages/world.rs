@@ -1,5 +1,5 @@
-//! Fakes that answer the doctor's HTTP calls: the login host, the issuer of the signing keys, the storage
-//! account, and the application itself.
+//! Fakes of the services that the *doctor* (the program `cargo dev doctor`) calls: the login host, the issuer
+//! of the signing keys, the storage account, and the application (the bot and the poller).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,17 +28,19 @@ pub(crate) const SAS: &str =
     "sv=2021-12-02&ss=qt&srt=co&sp=rdacup&se=2027-11-29T00%3A00%3A00Z&spr=https&sig=c2lnbmF0dXJl";
 pub(crate) const URL: &str = "https://bot.example.com";
 
-/// The fake services. Their responses depend on these fields.
+/// The state of all fake services. Their responses depend on this state.
 #[derive(Clone)]
 pub(crate) struct World {
-    /// The rights that the storage account grants on queues and on tables, as letters. A test can grant fewer
-    /// rights than the SAS names in `sp`.
+    /// The rights that the storage account grants. The first text is for queues, and the second text is for
+    /// tables. Each letter is one right, as in the parameter `sp` of a SAS (shared access signature). A test
+    /// can set fewer rights than its SAS has in `sp`.
     pub(crate) rights: [&'static str; 2],
-    /// Whether the secret has expired.
+    /// Whether the bot's client secret has expired.
     pub(crate) secret_has_expired: bool,
-    /// Whether the storage account accepts the signature.
+    /// Whether the storage account accepts the signature of the SAS.
     pub(crate) accepts_signature: bool,
-    /// The error number with which the login host refuses every request.
+    /// The error number with which the login host refuses every request. With `None`, the login host checks
+    /// the request.
     pub(crate) login_refusal: Option<u32>,
     /// The services' time minus this machine's time.
     pub(crate) ahead: TimeDelta,
@@ -46,11 +48,11 @@ pub(crate) struct World {
     pub(crate) there: Vec<&'static str>,
     /// The poll key that the running application has.
     pub(crate) poll_key: &'static str,
-    /// The reason in the poller's response if a run does nothing; otherwise empty.
+    /// The member `skipped` of the poller's response: the reason why a run does nothing, or an empty text.
     pub(crate) skipped: &'static str,
-    /// The HTTP status and the error code with which the bot's endpoint answers.
+    /// The HTTP status and the error code of the response to a request without a token at `/api/messages`.
     pub(crate) endpoint: (u16, &'static str),
-    /// Hosts that do not answer.
+    /// The hosts that cannot be reached.
     pub(crate) unreachable: Vec<&'static str>,
     /// The requests that no service expected.
     unexpected: Rc<RefCell<Vec<String>>>,
@@ -81,7 +83,7 @@ impl Default for World {
     }
 }
 
-/// The lines of a good `.env`.
+/// The lines of a `.env` file without a fault. The names have no prefix `SPIN_VARIABLE_`.
 pub(crate) fn env() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("MICROSOFTAPPID", APP_ID.to_owned()),
@@ -94,10 +96,10 @@ pub(crate) fn env() -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// A whole deployment.
+/// A deployment with its fake services.
 pub(crate) struct Deployment {
     pub(crate) world: World,
-    /// The lines of `.env`, without the prefix of their names.
+    /// The lines of the `.env` file, as in [`env`].
     pub(crate) env: BTreeMap<&'static str, String>,
     pub(crate) manifest: Manifest,
     pub(crate) url: Option<&'static str>,
@@ -188,8 +190,8 @@ impl World {
         Some(respond(401, &json!({"error": "x", "error_description": description, "error_codes": [code]})))
     }
 
-    /// Answers a call to the queue service (`service` is 0) or to the table service (1). The call has to
-    /// carry a SAS or a token.
+    /// Makes the response of the queue service (`service` is 0) or of the table service (1). A call without a
+    /// valid SAS or token gets the status 403.
     fn storage(&self, request: &Request<Bytes>, service: usize) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let query: BTreeMap<_, _> =
@@ -210,12 +212,13 @@ impl World {
             _ => return None,
         };
         let name = name.strip_prefix('/')?;
-        // A call that could change something must not name a queue or table that exists.
+        // The doctor must change nothing. So the fake does not expect a call that could change an existing
+        // queue or table.
         if letter != 'r' && self.there.contains(&name) {
             return None;
         }
         let refuse = |status, code: &str, detail: &str| {
-            // As in Azure, the detail quotes the request.
+            // Like Azure, the fake repeats the SAS of the request in the detail of the error.
             let sas = SAS.replace('&', "&amp;");
             let text = format!("<AuthenticationErrorDetail>{detail} {sas}</AuthenticationErrorDetail>");
             let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code>{text}</Error>");

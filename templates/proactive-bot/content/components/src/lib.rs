@@ -1,1 +1,2 @@
-//! This package has no code: it names the version of the components that `spin.toml` builds.
+//! This package has no code. Its `Cargo.toml` names the version of the bot's components, which `spin.toml`
+//! builds.

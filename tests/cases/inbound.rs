@@ -1,5 +1,6 @@
-//! `authmode=required`: the bot accepts activities only with a proper token, and a refused request has no
-//! side effects. In this file, a *key* is a signing key of an issuer.
+//! With `authmode=required`, the bot accepts an activity only if the request has a valid token. A refused
+//! request has no side effects. In this file, a *key* is a signing key of an *issuer* (Azure Bot Service or
+//! Entra, which sign the tokens).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,9 +34,11 @@ end_to_end::cases!(
 const OTHER_BOT: &str = "00000000-0000-0000-0000-000000000002";
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A stage with a bot that demands tokens, and an activity for this bot.
+/// A stage (the Spin host of a test, and the services that the bot calls), and an activity for the bot. The
+/// bot demands tokens.
 struct Scene {
-    // Rust drops the fields in this order. The bot stops first, so it cannot call a stopped issuer.
+    // Rust drops the fields in this order. The stage with the bot stops first, so the bot cannot call a
+    // stopped issuer.
     stage: Stage,
     issuer: OpenId,
     login: Login,
@@ -75,7 +78,8 @@ impl Scene {
         assert!(!self.stage.queue.exists(), "a refused request must not create the queue");
     }
 
-    /// Fails the test if the host's log contains a part of these tokens.
+    /// Fails the test if the Spin host's log contains the first 40 characters of a part of these tokens.
+    /// (Dots separate the parts of a token.)
     #[track_caller]
     fn expect_no_token_in_the_log(&self, tokens: &[String]) {
         let log = self.stage.host_log();
@@ -87,7 +91,8 @@ impl Scene {
     }
 }
 
-/// Whether the envelope has the mark `serviceUrlVerified`, which means that a token verified the serviceUrl.
+/// Whether the envelope (an alert as JSON) has the mark `serviceUrlVerified`. The mark means that the
+/// activity's token contained the same serviceUrl.
 fn is_marked_verified(envelope: &Value) -> bool {
     envelope["address"]["serviceUrlVerified"] == true
 }
@@ -262,8 +267,8 @@ fn body_that_does_not_match_the_token_is_refused(world: &World) {
 fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(world: &World) {
     let scene = Scene::start(world, &[]);
     let stage = &scene.stage;
-    // This activity is from Teams, and from the bot's own tenant. So only the missing endorsement is a reason
-    // to refuse it.
+    // The `endorsements` of a key list the channels for which the key signs tokens. Here the key has no such
+    // list, and nothing else is wrong: the activity is from Teams, and from the bot's own tenant.
     let teams = scene.activity_with("from", json!({"id": "29:ann", "aadObjectId": "a"}));
     let mut web_chat = stage.connector.host(&fixture("webchat.json"));
     let token_for = |activity: &Value| {
@@ -274,15 +279,15 @@ fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(wo
     stage.post_as(&token_for(&teams), &teams).expect_error(401, "NotEndorsed");
     scene.expect_nothing_happened();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_status(202);
-    // The bot has accepted and cached a token for Web Chat. If an activity with this token has the channelId
-    // of Teams, the bot nevertheless refuses the activity.
+    // The bot has accepted and cached a token for Web Chat. The bot must still refuse such a token with an
+    // activity from Teams.
     web_chat["channelId"] = "msteams".into();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
     let envelopes = stage.queue.envelopes();
     assert_eq!((envelopes.len(), &envelopes[0]["address"]["channelId"]), (1, &json!("webchat")));
     assert!(is_marked_verified(&envelopes[0]), "{envelopes:#?}");
     assert_eq!(stage.poll()["delivered"], 1);
-    // A key with endorsements signs only for the endorsed channels.
+    // If a key has endorsements, its tokens are valid only for the channels in this list.
     let other = Scene::start(world, &[]);
     other.issuer.publish(vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
     let web_chat = other.stage.connector.host(&fixture("webchat.json"));
@@ -300,8 +305,8 @@ fn flood_of_unknown_signing_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // For a few seconds after a fetch, the bot does not fetch the keys again. On a slow machine, the 50 calls
-    // take longer, and the bot can fetch the keys three more times. Each fetch reads two documents.
+    // For ten seconds after a fetch, the bot does not fetch the keys again. On a slow machine, the 50 calls
+    // take longer. The bot can then fetch the keys three more times. Each fetch reads two documents.
     assert!(
         scene.issuer.fetches() <= 2 * 4,
         "expected at most 8 documents, found {}",
@@ -311,7 +316,8 @@ fn flood_of_unknown_signing_keys_costs_a_few_fetches(world: &World) {
     scene.stage.post_as(&good, &scene.activity).expect_status(202);
 }
 
-/// A new deployment has no keys in its cache, and the first activities come in parallel.
+/// At the start of a new deployment, the bot has no cached keys, and the first activities arrive at the same
+/// time.
 fn first_burst_without_cached_signing_keys_is_accepted(world: &World) {
     let scene = Scene::start(world, &[]);
     let token = scene.token();
@@ -351,12 +357,12 @@ fn cached_signing_keys_are_used_while_the_issuer_fails(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.stage.post_as(&scene.token(), &scene.activity).expect_status(202);
     scene.issuer.behave(Behaviour::Unavailable);
-    // The case makes another token, because the bot does not check a cached token again.
+    // The bot does not check a cached token again, so this case makes another token.
     let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
     scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
-    // The stranger's key is not among the cached keys. If the bot has just fetched these keys, the bot
-    // concludes that the issuer has no such key, and answers 401. On a slow machine, the fetch was longer
-    // ago. The bot then tries to fetch the keys again. The issuer fails, so the bot answers 503.
+    // The cached keys do not include the stranger's key. If the bot fetched the keys in the last ten seconds,
+    // it knows that the issuer has no such key, and answers 401. On a slow machine, the last fetch is older.
+    // The bot then tries to fetch the keys again. The issuer fails, so the bot answers 503.
     let stranger = scene.stage.post_as(&TestKey::stranger().sign(&scene.claims()), &scene.activity);
     assert!([401, 503].contains(&stranger.status), "{}", stranger.describe());
     assert_eq!(scene.stage.queue.count(), 2);
@@ -429,8 +435,8 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
         );
     }
     scene.expect_nothing_happened();
-    // The token has no serviceurl claim with which the bot could compare the activity's serviceUrl. So the
-    // bot checks only whether the host of the serviceUrl is in the list of trusted hosts.
+    // The token has no claim `serviceurl`, so the bot cannot compare the activity's serviceUrl with the
+    // token. The bot checks only whether the host of the serviceUrl is in the list of trusted hosts.
     let own = entra(APP_ID, APP_ID, TENANT);
     let far = scene.activity_with("serviceUrl", json!("https://evil.example/"));
     scene.stage.post_as(&own, &far).expect_error(403, "ServiceUrlNotAllowed");
@@ -466,7 +472,7 @@ fn token_is_ignored_in_anonymous_mode(world: &World) {
     stage.post_as(&token, &activity).expect_error(403, "ServiceUrlNotAllowed");
     assert!(!stage.queue.exists(), "a refused request must not create the queue");
     assert_eq!(issuer.fetches(), 0);
-    // The bot sends no token to the Connector. Otherwise the fake would complain.
+    // The bot sends no token to the Connector. A token would make the fake Connector fail the test.
     stage.post_as(&token, &stage.connector.host(&activity)).expect_status(202);
     stage.connector.wait_for(1);
 }

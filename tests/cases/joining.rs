@@ -1,4 +1,5 @@
-//! Activities that report a change of a conversation's members.
+//! Activities of the type `conversationUpdate`, which report that a conversation has changed. If the bot
+//! itself has joined, the bot sends a greeting.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
@@ -18,7 +19,8 @@ fn update(stage: &Stage, change: Value) -> Value {
 fn bot_greets_once_after_joining(world: &World) {
     let stage = Stage::start(world);
     let bot = message("a:joining", "1", "")["recipient"].take();
-    // As on Web Chat, the activity has no id. As on Teams, the activity lists the person and the bot.
+    // The activity has no id, as on Web Chat. Its list `membersAdded` names a person and the bot, as on
+    // Teams.
     let mut activity = update(&stage, json!({"membersAdded": [{"id": "29:somebody"}, bot]}));
     activity.as_object_mut().unwrap().remove("id");
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({}));

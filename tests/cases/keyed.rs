@@ -1,5 +1,6 @@
-//! Alerts with a `key`: a newer alert with the same `key` changes the chat message of the older alert. Other
-//! cases change an alert with `PATCH`, and take a sent alert back with `DELETE` and `sent=true`.
+//! Alerts with the member `key` (the *alert key*). If two alerts have the same alert key, the second alert
+//! changes the chat message of the first alert. Other cases change an alert with `PATCH`, and delete the chat
+//! message of an alert with `DELETE` and `sent=true`.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::{fixture, message};
@@ -46,8 +47,9 @@ fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-/// Starts a stage with a stored conversation that shows no messages. Returns the stage and the conversation
-/// key.
+/// Starts a stage (the Spin host of a test, and the services that the bot calls). The bot has stored one
+/// conversation, and the conversation shows no messages. Returns the stage and the conversation key (the id
+/// that programs use for the conversation).
 fn start(world: &World) -> (Stage, String) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -75,7 +77,8 @@ fn alerts_with_the_same_alert_key_change_one_chat_message_until_the_state_resolv
         assert_eq!(status(&stage, &id)["status"], "delivered");
     }
     assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::PUT, Method::POST]);
-    // If an alert has the content that the message shows, the poller does not call the Connector.
+    // If the chat message of this alert key already has the alert's content, the poller does not call the
+    // Connector.
     let last = disk(&key, "x", &json!({"text": "Disk is full", "notify": true}));
     queued(&stage, &last);
     stage.poll();
@@ -142,14 +145,14 @@ fn chat_message_that_cannot_be_changed_is_sent_anew(world: &World) {
         stage.poll();
     };
     say(&key, "one");
-    // The person deletes the message in the chat.
+    // The fake Connector deletes the chat message, as if the person had deleted it.
     stage.connector.forget_chats();
     say(&key, "two");
     say(&key, "three");
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
     assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
-    // The poller knows that Web Chat cannot change messages, so it tries no PUT. For another channel, the
-    // poller learns this from the Connector's response to a PUT.
+    // The poller knows that Web Chat cannot change messages, so the poller sends no PUT. For another channel,
+    // the Connector's response to a PUT tells the poller that the channel cannot change messages.
     for (channel, expected) in
         [("webchat", vec![Method::POST; 2]), ("kik", vec![Method::POST, Method::PUT, Method::POST])]
     {
@@ -191,7 +194,8 @@ fn sent_alert_is_changed_and_taken_back_by_id(world: &World) {
         (&"delivered".into(), &id.as_str().into()),
         "{change}"
     );
-    // A caller can use the id of the change like the id of the alert.
+    // The `id` in the response to `PATCH` is the id of the change. A caller can use this id like the id of
+    // the alert.
     let path = format!("/api/alerts/{}", response["id"].as_str().unwrap());
     call(&stage, "PATCH", &path, &json!({"card": card("Ready", "good")})).expect_status(202);
     stage.poll();
@@ -226,12 +230,12 @@ fn waiting_alert_is_changed_and_cancelled_by_id(world: &World) {
         (&"cancelled".into(), &change.as_str().into()),
         "{first}"
     );
-    // The next alert with the same `key` changes the chat message of the changed alert.
+    // The next alert with the same alert key changes this chat message.
     queued(&stage, &disk(&key, "three", &json!({})));
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
-    // The change of a delayed alert is due at the same time as the alert. A caller can cancel the change with
-    // the id of the alert.
+    // The change of a delayed alert is due at the same time as the alert. If a caller cancels the alert by
+    // its id, the bot cancels the change.
     let later = json!({"to": {"conversation": key}, "text": "one", "at": "2099-01-01T00:00:00Z"});
     let later = later.as_object().unwrap().iter().map(|(name, value)| match name.as_str() {
         "at" => ("delay".to_owned(), json!("P30D")),
@@ -272,7 +276,7 @@ fn change_that_is_not_possible_is_refused(world: &World) {
     huge["text"] = "two".into();
     call(&stage, "DELETE", &path, &Value::Null).expect_status(202);
     call(&stage, "PATCH", &path, &huge).expect_error(409, "AlertIsOver");
-    // If the person has written `stop`, the bot does not put the change of an earlier alert on the queue.
+    // If the person has written `stop`, the bot accepts a `PATCH`, but does not put the change on the queue.
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "two"}));
     stage.poll();
     stage.say(&message("a:1", "stop", "stop"));

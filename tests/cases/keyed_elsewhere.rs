@@ -1,5 +1,6 @@
-//! Alerts in conversations that the poller creates: the chats of people who never wrote to the bot, and the
-//! threads of channels. The cases send alerts with the same `key`, change an alert, and take an alert back.
+//! Alerts to people who never wrote to the bot, and to channels. For such an alert, the poller first creates
+//! a conversation: a personal chat, or a thread in the channel. The cases send alerts with the same `key`,
+//! change an alert, and take an alert back (delete its chat message).
 
 use end_to_end::alerts::{alert, call, key_of, queued};
 use end_to_end::stage::{Stage, TENANT};
@@ -34,7 +35,8 @@ fn to_channel() -> Value {
     json!({"channel": CHANNEL, "tenant": TENANT})
 }
 
-/// The id of Kim's first chat. After Teams has purged this chat, Kim has another chat.
+/// The id of the first chat of the test person Kim. If Teams *purges* (deletes) this chat, the poller creates
+/// a chat with another id.
 fn chat() -> String {
     format!("a:{KIM}-0")
 }
@@ -43,7 +45,7 @@ fn thread(number: u32) -> String {
     format!("{CHANNEL};messageid=17{number:011}")
 }
 
-/// Sends an alert to one conversation, and returns the alert's id.
+/// Sends an alert to one person or channel, and returns the alert's id.
 #[track_caller]
 fn sent(stage: &Stage, body: &Value) -> String {
     let response = alert(stage, body).expect_status(202).json();
@@ -79,7 +81,8 @@ fn ten_alerts_with_the_same_alert_key_to_a_person_who_never_wrote_are_one_chat_m
         (texts(&stage, &chat()), methods(&stage)),
         (vec!["Alert: 9 of 10".into()], vec![Method::POST])
     );
-    // Now the bot knows the person's chat. An alert with the same `key` still changes the same chat message.
+    // The bot has now stored the person's chat. The next alert with this `key` still changes the chat
+    // message.
     queued(&stage, &keyed(&to_kim(), "over", &json!({"state": "resolved"})));
     stage.poll();
     assert_eq!(texts(&stage, &chat()), ["Alert: over"]);

@@ -1,5 +1,7 @@
-//! The kick is a call from the bot to the poller, which then starts a run. The bot sends the kick when it has
-//! put an alert on the queue, and has answered its own caller. Delivery does not depend on the kick.
+//! The kick is a call from the bot to the poller. The kick starts a *run* (one execution of the poller). The
+//! bot sends the kick after it has put an alert on the queue, and after its response to its own caller. (A
+//! person's message also becomes an alert.) Delivery does not depend on the kick, because a scheduler starts
+//! runs, too.
 
 use std::time::Duration;
 
@@ -28,12 +30,13 @@ end_to_end::cases!(
 
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
-/// Prepares a stage with the default variables, but with the kick on.
+/// Prepares the default stage (a Spin host, and the services that the bot calls), but with `kick=on`.
 fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("kick", "on")
 }
 
-/// The log lines of runs that were not skipped.
+/// The log lines `drain` of all runs that were not skipped. (A run is skipped e.g. if another run is at
+/// work.)
 fn runs_begun(stage: &Stage) -> Vec<Value> {
     stage.events("drain").into_iter().filter(|line| line["skipped"].is_null()).collect()
 }
@@ -64,7 +67,8 @@ fn kick_in_required_mode_delivers_and_logs_no_key(world: &World) {
     stage.post_as(&token, &activity).expect_status(202);
     wait_until_delivered(&stage, "Alert: hello");
     stage.wait_for_events("drain", 1);
-    // The bot called the poller with a key. The log must not contain the key.
+    // The bot called the poller with the header `Authorization: Bearer <key>`. The log must not contain this
+    // header.
     let log = stage.lines().join("\n");
     assert!(!log.contains("Bearer"), "{log}");
 }
@@ -85,7 +89,6 @@ fn kick_follows_an_alert_of_a_back_end(world: &World) {
     assert_eq!(stage.queue.count(), 1, "expected that the alert that is due later stays on the queue");
 }
 
-/// People's messages come over many connections at once.
 fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
     const MESSAGES: usize = 1000;
     const CONNECTIONS: usize = 16;
@@ -105,15 +108,15 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    // Only kicks start runs here. Some messages have to wait for an older message of the same conversation. A
-    // run hides these messages, and counts them in `heldBack`. Together, the runs deliver or hide each
+    // Here, only kicks start runs. A message has to wait if an older message of the same conversation waits.
+    // A run hides such a message, and counts it in `heldBack`. So together, the runs deliver or hide every
     // message.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
     eventually("runs that together delivered or hid every message", || {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
     });
     let runs = runs_begun(&stage).len();
-    // The case starts further runs, as a scheduler does. These runs deliver the hidden messages.
+    // Now the case starts runs, as a scheduler does. These runs deliver the hidden messages.
     eventually("an empty queue", || {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
@@ -126,7 +129,8 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
 fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
     type Change = fn(Manifest) -> Manifest;
     let changes: [(&str, Change); 5] = [
-        // The bot and the poller derive the key of the kick from `storageconnection`.
+        // The bot and the poller derive the key of the kick from `storageconnection`. In this row, the poller
+        // has another value, so it expects another key.
         ("another key of the kick", |manifest| {
             manifest.with_variable_of("poller", "run", |text| {
                 text.replace(
@@ -161,8 +165,8 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
                         "expected that a run of the scheduler delivers the messages"
                     );
                 }
-                // If the poller is missing, the kick can end the bot's instance in the Spin host. The host
-                // then writes a log line, and the bot does not write `kick.failed`.
+                // If the application has no poller, the kick can make the Spin host end the bot's instance.
+                // The Spin host then writes a log line, and the bot does not write `kick.failed`.
                 if what != "missing" {
                     let failed = stage.wait_for_events("kick.failed", 2);
                     assert_eq!(failed.len(), 2, "{what}: expected one line for each kick, found {failed:?}");
@@ -174,7 +178,8 @@ fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
 
 fn message_that_arrives_during_a_run_is_delivered_by_the_same_run(world: &World) {
     let stage = script(world).start();
-    // The first alert takes three seconds, so the run is still at work when the second message comes.
+    // The Connector needs three seconds for the first alert. So the second message comes while the run is
+    // still at work.
     stage.connector.on(|received| {
         let slow = received.text() == "Alert: first";
         slow.then(|| end_to_end::connector::Reply::created("1").after(Duration::from_secs(3)))

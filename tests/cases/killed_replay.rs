@@ -1,5 +1,5 @@
-//! Replays of dead letters (messages in the poison queue). The case kills the Spin host in the middle of a
-//! replay, and then repeats the replay.
+//! Replays of *dead letters* (messages in the poison queue). A *replay* is an API call that puts dead letters
+//! on the queue again. The case kills the Spin host in the middle of a replay, and then repeats the replay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -17,18 +17,19 @@ use serde_json::json;
 
 end_to_end::cases!(replay_that_is_repeated_after_a_kill_delivers_each_alert_once);
 
-/// How long a replay leases a message of the poison queue. After a kill, the dead letter stays hidden until
-/// the lease ends.
+/// How long a replay *leases* (hides) a dead letter. After a kill, the dead letter stays hidden until this
+/// time has passed.
 const LEASE: Duration = Duration::from_secs(30);
-/// How long the proxy delays one call to the table service. The case kills the host during this time.
+/// How long the proxy in front of the table service delays one call. The case kills the host during this
+/// time.
 const HANG: Duration = Duration::from_secs(4);
 
 /// A call that a replay makes to the table service. The case kills the host during this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
-    /// The call changes the record of an alert to `queued`.
+    /// The call sets the status in an alert's record to `queued`.
     Record,
-    /// The call deletes the row of a dead letter.
+    /// The call deletes the row that describes a dead letter.
     Row,
 }
 
@@ -44,9 +45,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each `Moment` has a counter, and each call of this `Moment` reduces the counter by 1. The call that
-    // changes the counter from 1 to 0 hangs. E.g. if the counter is 3, the third call hangs. If the counter
-    // is 0, no call hangs.
+    // Each `Moment` has a counter. If the counter is 3, the third call of this `Moment` hangs. Every call of
+    // this `Moment` reduces the counter by 1, down to 0. If the counter is 0, no call hangs.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {
@@ -80,7 +80,7 @@ fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) 
         left.store(count, Ordering::SeqCst);
         kill_during_a_replay(&mut stage, || left.load(Ordering::SeqCst) == 0);
         let since = Instant::now();
-        // A run delivers the alerts that the killed replay had put on the queue.
+        // The poller delivers the alerts that the killed replay had put on the queue.
         while stage.poll()["received"] != 0 {}
         let begun = alerted(&stage).len();
         assert!(
@@ -100,12 +100,12 @@ fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) 
     delivered.sort();
     assert_eq!(delivered, texts.iter().map(|text| format!("Alert: {text}")).collect::<Vec<_>>());
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
-    // A drop removes the rows that a killed replay left behind.
+    // A killed replay can leave rows of dead letters behind. The API call `drop` deletes these rows.
     let rows = call(&stage, "POST", "/api/dead/drop", &json!({"all": true})).expect_status(200).json();
     assert_eq!(rows["more"], false, "{rows}");
 }
 
-/// Begins a replay, and kills the host as soon as `is_hanging` returns true.
+/// Begins a replay, waits until `is_hanging` returns true, kills the host, and starts the host again.
 fn kill_during_a_replay(stage: &mut Stage, is_hanging: impl Fn() -> bool) {
     let request = Request::post(stage.url("/api/dead/replay"))
         .header("authorization", format!("Bearer {ALERT_KEY}"))

@@ -1,5 +1,5 @@
 //! Queue messages in the formats of Microsoft's bot template of 2017. The poller can read the messages of
-//! older bots, and the template's Azure function can read the messages of this bot.
+//! bots that use this template. The template's Azure function can read the messages of this project's bot.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,8 @@ end_to_end::cases!(
     message_of_the_bot_is_readable_by_the_function_of_2017,
 );
 
-/// Reads a sample queue message of `crates/envelope`, and points the serviceUrl to this stage's Connector.
+/// Reads a sample queue message of `crates/envelope`. Replaces the serviceUrl with the address of the fake
+/// Connector.
 fn golden(stage: &Stage, name: &str) -> Value {
     let path = dev::workspace::root().join(format!("crates/envelope/tests/golden/legacy/{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -94,13 +95,13 @@ fn message_in_any_older_format_is_delivered(world: &World) {
 
 fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged(world: &World) {
     let stage = Stage::start(world);
-    // The base64 of `>` and `?` contains `+` and `/`. Only in these two characters, the standard alphabet of
-    // base64 differs from the URL-safe alphabet.
+    // The base64 of `>` and `?` contains `+` and `/`. The standard alphabet and the URL-safe alphabet of
+    // base64 differ only in these two characters.
     let (mut json, text) = (golden(&stage, "node"), "Grüße 🍕 >>>>>?????");
     for (index, (name, wrap)) in WRAPPINGS.iter().enumerate() {
         json["address"]["conversation"]["id"] = format!("a:{index}").into();
         json["text"] = format!("{name}: {text}").into();
-        // The blanks give the text a length for which base64 needs padding.
+        // With these blanks, the text has a length that needs padding in base64.
         let text = json.to_string();
         let blanks = " ".repeat((4 - text.len() % 3) % 3);
         stage.queue.put(&wrap(&(text + &blanks)));
@@ -215,8 +216,9 @@ fn trusted_flag_in_a_message_is_ignored(world: &World) {
     stage.connector.expect_silence();
 }
 
-/// The Azure function of the template of 2017 reads base64 of JSON, and passes `address` and `text` to the
-/// template's bot. The template's bot passes the address to botbuilder 3, which reads the fields below.
+/// In the template of 2017, an Azure function decodes the queue message (base64 of JSON), and passes
+/// `address` and `text` to the template's bot. The template's bot passes the address to the SDK botbuilder 3,
+/// which reads the fields below.
 fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {
     let stage = Stage::start(world);
     for (name, activity) in [

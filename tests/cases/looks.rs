@@ -1,6 +1,7 @@
-//! Markdown, mentions, importance and cards of alerts, and parts of an alert that a channel does not show.
-//! Other cases test recurring alerts and quiet hours. A call with the member `every` starts a *series* of
-//! recurring alerts. *Quiet hours* are a person's daily hours without alerts.
+//! Alerts with Markdown, mentions, an importance or a card. Some of these alerts have a part that the channel
+//! does not show. Other cases test recurring alerts and quiet hours. An API call with the member `every`
+//! starts a *series* of recurring alerts. *Quiet hours* are the hours of each day in which a person wants no
+//! alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};
@@ -41,8 +42,9 @@ fn markdown_and_mentions_reach_the_connector_in_the_form_of_teams(world: &World)
     assert_eq!(sent.body["textFormat"], "markdown");
     assert_eq!(sent.text(), "Alert: **Down**: <at>Ann</at>, please look");
     let entity = |id: &Value, name: &str| json!({"type": "mention", "text": format!("<at>{name}</at>"), "mentioned": {"id": id, "name": name}});
-    // In a text, a mention needs the person's id in Teams. The bot knows this id of Ann, and puts it into the
-    // mention. In a card, Teams also accepts an object id. So the mention in the card has Kim's object id.
+    // In a text, a mention needs the person's id on Teams. The bot has stored this id of Ann, and writes the
+    // id into the mention. In a card, Teams also accepts the person's object id in Entra. So the mention of
+    // Kim in the card has Kim's object id.
     assert_eq!(sent.body["entities"], json!([entity(&user["id"], "Ann")]));
     let card = &sent.body["attachments"][0]["content"];
     assert_eq!(card["msteams"]["entities"], json!([entity(&json!(KIM), "Kim")]));
@@ -93,8 +95,8 @@ fn card_that_teams_would_refuse_is_refused_before_anything_is_queued(world: &Wor
     let message = response["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("to[1]: activity.attachments[0]: the card has"), "{message}");
     assert_eq!(stage.queue.count(), 0);
-    // The sender does not know the subscribers of a tag. So the bot accepts the API call, and reports the
-    // alert's status for each subscriber.
+    // The sender does not know the subscribers of a tag. So the bot accepts the API call, although one
+    // subscriber cannot get this alert. The response has a status for each subscriber.
     let mut other = stage.connector.host(&fixture("webchat.json"));
     other["text"] = "subscribe looks".into();
     stage.post(&other).expect_status(202);
@@ -176,7 +178,7 @@ fn recurring_alert_is_sent_again_until_the_cancellation(world: &World) {
     let due: DateTime<Utc> = next["dueAt"].as_str().expect("a time").parse().expect("a time");
     assert!((due - begin).num_seconds().abs_diff(61) <= 1, "{next}");
     let next = next["id"].as_str().expect("an id").to_owned();
-    // A DELETE with the id of the first alert ends the series, although the first alert is already delivered.
+    // `DELETE` with the id of the first alert ends the series, even after the delivery of the first alert.
     let response =
         call(&stage, "DELETE", &format!("/api/alerts/{first}"), &Value::Null).expect_status(202).json();
     assert_eq!(response, json!({"id": first, "status": "cancelling"}));
@@ -243,7 +245,7 @@ fn quiet_hours_delay_every_alert_except_important_alerts(world: &World) {
     assert!(say(&stage, "q2", "quiet off", "Asia/Kolkata").starts_with("Quiet hours ended: "));
     let response = alert(&stage, &to_conversation(&key, "again")).expect_status(202).json();
     assert_eq!(response["alerts"][0].get("quietUntil"), None, "{response}");
-    // A person in a group cannot set quiet hours for the group.
+    // In a channel, one person cannot set quiet hours for all members.
     let mut channel = fixture("teams-channel.json");
     channel["locale"] = "en-US".into();
     channel["text"] = "<at>Proactive Bot</at> quiet 22:00-07:00".into();

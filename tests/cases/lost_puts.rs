@@ -1,6 +1,7 @@
-//! The response to a Put Message is lost, so the bot repeats the Put. The queue can then contain several
-//! copies of an alert. If no Put has a response, the bot must tell the person or the program that the alert
-//! is perhaps on the queue. Each person must get the alert once, even if different runs get the copies.
+//! The bot puts an alert on the queue with a *Put* (the call Put Message), but the response is lost. So the
+//! bot repeats the Put, and the queue can then hold several copies of the alert. Different runs (executions
+//! of the poller) can get the copies, but the person must get the alert once. If no Put has a response, the
+//! bot must tell the sender (a person or a program) that the alert is perhaps on the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,9 +22,9 @@ end_to_end::cases!(
     alert_whose_puts_have_no_response_is_unconfirmed_and_then_delivered,
 );
 
-/// Makes a queue proxy, and a counter of Puts. At first, the proxy does not count, and all Puts succeed. When
-/// the case sets the counter to 0, the proxy begins to count. The first plan applies to the next Put, the
-/// second plan applies to the Put after it, and so on. When no plan is left, all Puts succeed again.
+/// Makes a proxy in front of the queue service, and a counter of Puts. A *plan* says whether the proxy delays
+/// a Put or makes the Put fail. When the case sets the counter to 0, the first plan applies to the next Put,
+/// the second plan to the Put after that, and so on. All other Puts succeed.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);
@@ -43,8 +44,8 @@ fn later(plan: Plan) -> Plan {
     Plan { delay: Duration::from_millis(1500), ..plan }
 }
 
-/// Until `work` ends, starts the poller again and again. So different runs of the poller get the copies of an
-/// alert.
+/// Starts the poller again and again until `work` ends. So different runs of the poller can get the copies of
+/// an alert.
 fn while_polling<T: Send>(stage: &Stage, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(work);
@@ -74,7 +75,7 @@ fn person_gets_the_reply_perhaps_accepted_and_one_alert_if_no_put_has_a_response
     let told: Vec<_> = told.iter().filter(|told| told.reply_to().is_some()).collect();
     assert!(told.len() == 1 && told[0].text().starts_with("Perhaps accepted: "), "{told:?}");
     assert_eq!(alerted(&stage), ["Alert: hello"]);
-    // The channel sends the activity again.
+    // The channel sends the activity again, because the bot answered 503.
     for _ in 0..2 {
         while_polling(&stage, || stage.say(&hello));
     }
@@ -97,8 +98,8 @@ fn alert_without_an_idempotency_key_is_sent_once_if_the_put_has_no_response(worl
     }
 }
 
-/// The first Put is slow, so the bot repeats the Put. The queue message of the first Put reaches the queue
-/// after the poller has delivered the queue message of the second Put.
+/// The first Put is slow, so the bot repeats the Put. The poller delivers the queue message of the second
+/// Put. Then the queue message of the first Put reaches the queue, as a late copy.
 fn copy_that_arrives_after_the_delivery_is_not_sent(world: &World) {
     let late = Plan { delay: Duration::from_secs(9), ..Plan::default() };
     let (queue, begin) = puts(world, &[late]);

@@ -1,6 +1,6 @@
-//! A Spin host loses its disk with the key-value store. The tables are not on this disk. They contain
-//! everything that the bot must not lose, e.g. each *stop* (the mark of a conversation in which a person has
-//! written `stop`).
+//! A Spin host loses its disk, and the key-value store on the disk. Everything that the bot must not lose is
+//! in Azure Tables, which are not on this disk. An example is a *stop*: the mark of a conversation in which a
+//! person has written `stop`.
 
 use chrono::Utc;
 use end_to_end::activity::message;
@@ -19,7 +19,8 @@ end_to_end::cases!(
     new_tables_are_filled_by_the_next_message,
 );
 
-/// Deletes the host's disk, and checks that the key-value store had content before and is empty afterwards.
+/// Deletes the host's disk. Expects content in the key-value store before the loss, and an empty store
+/// afterwards.
 #[track_caller]
 fn lose_disk(stage: &mut Stage) {
     assert!(!stage.stored().is_empty(), "expected content in key-value before the loss");
@@ -106,7 +107,8 @@ fn scheduled_alert_and_cancellation_survive_a_lost_disk(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The operator sets another prefix for the tables, and key-value keeps its content.
+/// The operator sets another prefix for the names of the tables. So the bot uses new, empty tables. The
+/// key-value store keeps its content.
 fn new_tables_are_filled_by_the_next_message(world: &World) {
     let mut stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -1,5 +1,5 @@
-//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <text>` runs the cases whose
-//! names contain `<text>`.
+//! The cases (tests) of the end-to-end suite. Each module has the cases of one theme.
+//! `cargo test -p end-to-end -- <text>` runs the cases whose names contain `<text>`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alert_times;
@@ -96,7 +96,7 @@ fn main() {
     end_to_end::suite::run(GROUPS, &skipped, &["hook_load", "storm"]);
 }
 
-/// Every group of cases, by its name.
+/// Every group of cases: the group's name, and the cases of the module with the same name.
 const GROUPS: &[(&str, &[Case])] = &[
     ("alerts", alerts::CASES),
     ("alert_times", alert_times::CASES),

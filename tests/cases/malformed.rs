@@ -19,8 +19,8 @@ fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Whol
     web::send(request.body(body).unwrap())
 }
 
-/// One malformed request: the name of the row, the content type, and the body. Then the HTTP status and the
-/// error code of the response.
+/// A malformed request and the expected response: the name of this row of the table, the content type, the
+/// body, the HTTP status, and the error code.
 type Row<'a> = (&'a str, Option<&'a str>, Vec<u8>, u16, &'a str);
 
 fn malformed_body_is_refused_and_not_queued(world: &World) {
@@ -124,7 +124,7 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
 }
 
 /// If a header is not UTF-8, Spin itself answers the request, and does not call the bot. The embedded host
-/// does the same.
+/// (which replaces Spin in most test runs) does the same.
 fn header_that_is_not_utf_8_is_answered_500_by_the_host(world: &World) {
     let stage = Stage::start(world);
     let header = http::HeaderValue::from_bytes(b"Bearer \xff").unwrap();

@@ -1,4 +1,5 @@
-//! Compares `spin.toml` with the manifests in `deploy/`.
+//! Compares the manifest `spin.toml` with the manifests in `deploy/`, and checks the content of these
+//! manifests.
 
 use end_to_end::manifest::{Manifest, is_loopback};
 use end_to_end::suite::World;
@@ -37,8 +38,9 @@ fn nokick_manifest_equals_the_http_manifest_except_for_the_kick(_: &World) {
     assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
 }
 
-/// A component reads a whole group of variables with one host call, because the manifest joins the variables
-/// of the group into one variable of the component.
+/// Checks the joined variables. A component reads several variables with one call to the Spin host, because
+/// the manifest joins these variables into one variable of the component. `JOINED` is the component's list of
+/// these variables, so the manifest must join exactly the variables in `JOINED`.
 fn manifest_joins_the_variables_that_the_components_split(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();
@@ -58,7 +60,8 @@ fn manifest_joins_the_variables_that_the_components_split(_: &World) {
     }
 }
 
-/// Removes `../` from the paths of a manifest in `deploy/`, so that the paths equal the paths in `spin.toml`.
+/// Changes a manifest of `deploy/` as if the file were in the folder of `spin.toml`: removes `../` from the
+/// paths, and removes the member `workdir`.
 fn from_one_folder_up(mut manifest: Table) -> Table {
     let up = |value: &mut Value| {
         let path = value
@@ -109,7 +112,8 @@ fn manifests_list_the_expected_hosts_stores_and_secrets(_: &World) {
             }
             assert_eq!(component["key_value_stores"], vec!["default"].into(), "{name}: {id}");
         }
-        // Every variable that holds a secret is declared as a secret.
+        // Every variable whose name ends with one of these words must be declared as a secret, and no other
+        // variable.
         for (variable, declaration) in manifest.table()["variables"].as_table().unwrap() {
             let is_secret = ["key", "keys", "password", "secret", "connection", "token", "certificate"]
                 .iter()

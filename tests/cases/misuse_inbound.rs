@@ -1,5 +1,5 @@
-//! Misuse of the HTTP routes: bogus ids of signing keys, deep JSON, long text, ids that consist of dots, and
-//! foreign host names.
+//! Misuse of the HTTP routes: invented ids of signing keys, JSON with many levels, long texts, ids that
+//! consist of dots, and foreign names in the `Host` header.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -75,8 +75,8 @@ fn nested(levels: usize) -> Value {
 fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = alerts::known(&stage, "a:deep", "hello");
-    // The bot copies `conversation` from the activity into `address` of the envelope. So the JSON of the
-    // envelope has one level more than the JSON of the activity.
+    // The bot copies `conversation` from the activity into `address` of the *envelope* (an alert as JSON). So
+    // the envelope has one level more than the activity.
     let activity = |levels: usize| {
         let mut activity = stage.connector.host(&message("a:deep", &format!("deep-{levels}"), "deep"));
         activity["conversation"]["extra"] = nested(levels - 2);
@@ -122,8 +122,8 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     unknown[&long] = true.into();
     let mut in_activity = alerts::to_conversation(&key, "hello");
     in_activity["activity"] = json!({ &long: true });
-    // The bot cuts the whole path `activity.<name of the member>` to 64 characters. So 55 letters of the name
-    // are left.
+    // The bot cuts the whole path `activity.<name of the member>` to 64 characters. `activity.` has 9
+    // characters, so 55 letters of the name are left.
     let activity_shown = format!("activity.{}…", "ü".repeat(55));
     for (what, response, shown) in [
         ("a member", alerts::alert(&stage, &unknown), &shown),
@@ -140,8 +140,8 @@ fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
     for line in stage.wait_for_events("request.rejected", 3) {
         assert!(line.to_string().len() < 900, "{line}");
     }
-    // Other programs can put envelopes on the queue, and choose the ids of these envelopes. Such an id can be
-    // long, so the components cut the id, too.
+    // Other programs can write envelopes with ids of any length. So the bot and the poller cut the id in
+    // their log lines.
     let envelope = |id: &str| {
         json!({
             "version": 1, "id": id, "text": "pizza", "enqueuedAt": Utc::now().to_rfc3339(),
@@ -177,8 +177,8 @@ fn id_that_consists_of_dots_is_refused(world: &World) {
         alerts::alert(&stage, &alert).expect_error(400, "BadArgument");
         alerts::alert(&stage, &json!({"to": {"tag": dots}, "text": "hello"}))
             .expect_error(400, "BadArgument");
-        // Another program puts two messages on the queue: an envelope of version 1, and a message in the
-        // format of Microsoft's bot template of 2017.
+        // As another program can do, the case puts two messages on the queue: an envelope of version 1, and a
+        // message in the format of Microsoft's bot template of 2017.
         stage.queue.put_json(&json!({
             "version": 1, "id": format!("planted{dots}"), "text": "x", "enqueuedAt": Utc::now().to_rfc3339(),
             "address": address,
@@ -226,8 +226,8 @@ fn foreign_host_header_is_refused_in_anonymous_mode(world: &World) {
         through(&stage, host, "/api/messages", "", &activity).expect_status(202);
         through(&stage, host, "/internal/poll", POLL_KEY, &json!({})).expect_status(200);
     }
-    // In required mode the host name does not matter, because callers need a token. A bot in production has
-    // its own host name.
+    // With `authmode=required`, callers need a token, so the bot accepts every host name. (A bot in
+    // production has its own host name.)
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&activity);

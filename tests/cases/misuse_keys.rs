@@ -1,6 +1,6 @@
-//! API keys that are entries of the variable `alertkeys`. Each entry has a name and *scopes* (the kinds of
-//! API calls that the key allows). The cases make calls that the key allows, and calls that the bot must
-//! refuse. In this file, a *key* is an API key.
+//! API keys in the variable `alertkeys`. Each entry of the variable has a name and *scopes* (the kinds of API
+//! calls that the key allows). The cases make calls that the key allows, and calls that the bot must refuse.
+//! In this file, a *key* is an API key.
 
 use bot_framework::testing::{TestKey, entra_claims};
 use chrono::Utc;
@@ -140,7 +140,8 @@ fn api_key_of_a_tenant_reaches_only_this_tenant(world: &World) {
         key_of(channel_id, conversation)
     };
     let foreign = of_other("msteams", "a:foreign", OTHER_TENANT, "29:foreign");
-    // A visitor of Web Chat can write any tenant into an activity.
+    // A visitor of Web Chat can write any tenant into an activity. So the tenant in this activity proves
+    // nothing.
     let pretended = of_other("webchat", "w:1", TENANT, "dl_visitor");
     let all = call(&stage, ALERT_KEY, "GET", "/api/targets", &Value::Null).expect_status(200).json();
     assert_eq!(all["targets"].as_array().unwrap().len(), 3);
@@ -162,8 +163,9 @@ fn api_key_of_a_tenant_reaches_only_this_tenant(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // A key of a tenant reaches only those subscribers of a tag whose tenant was verified by a token. In
-        // anonymous mode there are no tokens. So the tag has no subscriber that this key can reach.
+        // If a key is limited to a tenant, the key reaches a subscriber of a tag only if a token has verified
+        // the subscriber's tenant. In anonymous mode there are no tokens. So this key can reach no subscriber
+        // of the tag.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});
@@ -247,7 +249,7 @@ fn wrong_entry_of_alertkeys_is_named_in_the_log_without_the_hash(world: &World) 
 
 fn each_api_key_name_has_its_own_idempotency_keys_and_cancels_only_its_own_alerts(world: &World) {
     let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
-    // While an operator changes a key, the name has two keys.
+    // When an operator replaces a key, the old key and the new key have the same name for a time.
     let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));
     let stage = Script::new(world).variable("alertkeys", &entries(&[&ci, &shop, &new_ci, &operator])).start();
     let known = known(&stage, "a:1", "hello");
@@ -327,8 +329,8 @@ fn calls_are_logged_with_key_name_alert_ids_and_request_id(world: &World) {
         (&"ci".into(), &"req-3".into(), &1.into())
     );
 
-    // Error responses have a request id, too. If the caller's id has unexpected characters or is too long,
-    // the bot makes another id.
+    // Error responses have a request id, too. If the caller's `x-request-id` is too long or has unexpected
+    // characters, the bot makes another id.
     for (key, method, path, sent, status, name) in [
         (ci.key(), "POST", "/api/alerts", "req-4", 400, Some("ci")),
         ("wrong", "GET", "/api/targets", "req-5", 401, None),
@@ -360,7 +362,8 @@ fn refused_call_costs_at_most_two_reads_of_variables(world: &World) {
     for (bearer, variables) in [("wrong", 1), (&ci.key()[..46], 1), ("", 1), (&foreign, 2)] {
         let before = reports(&stage).len();
         call(&stage, bearer, "POST", "/api/alerts", &json!({})).expect_status(401);
-        // The host writes a report when the instance ends. The instance ends after the response.
+        // The embedded host writes a report when the bot's instance ends. The instance ends after the
+        // response, so the case has to wait for the report.
         let report = eventually("a report of the host", || reports(&stage).get(before).cloned());
         let used = ["variables", "keyValueReads", "keyValueWrites", "outboundCalls"]
             .map(|name| report[name].as_u64());
@@ -368,7 +371,7 @@ fn refused_call_costs_at_most_two_reads_of_variables(world: &World) {
     }
 }
 
-/// The reports of the host, one for each instance.
+/// The reports of the embedded host. Each report has the resources that one instance of a component used.
 fn reports(stage: &Stage) -> Vec<Value> {
     let lines = stage.lines();
     lines.iter().filter_map(|line| serde_json::from_str(line.strip_prefix("Meter ")?).ok()).collect()

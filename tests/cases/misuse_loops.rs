@@ -1,6 +1,6 @@
-//! A conversation with the bot must end, even if the bot talks to a program, to itself, to a mailbox that
-//! replies to everything, or to a crowd. Members of a group can command the bot only with a mention of the
-//! bot.
+//! Messages and replies must not go back and forth without end, even if the bot talks to a program, to
+//! itself, to a mailbox that replies to everything, or to many people. In a group, the bot obeys a command
+//! only if the message mentions the bot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -28,11 +28,12 @@ end_to_end::cases!(
     member_of_a_group_cannot_stop_the_alerts_of_the_group,
 );
 
-/// The default of the variable `answersperminute`.
+/// The default of the variable `answersperminute`: the bot replies to at most this number of messages of a
+/// conversation in a minute.
 const ANSWERS: usize = 20;
 
-/// Makes the attempt, and repeats the attempt if the minute has changed meanwhile, because the bot counts
-/// replies separately for each minute.
+/// Makes the attempt. If a new minute has begun during the attempt, makes another attempt, because the bot
+/// counts replies separately for each minute.
 fn within_a_minute<T>(mut attempt: impl FnMut() -> T) -> T {
     let minute = || Utc::now().timestamp() / 60;
     for _ in 0..3 {
@@ -80,7 +81,7 @@ fn message_of_a_bot_or_a_skill_gets_no_reply(world: &World) {
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: hello"]);
 }
 
-/// Makes the activity by which a channel adds the bot to a conversation.
+/// Makes the activity that reports that the bot was added to a conversation.
 fn joining(conversation: &str) -> Value {
     let mut activity = message(conversation, "joining", "");
     activity["type"] = "conversationUpdate".into();
@@ -90,7 +91,7 @@ fn joining(conversation: &str) -> Value {
 
 fn text_that_begins_with_the_bots_own_words_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
-    // All kinds of the bot's texts: an acknowledgement, an alert, a greeting, and the replies to the messages
+    // The bot's texts of all kinds: an acknowledgement, an alert, a greeting, and the replies to the messages
     // below.
     let mut bot_texts = vec!["Queued: tea".to_owned(), "Alert: tea".to_owned()];
     stage.post(&stage.connector.host(&joining("a:words"))).expect_status(200);
@@ -126,8 +127,9 @@ fn text_that_begins_with_the_bots_own_words_gets_no_reply(world: &World) {
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: You said Queued: tea"]);
 }
 
-/// Sends `hello` to the bot, and then sends `reply(text)` for each `text` of the bot. Ends when the bot sends
-/// nothing more. Returns the texts of the bot, and the duration.
+/// Sends `hello` to the bot, and then sends `reply(text)` after each message of the bot. `text` is the text
+/// of the bot's message. Ends when the bot sends nothing more. Returns the texts of the bot's messages, and
+/// the duration.
 fn talk_to(stage: &Stage, conversation: &str, reply: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
     const ENDLESS: usize = 10 * ANSWERS;
     let begin = Instant::now();
@@ -268,8 +270,9 @@ fn reply_limit_of_zero_is_no_limit(world: &World) {
 fn reply_counts_once_against_the_limit_if_a_table_response_is_lost(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
-    // Azurite carries out every batch. If the bot sends a batch for the first time, the proxy cuts the
-    // connection before the response. So the bot sends the batch again.
+    // The bot writes to the tables in batches. When a batch comes for the first time, Azurite (the storage
+    // emulator) carries the batch out. But the proxy cuts the connection before the response, so the bot
+    // sends the batch again.
     let seen = Mutex::new(BTreeSet::new());
     tables.fail(move |call| {
         let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());

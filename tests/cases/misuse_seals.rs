@@ -1,6 +1,7 @@
-//! Misuse of seals: queue messages with the seal of another queue or of another bot, and a bot without a seal
-//! key. Also sealed *triggers*: a caller posts a queue message to the bot as an event, after the alert was
-//! sent, cancelled or stopped. A *wrapping* is an encoding of a queue message's text, such as base64.
+//! Misuse of seals. A *seal* is an HMAC in a queue message. The seal shows that the bot wrote the message.
+//! The cases test messages with the seal of another queue or another bot, and a bot without a seal key. Other
+//! cases post a sealed message to the bot as a *trigger* (an event that contains an alert), e.g. after the
+//! alert was sent or cancelled. A *wrapping* is an encoding of a queue message's text, such as base64.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,8 +53,8 @@ fn sealing(world: &World) -> Script<'_> {
     script(world).variable("sealkey", KEY)
 }
 
-/// Sends an alert to this conversation, and deletes the alert's message from the queue. Returns the alert's
-/// id and the text of the queue message.
+/// Sends an alert to this conversation by an API call, and takes the alert's message off the queue. Returns
+/// the alert's id and the text of the queue message.
 fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, String) {
     let id = queued(stage, &to_conversation(conversation, text));
     let message = stage.queue.take_all().remove(0);
@@ -61,7 +62,7 @@ fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, Strin
     (id, message)
 }
 
-/// Posts a queue message to the bot as a trigger (an event that contains an alert).
+/// Posts a queue message to the bot as a trigger.
 fn bring(stage: &Stage, activity_id: &str, message: &str) -> WholeResponse {
     let value = json!({"Source": "somebody", "Message": message});
     stage.post(&trigger(stage, activity_id, "event", "trigger", &value))
@@ -74,8 +75,8 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     let other_queue = sealing(world).start();
     let other_bot = sealing(world).beside(&first).variable("microsoftappid", "another-bot").start();
     for (other, what) in [(&other_queue, "queue"), (&other_bot, "bot")] {
-        // The address in the message leads to the first stage's Connector, which the other bot trusts. Only
-        // the seal prevents the delivery.
+        // The address in the message leads to the Connector of `first`. `other` trusts this Connector, so
+        // only the seal prevents the delivery.
         other.queue.put(&message);
         let counts = other.poll();
         assert_eq!(counts["poisonedBy"]["sealBroken"], 1, "another {what}: {counts}");
@@ -103,8 +104,8 @@ fn seal_is_checked_in_every_wrapping_of_the_message(world: &World) {
         let counts = stage.poll();
         let refused = (&counts["poisonedBy"]["sealBroken"], &counts["poisonedBy"]["unsealed"]);
         assert_eq!((refused, &counts["delivered"]), ((&2.into(), &1.into()), &0.into()), "{name}: {counts}");
-        // Two triggers contain the same sealed message, in two wrappings. The bot recognises that both are
-        // the same alert, and sends the alert once.
+        // The two triggers contain the same sealed message, in different wrappings. The bot recognises that
+        // both messages are the same alert, and sends the alert once.
         bring(&stage, &format!("{name} 1"), &wrap(&json)).expect_status(200);
         bring(&stage, &format!("{name} 2"), &message).expect_status(200);
         let alerts = stage.connector.received().into_iter().filter(Received::is_alert);
@@ -134,7 +135,7 @@ fn seal_key_is_changed_without_losing_a_message(world: &World) {
         before = written(&stage, id);
         stages.push(stage);
     }
-    // When the old seal key is removed, the poller refuses messages with a seal of the old seal key.
+    // After the old seal key is removed, the poller refuses messages that were sealed with the old seal key.
     let [first, .., last] = stages.as_slice() else { unreachable!() };
     let sealed_by_old = written(first, "4");
     last.queue.put(&sealed_by_old);
@@ -204,8 +205,9 @@ fn unsealed_message_in_required_mode_is_delivered_only_if_the_variable_unsealed_
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // Anonymous mode is for a bot on a developer's machine. In this mode, the poller by default delivers
-    // queue messages without a seal, e.g. in the format of Microsoft's bot template of 2017.
+    // Anonymous mode is for a bot on a developer's machine. In this mode, the default of `unsealed` lets the
+    // poller deliver queue messages without a seal, e.g. messages in the format of Microsoft's bot template
+    // of 2017.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -220,22 +222,22 @@ fn unsealed_message_in_required_mode_is_delivered_only_if_the_variable_unsealed_
 fn sealed_trigger_is_sent_once(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
-    // The poller delivers an alert, and then a trigger with the same alert arrives.
+    // First, the poller delivers an alert. Then a trigger with the same alert arrives.
     let (_, message) = sealed_alert(&stage, &conversation, "from the queue");
     stage.queue.put(&message);
     assert_eq!(stage.poll()["delivered"], 1);
     bring(&stage, "1", &message).expect_status(200);
     stage.connector.wait_for(1);
     assert_eq!(stage.wait_for_events("trigger.repeated", 1).len(), 1);
-    // A trigger delivers another alert, and then a second trigger with the same alert arrives.
+    // First, a trigger delivers another alert. Then a second trigger with the same alert arrives.
     let (_, message) = sealed_alert(&stage, &conversation, "from a trigger");
     for activity_id in ["2", "3"] {
         bring(&stage, activity_id, &message).expect_status(200);
     }
     stage.connector.wait_for(2);
-    // After 503, the Connector has certainly not sent the alert, so the bot sends the alert again for the
-    // next trigger. After 500, the Connector has perhaps sent the alert, so the bot does not send the alert
-    // again.
+    // The status 503 means that the Connector has not sent the alert. So the bot tries again when the next
+    // trigger arrives. The status 500 means that the Connector has perhaps sent the alert. So the bot does
+    // not try again.
     let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
     let replies = std::sync::Mutex::new(vec![500, 503]);
     stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
@@ -249,7 +251,8 @@ fn sealed_trigger_is_sent_once(world: &World) {
 fn sealed_trigger_posted_in_parallel_is_sent_once(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
-    // The ledger has a record of the first alert, and no record of the second alert.
+    // The ledger (the table with one record for each alert) has a record of the alert `recorded`, and no
+    // record of the alert `foreign`.
     let (_, recorded) = sealed_alert(&stage, &conversation, "recorded");
     let foreign = sealed_by_hand(&stage, "foreign", Utc::now(), None);
     stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(2))));
@@ -275,7 +278,7 @@ fn sealed_trigger_of_a_cancelled_alert_is_refused(world: &World) {
     let (id, message) = sealed_alert(&stage, &conversation, "cancelled");
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
-    // The trigger is also refused after the poller has recorded the cancellation.
+    // The bot also refuses the trigger after the poller has recorded the cancellation.
     stage.queue.put(&message);
     assert_eq!(stage.poll()["cancelled"], 1);
     bring(&stage, "2", &message).expect_error(403, "TriggerNotAllowed");
@@ -288,8 +291,8 @@ fn sealed_trigger_is_refused_after_stop(world: &World) {
     let (_, message) = sealed_alert(&stage, &conversation, "unwanted");
     known(&stage, "a:1", "stop");
     bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
-    // The caller removes the seal, and the member `stoppable`, which says that `stop` applies to the alert.
-    // The bot refuses this trigger, too.
+    // The second trigger has no seal. It also lacks the member `stoppable`, which says that `stop` applies to
+    // the alert. The bot refuses this trigger, too.
     let mut unsealed = decode(&message);
     for name in ["seal", "stoppable", "cancellable"] {
         unsealed.as_object_mut().unwrap().remove(name);
@@ -350,7 +353,8 @@ fn storage_of_cargo_dev_up_refuses_the_well_known_account_key(world: &World) {
     assert!(matches!(refused, Err(QueueError::NotAuthorized { .. })), "{refused:?}");
     let own = count(&azurite.connection_string());
     assert!(matches!(own, Ok(_) | Err(QueueError::QueueMissing)), "{own:?}");
-    // The bot and the poller have the account key of this Azurite, so they can use the queue and the tables.
+    // The bot and the poller have the account key of this Azurite (the storage emulator). So they can use the
+    // queue and the tables.
     page.chat().say("hello").unwrap();
     page.wait_for("Alert: hello");
     #[cfg(unix)]
@@ -365,7 +369,7 @@ fn storage_of_cargo_dev_up_refuses_the_well_known_account_key(world: &World) {
     }
 }
 
-/// Makes a queue message with the seal of this stage's bot, but without a record in the ledger.
+/// Makes a queue message with the seal of this stage's bot. The ledger has no record of the alert.
 fn sealed_by_hand(
     stage: &Stage,
     id: &str,

@@ -1,5 +1,6 @@
-//! Misuse of tags: a guessed tag, a tag of another tenant, and a tag with many subscribers. A person who
-//! wants to subscribe to a tag needs a *code*, which a back end requests from the bot.
+//! Misuse of *tags* (names to which conversations subscribe): a guessed tag, a tag of another tenant, and a
+//! tag with many subscribers. With `authmode=required`, a person needs a *code* to subscribe to a tag. A back
+//! end requests the code from the bot.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -24,9 +25,11 @@ end_to_end::cases!(
 
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A stage with a bot in required mode. The bot serves all tenants, and does not limit its replies.
+/// A stage (the Spin host of a test, and the services that the bot calls) with `authmode=required`. The bot
+/// serves all tenants, and does not limit its replies.
 struct Scene {
-    // Rust drops the fields in this order. The bot stops first, so it cannot call a stopped issuer.
+    // Rust drops the fields in this order. The stage with the bot stops first, so the bot cannot call a
+    // stopped issuer.
     stage: Stage,
     _issuer: OpenId,
     _login: Login,
@@ -39,7 +42,7 @@ impl Scene {
         login.publish(&issuer);
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
         // The bot also accepts messages from foreign tenants. So only one rule keeps the subscribers of two
-        // tenants apart: a tag in one tenant and the same tag in another tenant are two tags.
+        // tenants apart: each tenant has its own tags.
         let script = script.variable("tenants", "any").variable("answersperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
@@ -79,8 +82,8 @@ impl Scene {
         response.expect_status(200).json()["code"].as_str().unwrap().to_owned()
     }
 
-    /// The conversation keys of the conversations that get an alert for `to`, or the HTTP status of the
-    /// refusal.
+    /// Sends an alert to `to`. Returns the conversation keys (the ids that programs use for conversations) of
+    /// the conversations that get the alert, or the HTTP status of the refusal.
     fn alerted_for(&self, to: Value) -> Result<Vec<String>, u16> {
         let response = alert(&self.stage, &json!({"to": to, "text": "x"}));
         match response.status {
@@ -234,8 +237,8 @@ fn alert_to_a_tag_reaches_only_subscribers_of_the_tenant(world: &World) {
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
     assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
-    // In the foreign tenant, the bot refuses a code for the bot's own tenant. In the own tenant, the bot
-    // refuses a code for the foreign tenant.
+    // A code is valid only in one tenant. In the foreign tenant, people cannot use a code for the bot's own
+    // tenant. In the bot's own tenant, people cannot use a code for the foreign tenant.
     let (own, foreign) = (
         scene.code("more", &json!({"for": "P7D"})),
         scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),

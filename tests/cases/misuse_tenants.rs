@@ -1,5 +1,6 @@
-//! Tenants that the bot does not serve, people who claim to be another person, and alerts after `stop` or
-//! `deleteUserData`.
+//! Activities from tenants that the bot does not serve, and from people who claim to be another person. Other
+//! cases test alerts to people who have written `stop`, or who have asked to be forgotten (the activity
+//! `deleteUserData`).
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::{TimeDelta, Utc};
@@ -41,7 +42,7 @@ end_to_end::cases!(
 
 const FOREIGN: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A stage with a bot that demands tokens.
+/// A stage (the Spin host of a test, and the services that the bot calls). The bot demands tokens.
 struct Scene {
     stage: Stage,
     _issuer: OpenId,
@@ -68,8 +69,8 @@ impl Scene {
     }
 }
 
-/// Makes a message that names a tenant in `conversation` and in `channelData`; `null` means no tenant in this
-/// place.
+/// Makes a message that names a tenant in `conversation` and in `channelData`. If a tenant is `null`, the
+/// message names no tenant in this place.
 fn message_of(conversation: &str, tenant: Value, channel_tenant: Value) -> Value {
     let mut activity = message(conversation, "1", "hello");
     for (at, tenant) in [("/conversation/tenantId", tenant), ("/channelData/tenant/id", channel_tenant)] {
@@ -121,8 +122,8 @@ fn activity_of_a_foreign_tenant_is_refused_and_not_stored(world: &World) {
     for table in tables_of(world, &scene.stage) {
         assert!(table.entities().is_empty(), "{table:?}");
     }
-    // The key-value store contains only the cached signing keys of the channel. These keys belong to no
-    // tenant.
+    // The key-value store contains only the cached signing keys of the issuer that signs the channel's
+    // tokens. These signing keys belong to no tenant.
     let kept: Vec<_> = scene.stage.stored().into_keys().filter(|key| !key.starts_with("jwks:")).collect();
     assert!(kept.is_empty(), "{kept:?}");
     assert!(targets(&scene.stage).is_empty());
@@ -168,7 +169,7 @@ fn tenants_in_the_variable_tenants_are_served(world: &World) {
     scene.stage.try_poll().expect_error(500, "Misconfigured");
     let reason = scene.stage.wait_for_events("request.rejected", 1)[0]["reason"].to_string();
     assert!(reason.contains("variable tenants"), "{reason}");
-    // In anonymous mode, the bot serves every tenant if the variable is empty.
+    // In anonymous mode, the bot serves every tenant if the variable `tenants` is empty.
     let stage = Stage::start(world);
     stage.say(&message_of("a:1", FOREIGN.into(), FOREIGN.into()));
 }
@@ -206,8 +207,8 @@ fn address_in_a_foreign_tenant_is_refused(world: &World) {
     alert(&stage, &address("msteams", Value::Null)).expect_status(202);
 }
 
-/// Makes an activity of a Web Chat visitor. The visitor has written the tenant and the object id of the
-/// person of `teams-personal.json` into the activity.
+/// Makes an activity of a Web Chat visitor who claims to be the person in `teams-personal.json`. The visitor
+/// has written this person's tenant and object id into the activity.
 fn visitor(stage: &Stage, change: Value) -> Value {
     let person = fixture("teams-personal.json");
     let mut activity = stage.connector.host(&fixture("webchat.json"));
@@ -222,7 +223,7 @@ fn tenant_and_object_id_from_web_chat_are_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     // The visitor writes after the person. If the bot believed the object id, the visitor's conversation
-    // would be the latest conversation with this object id.
+    // would be the person's latest conversation, and would get the alert below.
     stage.say(&visitor(&stage, json!({"conversation": {"id": "visitor"}})));
     stage.say(&visitor(&stage, json!({})));
     stage.queue.take_all();
@@ -250,8 +251,8 @@ fn delete_user_data_from_web_chat_forgets_only_this_conversation(world: &World) 
     stage.connector.forget();
     queued(&stage, &to_conversation(&key, "to the person"));
     queued(&stage, &to_conversation(&key_of("webchat", "other"), "to the other"));
-    // In this activity, `from` has the object id of the person in `a:1`, and the same user id as `from` in
-    // the conversation `other`. Nevertheless, the bot forgets neither `a:1` nor `other`.
+    // The `from` of this activity has the object id of the person in `a:1`, and the user id of the visitor in
+    // `other`. The bot must forget neither `a:1` nor `other`.
     stage.post(&visitor(&stage, json!({"type": "deleteUserData"}))).expect_status(200);
     let left: Vec<_> = targets(&stage).into_iter().map(|target| target["conversation"].clone()).collect();
     let mut expected = [key, key_of("webchat", "other")].map(Value::from);
@@ -285,9 +286,10 @@ fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
         .filter(|key| key.starts_with("u."))
         .collect();
     assert_eq!(indexes, ["u.webchat.dl_ann"]);
-    // A back end can still alert the conversation by the conversation key.
+    // A back end can still send an alert to the conversation by its conversation key (the id that programs
+    // use for the conversation).
     queued(&stage, &to_conversation(&key_of("webchat", "ann"), "x"));
-    // In anonymous mode, with the default of `unboundusers`, an id that a client chose is a target.
+    // In anonymous mode, the default of `unboundusers` allows alerts to a user id that a client chose.
     let stage = alerts::stage(world);
     say(&stage, "ann");
     alert(&stage, &to("webchat/ann")).expect_status(202);
@@ -310,8 +312,8 @@ fn stop_applies_in_every_spelling_of_the_channel(world: &World) {
         let response = alert(&stage, &body).expect_status(202).json();
         assert_eq!(response, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
     }
-    // This case puts two envelopes on the queue, as another program can do. `stop` applies to both envelopes,
-    // because they have the member `stoppable`.
+    // As another program can do, this case puts two *envelopes* (alerts as JSON) on the queue. The envelopes
+    // have the member `stoppable`, so `stop` applies to them.
     for (id, enqueued_at) in [("now", Utc::now()), ("long ago", Utc::now() - TimeDelta::days(1))] {
         stage.queue.put_json(&json!({
             "version": 1, "id": id, "text": "x", "enqueuedAt": enqueued_at.to_rfc3339(), "stoppable": true,
@@ -320,7 +322,7 @@ fn stop_applies_in_every_spelling_of_the_channel(world: &World) {
     }
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&2.into(), &0.into()), "{counts}");
-    // An activity with another spelling belongs to the same conversation, too.
+    // An activity with another spelling of the channel belongs to the same conversation, too.
     let mut activity = message("a:1", "2", "start");
     activity["channelId"] = "MSTeams".into();
     stage.say(&activity);

@@ -1,5 +1,6 @@
-//! Compares `docs/openapi.yaml` with the running components. The tool schemathesis reads this description,
-//! makes valid and invalid calls, and fails if it gets a response that is not in the description.
+//! Compares the API description `docs/openapi.yaml` with the running components. The tool schemathesis reads
+//! the description, makes valid and invalid calls, and fails if it gets a response that is not in the
+//! description.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -11,8 +12,9 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(openapi_description_matches_the_running_components);
 
-/// Why this case is skipped. `cargo dev test` installs schemathesis, and sets the variable `SCHEMATHESIS`. If
-/// the installation fails, the summary of `cargo dev test` names the reason.
+/// The reason that the test run shows if it skips this case. `cargo dev test` installs schemathesis, and sets
+/// the environment variable `SCHEMATHESIS`. If the installation fails, the summary of `cargo dev test` names
+/// the reason.
 pub(crate) const MISSING: &str = "SCHEMATHESIS: is not set; run `cargo dev test`";
 
 /// The path of schemathesis: the value of `SCHEMATHESIS`.
@@ -22,9 +24,10 @@ pub(crate) fn schemathesis() -> Option<OsString> {
 
 fn openapi_description_matches_the_running_components(world: &World) {
     let program = schemathesis().expect(MISSING);
-    // The tool sends the same headers to all routes, so all routes must accept the same key.
+    // The tool sends the same header `Authorization` to all routes, so `alertkey` and `pollkey` have the same
+    // value.
     let stage = alerts::script(world).variable("alertkey", POLL_KEY).start();
-    // The examples of the description name this conversation.
+    // The examples in the description name this conversation, so the bot has to store the conversation.
     stage.say(&fixture("teams-personal.json"));
     let folder = tempfile::tempdir().unwrap();
     let root = dev::workspace::root();

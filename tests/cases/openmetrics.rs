@@ -18,9 +18,9 @@ end_to_end::cases!(
     hostile_text_in_the_stored_figures_stays_inside_a_label,
 );
 
-/// The reason that the summary shows if these cases are skipped. `cargo dev test` installs the parser, and
-/// sets the variable `OPENMETRICS_PYTHON`. If the installation fails, the summary of `cargo dev test` names
-/// the reason.
+/// The reason that the test run shows if it skips these cases. `cargo dev test` installs the parser, and sets
+/// the environment variable `OPENMETRICS_PYTHON`. If the installation fails, the summary of `cargo dev test`
+/// names the reason.
 pub(crate) const MISSING: &str = "OPENMETRICS_PYTHON: is not set; run `cargo dev test`";
 
 /// The path of the Python that has the parser: the value of `OPENMETRICS_PYTHON`.
@@ -28,12 +28,12 @@ pub(crate) fn python() -> Option<OsString> {
     std::env::var_os("OPENMETRICS_PYTHON").filter(|path| !path.is_empty())
 }
 
-/// A metric family, as the parser read it.
+/// A metric family in the output of the parser.
 #[derive(Debug)]
 struct Family {
     /// The type and the unit.
     kind: (String, String),
-    /// The values of the samples. The map key is the name and the labels of a sample.
+    /// The value of each sample. The map key is the sample's name and labels.
     samples: BTreeMap<(String, String), f64>,
 }
 

@@ -1,5 +1,6 @@
-//! The routes by which an operator watches the running bot: `GET /api/status` and `GET /metrics`. Both show
-//! *figures*: counts of alerts, which the runs of the poller add up in a record of the table `runs`.
+//! The routes by which an operator watches the running bot: `GET /api/status` and `GET /metrics`. Both routes
+//! show *figures* (counts of alerts). A record of the table `runs` has the figures, and each run of the
+//! poller adds its counts to them.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -24,7 +25,7 @@ end_to_end::cases!(
 /// Each route, and the maximum number of outbound calls for one request to the route.
 const ROUTES: [(&str, usize); 2] = [("/api/status", 12), ("/metrics", 20)];
 
-/// Stores figures in the record of the stage's queue, as a run does.
+/// Stores figures, as a run of the poller does. The table `runs` has one record with figures for each queue.
 #[track_caller]
 pub(crate) fn store_figures(world: &World, stage: &Stage, figures: &Value) {
     let entity = Entity::new(Key::new(stage.queue.name(), "run")).with("figures", figures.to_string());
@@ -44,7 +45,7 @@ fn metrics(stage: &Stage) -> String {
     String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-/// The value of a sample in OpenMetrics text.
+/// The value of a sample in OpenMetrics text. `name` includes the labels of the sample.
 #[track_caller]
 fn sample(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

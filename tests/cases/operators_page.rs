@@ -1,8 +1,7 @@
-//! The operator's page (the web page at `/ops`), as a person sees the page in a real browser. Each case first
-//! gets the page from the built bot. Then a fake of the bot serves this page to the browser, and answers the
-//! API calls of the page. If the page makes a call that it must not make, the fake answers 500, and the case
-//! fails. In the case of `on_the_bot.rs`, there is no fake: the bot itself serves the page, and answers the
-//! API calls.
+//! Tests of the operator's page (the web page at `/ops`) in a real browser. Each case first gets the page
+//! from the real bot. Then a fake of the bot serves this page to the browser, and answers the API calls of
+//! the page. If the page makes a call that it must not make, the fake answers 500, and the case fails. Only
+//! the case in `on_the_bot.rs` has no fake: the bot itself serves the page, and answers the API calls.
 
 mod on_the_bot;
 mod samples;
@@ -31,7 +30,7 @@ end_to_end::cases!(
     operator_finds_replays_and_drops_dead_letters_with_the_page_alone,
 );
 
-/// Starts the fake with the real page.
+/// Starts the fake bot with the page of the real bot.
 fn operated(world: &World) -> Operated {
     let stage = alerts::stage(world);
     let page = web::send(http::Request::get(stage.url("/ops")).body(web::whole("")).unwrap());
@@ -51,7 +50,8 @@ fn take(walk: &Walk, name: &str) -> Seen {
     browser.walk(walk, &failure).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Opens the page and types the API key. The field of the API key has the focus from the beginning.
+/// Opens the page and types the API key. No click is necessary, because the field of the API key has the
+/// focus from the beginning.
 fn opened(bot: &Operated, width: u32) -> Walk {
     unlocked(Walk::open(&bot.page(), width)).expect("alerts shown.")
 }
@@ -80,7 +80,7 @@ fn page_shows_the_status_in_light_and_dark_and_on_a_phone(world: &World) {
         let walk = ["status", "dead", "alerts", "test"]
             .into_iter()
             .fold(walk, |walk, part| walk.picture(&format!("#{part}"), &picture(part)));
-        // The details of an alert, and the question before a replay.
+        // The next pictures show the details of an alert, and the question before a replay.
         let walk = walk.evaluate("open", "document.querySelector('#alerts-list details').open = true");
         let walk = walk.picture("#alerts-list", &picture("details")).axe();
         let walk = walk.click("button", "Replay all").expect("Replay all dead letters?").axe();
@@ -184,8 +184,8 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
             let poison = |value: &mut Value| put_everywhere(value, text);
             poison(&mut held.status);
             held.dead.iter_mut().chain(&mut held.alerts).chain(&mut held.targets).for_each(poison);
-            // The id of one dead letter is an attacker's text, too. So the API calls for this dead letter
-            // have the text in the path or in the body.
+            // One *dead letter* (a message in the poison queue) has the hostile text as its id, too. So the
+            // API calls for this dead letter have the hostile text in the path or in the body.
             held.dead[0]["id"] = text.as_str().into();
             held.refusals.insert(text.clone(), text.clone());
         }
@@ -227,7 +227,7 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
     }
 }
 
-/// Replaces every text in the value, except the ids, which the fake needs.
+/// Replaces every text in the value with `text`. The ids stay unchanged, because the fake needs them.
 fn put_everywhere(value: &mut Value, text: &str) {
     match value {
         Value::String(string) => text.clone_into(string),
@@ -238,7 +238,8 @@ fn put_everywhere(value: &mut Value, text: &str) {
                 .filter(|(name, _)| *name != "id")
                 .for_each(|(_, member)| put_everywhere(member, text));
             // A later version of the bot can add members that this page does not know. So this line adds a
-            // member. The hostile text is the value and also the name of this member.
+            // member. The hostile text, cut to 2000 characters, is the name of the member. The whole hostile
+            // text is the value.
             members.insert(text.chars().take(2000).collect(), text.into());
         }
         _ => {}
@@ -270,7 +271,8 @@ fn page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_but
         (1..10_000).contains(&left),
         "expected that the replay has begun and has stopped before its end, found {left} dead letters left"
     );
-    // The person replays all dead letters of one reason. The bot refuses dead letters with a broken seal.
+    // The person replays all dead letters that have one reason. The bot refuses to replay dead letters with a
+    // broken seal.
     samples::fill(&bot, 1000);
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
@@ -341,7 +343,7 @@ fn api_key_survives_neither_a_new_tab_nor_a_reload_nor_the_button_forget(world: 
     );
 }
 
-/// The person clicks `Forget the key` while a replay of all dead letters is at work.
+/// The person clicks `Forget the key` during a replay of all dead letters.
 fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 10_000);
@@ -351,8 +353,8 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect("of about 10,000 replayed");
     let walk = walk.click("button", "Forget the key").expect("A key with the scope");
-    // In the script of the page, the variable `job` holds the running replay, and becomes null when the
-    // replay has ended. So `end` waits until then.
+    // The script of the page keeps the running replay in the variable `job`, and sets `job` to null when the
+    // replay has ended. `end` waits until `job` is null.
     let end =
         "new Promise((end) => { const look = () => (job ? setTimeout(look, 10) : end(true)); look(); })";
     let left = "document.querySelectorAll('#dead-list li, #alerts-list li, #facts div, #problems li, \
@@ -365,8 +367,8 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
     assert_eq!(seen["focus"], "key");
     assert_eq!((&seen["ended"], &seen["left"], &seen["key"]), (&json!(true), &json!(0), &json!("")));
     assert_eq!(seen["typed"], json!([]));
-    // After the click on `Forget the key`, the page must not call the bot any more. To a call without the API
-    // key, the bot would answer 401, and the page would say that the bot does not accept the key.
+    // After the click on `Forget the key`, the page must not call the bot any more. The bot would answer 401
+    // to a call without the API key. Then the page would say that the bot does not accept the key.
     assert_eq!(texts(&seen, "said"), [""]);
     assert!(
         bot.hold().dead.len() > 1,
@@ -430,8 +432,8 @@ fn failed_api_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             .expect("1 dead letter replayed, then a call failed. storage tables: cannot be reached"),
         "middle",
     );
-    // In the response to `GET /api/status`, some parts are null, because the bot could not read them. And the
-    // list of alerts has an alert whose status word is unknown to this page.
+    // In this response to `GET /api/status`, some parts are null, which means that the bot could not read
+    // these parts. One alert in the list of alerts has a status that the page does not know.
     samples::fill(&bot, 1);
     {
         let mut held = bot.hold();

@@ -1,4 +1,5 @@
-//! If a Connector host fails, the poller stops calling this host until a probe succeeds.
+//! If a Connector host fails, the poller stops calling this host. Then the poller probes the host with one
+//! alert at a time, until the host accepts an alert.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +15,9 @@ use crate::draining::envelope;
 
 end_to_end::cases!(alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host);
 
-/// Makes an envelope for one region of the Connector. The region is the path of the serviceUrl. The poller
-/// treats each region as a separate Connector host.
+/// Makes an envelope (an alert as JSON) for one region of the Connector. All regions have the same host name,
+/// and the path of the serviceUrl names the region. The poller treats each region as a separate Connector
+/// host.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     let mut envelope = envelope(stage, id, &format!("a:{id}"), id);
     let service_url = envelope["address"]["serviceUrl"].as_str().unwrap();
@@ -39,8 +41,8 @@ fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world:
     let went_out_at = Instant::now();
     let failed = stage.wait_for_events("host.failed", 1);
     assert_eq!(failed[0]["status"], 503, "{failed:?}");
-    // The next run knows that the host fails, and does not call the host. The run still delivers to another
-    // region.
+    // The first run has recorded that the host fails, so the next run does not call this host. The next run
+    // still delivers to another region.
     for (id, region) in [("4", "amer"), ("5", "emea")] {
         stage.queue.put_json(&in_region(&stage, id, region));
     }

@@ -1,5 +1,5 @@
-//! API calls with tokens that Entra issues to other applications. The roles in a token are the scopes of the
-//! call.
+//! API calls of other applications, with tokens that Entra issues to these applications. The roles in a token
+//! are *scopes*: they say which kinds of API calls the token allows.
 
 use bot_framework::testing::{TestKey, channel_claims, entra_claims};
 use chrono::Utc;
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::{APP, OTHER_TENANT, alert, call, ids, message_of};
 
-/// A stage with a bot that demands tokens and has stored one conversation.
+/// A stage (the Spin host of a test, and the services that the bot calls). The bot demands tokens, and has
+/// stored one conversation.
 struct Registered {
     stage: Stage,
     _issuer: OpenId,
@@ -35,7 +36,7 @@ impl Registered {
     }
 }
 
-/// The claims of an Entra token for the bot, issued to another application of the bot's tenant.
+/// The claims of a token for the bot. Entra issues this token to another application of the bot's tenant.
 fn claims(roles: &[&str]) -> Value {
     let mut claims = entra_claims(APP_ID, APP, TENANT, Utc::now().timestamp());
     claims["roles"] = json!(roles);
@@ -49,8 +50,8 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
         change(&mut claims);
         sign(&claims)
     };
-    // The first bot has an API key in `alertkey`, and an empty `alertkeys`. The second bot has no API key,
-    // but the entry `entra:roles` in `alertkeys`. Both bots accept tokens.
+    // The first bot has an API key in `alertkey`, and an empty `alertkeys`. The second bot has no API key.
+    // Its `alertkeys` has only the entry `entra:roles`. Both bots accept tokens of other applications.
     for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
         let bot = Registered::start(world, alertkey, alertkeys);
         let stage = &bot.stage;
@@ -107,8 +108,8 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
             assert_eq!(response.header("www-authenticate"), "Bearer", "{what}");
         }
         assert_eq!(stage.queue.count(), 0);
-        // `POST /api/messages` refuses this token, because a token of another application is valid only for
-        // the alert routes.
+        // `POST /api/messages` refuses the token of `sender`. A token of another application is valid only
+        // for API calls such as `POST /api/alerts`.
         stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
     }
     let closed = Registered::start(world, "", "");

@@ -1,4 +1,5 @@
-//! Alerts after `stop`, `deleteUserData` and a call that forgets a conversation.
+//! Alerts after `stop`, and alerts after the bot has forgotten a conversation. The bot forgets a conversation
+//! at the activity `deleteUserData`, and at the API call `DELETE /api/targets/{conversation}`.
 
 use chrono::{TimeDelta, Utc};
 use end_to_end::activity::{at_service, fixture, message};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{address, alerted, tables_of};
 
-/// Posts the activity `deleteUserData`, by which the person of this conversation asks to be forgotten.
+/// Posts the activity `deleteUserData`: the person in this conversation asks to be forgotten.
 #[track_caller]
 fn forget_person(stage: &Stage, conversation: &str) {
     let mut activity = stage.connector.host(&message(conversation, "forget", ""));
@@ -48,8 +49,8 @@ pub(super) fn waiting_alerts_are_dropped_after_delete_user_data(world: &World) {
     let stopped = ledger.entities().into_iter().filter(|entity| entity.str("status") == Some("stopped"));
     let reasons: Vec<_> = stopped.map(|entity| reason(&entity)).collect();
     assert_eq!(reasons, vec!["the person asked to be forgotten"; 5]);
-    // Only one row of this conversation is left. The row is a *tombstone*: it has a hash of the conversation,
-    // and the time at which the conversation was forgotten.
+    // In the table of conversations, only one row of this conversation is left. The row is a *tombstone*: it
+    // has a hash of the conversation, and the time at which the bot forgot the conversation.
     let rows = conversations.entities();
     let left: Vec<_> = rows.iter().filter(|entity| entity.key.row.starts_with(&key)).collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -69,10 +70,10 @@ pub(super) fn message_from_before_delete_user_data_is_dropped_and_a_later_messag
     known(&stage, "a:1", "hello");
     forget_person(&stage, "a:1");
     known(&stage, "a:1", "here I am");
-    // A run reads a list of the conversations that were forgotten in the last ten minutes. This list is
-    // enough for the message `after`, which is new. The message `before` is older than ten minutes, and its
-    // conversation could have been forgotten before the list begins. So for this message the run also reads
-    // the tombstone (the row of a forgotten conversation).
+    // A run (one execution of the poller) reads a list of the conversations that the bot has forgotten in the
+    // last ten minutes. For the message `after`, which is new, this list is enough. The message `before` is
+    // 30 days old, so the bot could have forgotten the conversation more than ten minutes ago. For such a
+    // message, the run also reads the tombstone.
     for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
         let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
         stage.queue.put_json(&json!({
@@ -114,7 +115,8 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert_eq!(stage.poll()["poisoned"], 3);
     let poison = stage.queue.poison();
     poison.put("no envelope");
-    // A queue message of an older bot, in every wrapping (encoding of the text) that the poller can read.
+    // These queue messages are in the format of an older bot. The list has every wrapping (encoding of the
+    // text) that the poller can read.
     let older = json!({"address": address(&stage, "msteams", "a:1"), "text": "x"}).to_string();
     for (_, wrap) in WRAPPINGS {
         poison.put(&wrap(&older));
@@ -128,8 +130,8 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "expected two messages: one for `a:2`, and the unreadable message");
     assert_eq!(stage.poll()["stopped"], 1, "expected that the waiting message is dropped");
-    // The first call hid all messages of the poison queue while it searched them. At its end, it made the
-    // remaining messages visible again, so the second call finds them.
+    // During its search, the first call hid all messages of the poison queue. At the end, the first call made
+    // the remaining messages visible again. So the second call finds these messages.
     let response = forget(&keys[1]).expect_status(200).json();
     let expected = json!({"conversation": keys[1], "removed": 1, "unreadable": 1, "complete": true});
     assert_eq!(response, expected);
@@ -149,15 +151,15 @@ pub(super) fn alert_of_a_call_repeated_after_delete_user_data_is_dropped(world: 
     let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});
     body["idempotencyKey"] = "x".into();
     queued(&stage, &body);
-    // The queue message of the first call is lost, and the caller does not know this.
+    // The queue message of the first call is lost, and the caller does not notice the loss.
     stage.queue.take_all();
     forget_person(&stage, "a:1");
     queued(&stage, &body);
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
-    // The poller has dropped the alert: the envelope of the repeated call has the time of the first call,
-    // which was before `deleteUserData`. A call with another idempotency key is a new call, and its envelope
-    // has a new time.
+    // The poller has dropped the alert. The envelope (the alert as JSON) of the repeated call has the time of
+    // the first call, and the first call was before `deleteUserData`. A call with another idempotency key is
+    // a new call, so its envelope has a new time.
     body["idempotencyKey"] = "y".into();
     queued(&stage, &body);
     assert_eq!(stage.poll()["delivered"], 1);

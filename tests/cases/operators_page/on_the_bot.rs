@@ -1,4 +1,4 @@
-//! The operator's page, when the built bot itself answers the API calls of the page.
+//! The operator's page without the fake: the real bot answers the API calls of the page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::{pictures, take, texts, unlocked};
 
-/// The Connector refuses alerts for a while, and one conversation is deleted. The case replaces one
-/// message on the queue with a forged copy. The operator uses only the page.
+/// The Connector refuses alerts for a while, and one conversation no longer exists. The case also replaces
+/// one message on the queue with a forged copy. The operator then uses only the page.
 pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a seal key for tests").start();
     let (here, deleted) = (known(&stage, "a:here", "hello"), known(&stage, "a:deleted", "hello"));
@@ -62,8 +62,8 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     assert_eq!(outcomes, ["destinationGone", "permanent", "permanent", "permanent", "sealBroken"]);
     assert_eq!(stage.poll()["delivered"], 3);
 
-    // Two dead letters are left: the alert to the deleted conversation, and the changed queue message. The
-    // operator drops both.
+    // Two dead letters (messages in the poison queue) are left: the message to the deleted conversation, and
+    // the forged message. The operator drops both dead letters.
     let walk = unlocked(Walk::open(&stage.url("/ops"), 1280))
         .expect("2 dead letters shown.")
         .expect("alerts shown.");
@@ -75,18 +75,18 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     assert!(texts(&seen, "left").is_empty());
     let mut statuses = texts(&seen, "statuses");
     statuses.sort();
-    // Three alerts stay `queued`, because their queue messages were removed from the queue. The function
-    // `known` removed the messages of the two alerts `hello`. This case replaced the message of the alert
-    // `genuine` with a forged copy. The seal of the copy is broken, so the poller leaves the record of
-    // `genuine` unchanged. Otherwise any program that can write to the queue could mark an alert as dead.
+    // Three alerts stay `queued`, because their messages were taken off the queue. The function `known` took
+    // the messages of the two alerts `hello`. This case replaced the message of the alert `genuine` with a
+    // forged copy. The seal of the copy is broken, so the poller did not change the record of `genuine`. If
+    // the poller changed the record, any program that can write to the queue could mark an alert as dead.
     assert_eq!(statuses, ["dead", "delivered", "delivered", "delivered", "queued", "queued", "queued"]);
     assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "expected empty queues");
     let mut alerted: Vec<_> =
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
-    // The totals count eight accepted alerts: the five queue messages of the first run, and three replayed
-    // alerts.
+    // The totals count eight accepted alerts: the five messages of the first run, and the three replayed
+    // messages.
     let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
     let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(
@@ -104,8 +104,8 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
     let walk = walk.expect("The alert is queued. The page waits for the outcome");
     std::thread::scope(|scope| {
         let seen = scope.spawn(|| take(&walk.expect("The Connector accepted the alert"), "bot-test"));
-        // The walk first starts a browser, which takes long on a busy machine. The walk has its own time
-        // limit.
+        // The browser starts first, which takes long on a busy machine. `take` has a time limit, so this loop
+        // needs none.
         while stage.queue.count() == 0 && !seen.is_finished() {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -1,4 +1,4 @@
-//! The content of the fake bot in the cases of the operator's page.
+//! The status, alerts, dead letters and conversations of the fake bot, for the tests of the operator's page.
 
 use end_to_end::operated::Operated;
 use serde_json::{Value, json};
@@ -10,12 +10,13 @@ const OUTCOMES: [(&str, &str); 4] = [
     ("sealBroken", "seal: does not match; the message was changed"),
 ];
 
-/// Makes an id of 32 hexadecimal digits. The number is at the end of the id.
+/// Makes an id of 32 hexadecimal digits. The last digits are the number in hexadecimal.
 pub(super) fn id(number: usize) -> String {
     format!("{number:032x}")
 }
 
-/// Makes a dead letter. The number decides the outcome. A dead letter with a broken seal cannot be replayed.
+/// Makes a *dead letter* (a message in the poison queue). The number decides the outcome. A dead letter with
+/// the outcome `sealBroken` cannot be replayed.
 pub(super) fn dead_letter(number: usize) -> Value {
     let (outcome, reason) = &OUTCOMES[number % 4];
     let http_status = [400, 404, 503].get(number % 4);
@@ -73,7 +74,7 @@ pub(super) fn status(dead: usize) -> Value {
     })
 }
 
-/// Fills the fake with this many dead letters, some alerts and two conversations.
+/// Fills the fake with this many dead letters, with 120 alerts, and with two conversations.
 pub(super) fn fill(bot: &Operated, dead: usize) {
     let mut held = bot.hold();
     held.status = status(dead);

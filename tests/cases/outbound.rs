@@ -1,4 +1,7 @@
-//! The bot's own tokens: how the bot gets, stores and renews them, and which hosts get them.
+//! Tests of the tokens that the Connector demands. The poller gets a token from the login host of Microsoft
+//! Entra, in return for a *credential* (e.g. a client secret). These tests check when the poller requests and
+//! renews a token, and how it stores the token. The tests also check that no untrusted server gets a token or
+//! a credential.
 
 use end_to_end::activity::message;
 use end_to_end::connector::Reply;
@@ -22,7 +25,7 @@ end_to_end::cases!(
     redirect_is_not_followed_with_a_credential,
 );
 
-/// Makes an envelope for the Connector at `service_url`.
+/// Makes an *envelope* (one alert as JSON, for the queue). The alert goes to the Connector at `service_url`.
 fn envelope(service_url: &str, id: &str) -> Value {
     json!({
         "version": 1, "id": id, "text": format!("text of {id}"), "enqueuedAt": "2026-11-23T22:00:00Z",
@@ -33,7 +36,8 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
-/// Prepares a stage whose bot has a credential, and whose poller accepts queue messages without a seal.
+/// Prepares a *stage* (a Spin host with the components, and a fake Connector). The bot has a credential. The
+/// poller also accepts queue messages without a *seal* (a proof that the bot wrote the message).
 fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
     Script::new(world).logged_in(login).variable("unsealed", "allow")
 }
@@ -45,7 +49,7 @@ fn put(stage: &Stage, ids: &[&str]) {
     }
 }
 
-/// Fails the test if the host's log contains a credential or a token.
+/// Fails the test if the log of the Spin host contains a credential or a token.
 #[track_caller]
 fn expect_no_secret_in_the_log(stage: &Stage, login: &Login) {
     let log = stage.host_log();
@@ -112,7 +116,7 @@ fn refused_token_is_renewed(world: &World) {
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 8, "{counts}");
     assert_eq!(login.requests(), 2, "expected one renewal for all alerts");
-    // The next run uses the renewed token.
+    // The next *run* (one execution of the poller) uses the renewed token.
     put(&stage, &["9"]);
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(login.requests(), 2);
@@ -139,7 +143,8 @@ fn run_stops_and_loses_no_message_if_the_connector_refuses_the_bot(world: &World
         (&refused[0]["level"], &refused[0]["reason"]),
         (&"error".into(), &"401 BotNotRegistered".into())
     );
-    // The next run starts in the pause after the refusal. So it does not request a token.
+    // After the refusal, all runs pause for some time. The next run starts in this pause, so this run
+    // requests no token.
     assert_eq!(stage.poll()["skipped"], "credentialsRefused");
     assert_eq!(login.requests(), 2);
 }
@@ -210,15 +215,16 @@ fn two_credentials_and_no_credential_are_a_misconfiguration(world: &World) {
     assert_eq!(login.requests(), 0);
 }
 
-/// Puts the address of an untrusted host into every input of the bot. The Spin manifest of this case allows
-/// calls to the port of this host. So only the bot's own rule prevents a call.
+/// Puts the address of an untrusted server into queue messages and activities. The Spin manifest of this test
+/// allows calls to every port of this machine. So Spin does not prevent a call to this server. Only the code
+/// of the components prevents such a call.
 fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let stage = script(world, &login).start();
     let origin = stranger.origin();
     let authority = origin.strip_prefix("http://").unwrap();
     let trusted = stage.connector.authority().to_owned();
-    // Messages on the queue: for each address, one message without a seal, and one with a forged seal.
+    // For each address, the queue gets one message without a seal, and one message with a forged seal.
     let addresses = [
         format!("{origin}/amer/"),
         origin.clone(),
@@ -238,7 +244,7 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         planted["seal"] = "c29tZWJvZHkgbWFkZSBpdCB1cA".into();
         stage.queue.put_json(&planted);
     }
-    // Queue messages in the formats of Microsoft's bot template of 2017. JSON members such as
+    // These queue messages have the formats of Microsoft's bot template of 2017. JSON members such as
     // `IsTrustedServiceUrl` claim that the address is trusted.
     let parties = json!({"user": {"id": "u"}, "bot": {"id": "b"}, "conversation": {"id": "c"}});
     let mut node = json!({"address": parties, "text": "x"});
@@ -264,8 +270,8 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
         activity["serviceUrl"] = address.as_str().into();
         stage.post(&activity).expect_status(401);
     }
-    // The last queue message has the address of the trusted Connector, so the run gets a token. A faulty run
-    // could now send this token to the untrusted host.
+    // The last queue message names the trusted Connector, so the poller requests a token. Without this
+    // message, the poller would have no token that it could send to the untrusted server.
     put(&stage, &["proper"]);
     let counts = stage.poll();
     stranger.expect_silence();
@@ -288,8 +294,8 @@ fn redirect_is_not_followed_with_a_credential(world: &World) {
         stage.connector.wait_for(1);
         stranger.expect_silence();
     }
-    // The login host answers with a redirect to another host. If the bot followed the redirect, it would send
-    // the client secret to this other host.
+    // The login host responds with a redirect to another server. If the poller followed the redirect, the
+    // other server would get the client secret.
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());

@@ -1,4 +1,4 @@
-//! Alerts to people who never wrote to the bot, to channels, and to the members of a team.
+//! Alerts to three kinds of targets: people who never wrote to the bot, channels, and the members of a team.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, to_conversation};
@@ -21,12 +21,13 @@ end_to_end::cases!(
 
 pub(crate) const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
 const LEE: &str = "0f3b8a52-8b0e-4b6e-9f0a-222222222222";
-/// The person of `fixtures/teams-personal.json`.
+/// The object id of the person in `fixtures/teams-personal.json`.
 const MEGAN: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
-/// The channel of `fixtures/teams-channel.json`.
+/// The id of the channel in `fixtures/teams-channel.json`.
 pub(crate) const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
-/// Starts a stage whose bot has stored the chat `a:1` and the channel [`CHANNEL`].
+/// Starts a *stage* (a Spin host with the components, and a fake Connector). The bot has stored Megan's chat
+/// `a:1` and the channel [`CHANNEL`]. The bot has stored no chat with Kim or Lee.
 pub(crate) fn stage(world: &World) -> Stage {
     let stage = alerts::stage(world);
     stage.connector.teams(|teams| {
@@ -43,14 +44,16 @@ pub(crate) fn stage(world: &World) -> Stage {
     stage
 }
 
-/// Sends an alert, and returns the entries of the response.
+/// Sends an alert, and returns the list `alerts` of the response. The list has one entry for each
+/// conversation.
 #[track_caller]
 fn entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
     let response = alert(stage, &json!({"to": to, "text": text})).expect_status(202).json();
     response["alerts"].as_array().expect("a list of alerts").clone()
 }
 
-/// Sends an alert to one conversation that the poller has to create first, and returns the alert's id.
+/// Sends an alert to one person or channel, and returns the alert's id. Expects the status `creating`: the
+/// poller has to create the conversation first.
 #[track_caller]
 pub(crate) fn creating(stage: &Stage, to: &Value, text: &str) -> String {
     let entries = entries(stage, to, text);
@@ -87,8 +90,8 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The bot has stored the chat now, so three forms of the target lead to this chat. Alert `three` names
-    // the person and the tenant. Alert `four` names the conversation. Alert `five` names only the person.
+    // The bot has stored the chat now. The next three alerts go to this chat. Alert `three` names the person
+    // and the tenant. Alert `four` names the conversation. Alert `five` names only the person.
     stage.connector.forget();
     let entry = entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
@@ -96,8 +99,8 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
     queued(&stage, &json!({"to": {"user": KIM}, "text": "five"}));
     assert_eq!(stage.poll()["delivered"], 3);
     assert!(stage.connector.other_calls().is_empty());
-    // The person writes for the first time, and writes `stop`. The bot stores no second conversation, so
-    // `stop` also applies to alerts that name the person.
+    // The person writes for the first time, and the text is `stop`. The bot does not store a second
+    // conversation for this person. So `stop` also applies to alerts that name the person.
     let mut hello = message(&chat, "k1", "stop");
     hello["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM, "name": "Kim"});
     stage.say(&hello);
@@ -223,8 +226,8 @@ fn alert_to_a_person_is_delivered_in_the_chat_of_the_installation_activity(world
     let stage = stage(world);
     let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
     // The person installs the bot, and Teams posts an activity from the person's chat to the bot. The fake
-    // Connector does not know of the installation, and would refuse to create a chat. So the poller can
-    // deliver the alerts only if the bot has stored the chat of this activity.
+    // Connector does not know of the installation, and would refuse to create a chat. So the poller can only
+    // use the chat of this activity, which the bot has stored.
     let mut installed = message("a:kim-and-the-bot", "i1", "");
     installed["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM});
     (installed["type"], installed["action"]) = ("installationUpdate".into(), "add".into());
@@ -277,8 +280,8 @@ fn api_call_repeated_with_the_same_idempotency_key_queues_no_second_alert_to_the
     assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
     for _ in 0..2 {
         stage.poll();
-        // After the first run, the bot has stored the person's chat. The response to the repeated call still
-        // has the id of the first alert.
+        // After the first run of the poller, the bot has stored the person's chat. The response to the
+        // repeated call nevertheless has the id of the first alert.
         let again = alert(&stage, &body).expect_status(202).json();
         assert_eq!(again["alerts"][0]["id"], first["alerts"][0]["id"]);
     }

@@ -1,6 +1,6 @@
-//! The application as `cargo dev up` starts it. The M365 Agents Playground (a test program of Microsoft) acts
-//! as the channel. A person would open the chat page of the Playground in a browser. These cases use no
-//! browser: they call the HTTP routes that the chat page calls.
+//! Tests of the application as `cargo dev up` starts it on a developer's machine. The M365 Agents Playground
+//! (a test program of Microsoft) acts as Teams or as another channel. Developers chat with the bot on a web
+//! page of the Playground. These tests use no browser: they call the HTTP routes that this page calls.
 
 use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;
@@ -51,8 +51,8 @@ fn card_that_a_program_sends_is_delivered(world: &World) {
     assert_eq!((said.activity.get("text"), &said.activity["summary"]), (None, &"A card".into()));
 }
 
-/// Sends an alert in the same way as the command `cargo dev send --alert`. No person has written in the
-/// conversation before.
+/// Sends an alert in the same way as the command `cargo dev send --alert`: the call contains the address of
+/// the conversation. So the alert arrives although no person has written in the conversation before.
 fn alert_from_the_shell_is_delivered(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let alert = json!({"to": {"address": page.chat().reference()}, "text": "the pizza is ready"});

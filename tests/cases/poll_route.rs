@@ -1,4 +1,5 @@
-//! `POST /internal/poll`, the poller's HTTP entry point for hosts without a cron trigger.
+//! `/internal/poll`, the HTTP route that starts a *run* (one execution of the poller). Platforms without a
+//! cron trigger call this route.
 
 use std::time::Duration;
 
@@ -87,11 +88,13 @@ fn response_has_the_same_counts_as_the_log_line_of_the_run(world: &World) {
     assert_eq!(counts["delivered"], 1);
 }
 
-/// A run starts no new work after 20 s (its *budget*). Before a run takes the run lock, it reads two
-/// variables. Each read takes 10.5 s here, so the budget is used up when the run gets the message.
+/// A run starts no new work when it has lasted for 20 s (its *budget*). Before a run dequeues messages, it
+/// reads two variables. In this test, the two reads together take 21 s. So the budget is used up when the run
+/// dequeues the message.
 fn run_that_uses_up_its_budget_while_it_reads_variables_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
-        // Only the embedded host (the project's own host) can delay the reads of variables.
+        // The *embedded host* is this repository's own program for running the components. Only the embedded
+        // host can delay the reads of variables.
         return;
     }
     let slow = Duration::from_millis(10_500);

@@ -1,5 +1,6 @@
-//! Tests of the project's queue client against the real Azurite. In the unit tests of the client, a fake
-//! sends the responses of the queue service. These cases check that Azurite really sends such responses.
+//! Tests of the project's queue client with Azurite, the emulator of Azure Storage. In the unit tests of this
+//! client, a fake sends the responses of the queue service. The tests in this file check that Azurite sends
+//! the same kinds of responses.
 
 use end_to_end::queue::Queue;
 use end_to_end::suite::World;
@@ -41,7 +42,7 @@ fn message_is_put_leased_updated_and_deleted(world: &World) {
         );
         assert_eq!(client.get(32, 30).await.unwrap(), [], "expected that both messages are leased");
 
-        // An update makes the earlier pop receipt invalid.
+        // The update makes the pop receipt of `first` invalid.
         let updated = client.update(&first.id, &first.pop_receipt, 0, Some("changed")).await.unwrap();
         assert_eq!(
             client.delete(&first.id, &first.pop_receipt).await,

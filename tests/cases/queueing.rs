@@ -1,7 +1,8 @@
-//! The path of a person's message to the queue. In these cases, the queue service or the Connector is
-//! missing, unreachable or slow, or the message is long or repeated. In this file, a *message* is a person's
-//! message. A message is *queued* if the bot has put an alert with the message's text on the queue. The
-//! *acknowledgement* is the bot's reply `Queued: <text>`.
+//! How the bot puts a person's message on the queue. In these tests, the queue is missing, the queue service
+//! or the Connector is unreachable or slow, or the message is unusual (e.g. too long, or repeated).
+//!
+//! In this file, a *message* is a person's message. A message is *queued* if the bot has put an alert with
+//! the message's text on the queue. The *acknowledgement* is the bot's reply `Queued: <text>`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,7 @@ end_to_end::cases!(
     slow_connector_does_not_delay_the_response_to_the_channel,
 );
 
-/// How long a channel waits for the bot's response.
+/// The time after which a channel (e.g. Teams) stops waiting for the bot's response.
 const CHANNEL_WAITS: Duration = Duration::from_secs(15);
 
 fn hello() -> Value {
@@ -45,7 +46,7 @@ fn missing_queue_is_created(world: &World) {
     assert!(!stage.queue.exists());
     stage.say(&hello());
     assert_eq!(stage.queue.count(), 1);
-    // For the next message, the bot uses the existing queue.
+    // When the next message arrives, the queue already exists.
     stage.say(&message("a:queueing", "2", "hello again"));
     assert_eq!(stage.queue.count(), 2);
 }
@@ -60,8 +61,8 @@ fn unreachable_queue_is_reported_to_channel_and_person(world: &World) {
 }
 
 fn bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent(world: &World) {
-    // The kernel accepts the bot's connections to this port. But no server reads from them, so the bot gets
-    // no response.
+    // The kernel accepts connections to this port. But no program reads from these connections, so the bot
+    // gets no response.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let stage = Script::new(world).queue_at(&silent.local_addr().unwrap().to_string()).start();
     let asked = Instant::now();
@@ -78,8 +79,9 @@ fn bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent(world: &W
 
 fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
     let stage = Stage::start(world);
-    // A queue message can have at most 48 KiB (49 152 bytes). The first text has 49 200 characters of one
-    // byte. The second text has only 24 700 characters, but each `ü` takes two bytes in UTF-8.
+    // An alert on the queue can have at most 48 KiB (49 152 bytes) of JSON. The first text has 49 200 bytes,
+    // because `x` takes one byte. The second text has 24 700 characters and 49 400 bytes, because `ü` takes
+    // two bytes in UTF-8.
     for text in ["x".repeat(49_200), "ü".repeat(24_700)] {
         let seen = stage.connector.received().len();
         stage.say(&message("a:queueing", "1", &text));
@@ -105,8 +107,8 @@ fn message_without_text_is_refused_with_a_reply(world: &World) {
     expect_not_queued_reply(&stage);
 }
 
-/// If a person presses a button with `Action.Submit` of an Adaptive Card, the channel posts a message with
-/// `value` and without text.
+/// A person presses a button with `Action.Submit` of an Adaptive Card. The channel then posts an activity of
+/// the type `message`, which has `value` and no text.
 fn pressed_button_without_text_gets_a_reply_and_is_not_queued(world: &World) {
     let stage = Stage::start(world);
     let mut pressed = message("a:queueing", "1", "");
@@ -123,8 +125,8 @@ fn message_without_an_id_is_queued(world: &World) {
     nameless.as_object_mut().unwrap().remove("id");
     stage.say(&nameless);
     stage.poll();
-    // The bot cannot reply to an activity without an id. So the bot sends the acknowledgement and the alert
-    // into the conversation.
+    // A reply needs the id of an activity. This activity has no id, so the bot sends the acknowledgement and
+    // the alert into the conversation.
     for received in stage.connector.wait_for(2) {
         assert_eq!(received.reply_to(), None, "{received:?}");
         assert_eq!(received.conversation().as_deref(), Some("a:queueing"));
@@ -133,13 +135,14 @@ fn message_without_an_id_is_queued(world: &World) {
 }
 
 /// The channel posts the same activity three times, as if it got no response within 15 s. The bot sends the
-/// acknowledgement before it responds to the channel. Then the bot records in the ledger that the message is
-/// queued, if one of these holds:
+/// acknowledgement before it responds to the channel. After the acknowledgement, the bot records in the
+/// ledger (its table of alerts and messages) that the message is queued. The bot writes this record only if
+/// one of these holds:
 ///
 /// - The Connector refused the acknowledgement.
 /// - More than 5 s have passed since the bot received the activity.
 ///
-/// By this record, the bot recognises the second and third activity.
+/// When the second and the third activity arrive, the bot finds this record.
 fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &World) {
     let late = Duration::from_millis(5_500);
     for reply in [Reply::error(502, "BadGateway"), Reply::created("ack").after(late)] {
@@ -150,12 +153,13 @@ fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &Wo
         }
         assert_eq!((stage.queue.count(), stage.connector.wait_for(1).len()), (1, 1));
         assert_eq!(stage.events("message.seen").len(), 2);
-        // A message is new if the same activity id comes in another conversation, or if another activity id
-        // comes in this conversation.
+        // The bot recognises a repeated message by the conversation id and the activity id. In each of the
+        // next two messages, one of these two ids is different. So both messages are new.
         stage.say(&message("a:other", "1", "hello"));
         stage.say(&message("a:queueing", "2", "hello"));
         assert_eq!(stage.queue.count(), 3);
-        // Even after the alert was delivered, the bot does not queue the message again.
+        // The poller delivers the alerts. Then the channel posts the first activity again, and the bot still
+        // does not queue the message.
         stage.connector.on(|_| Some(Reply::created("delivered")));
         stage.poll();
         stage.say(&hello());

@@ -1,5 +1,6 @@
-//! How the bot and the poller send HTTP responses. The client gets the head and the body in one read, and a
-//! large body in full. If the client disconnects before the response, the bot still finishes its work.
+//! Tests of the HTTP responses of the bot and the poller. The client gets the head (the status line and the
+//! headers) and the body in one read. A large body arrives completely. If the client disconnects before the
+//! response, the bot still finishes its work.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,10 +40,12 @@ fn first_read(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// The client must get head and body in one read. The Spin SDK hands the head to the host before the body.
-/// Then two threads of the host race, and the host can send the head alone. So the bot and the poller use the
-/// opposite order: they hand over the body first. Only some requests would show the race, so the case sends
-/// each request many times.
+/// The client must get the head and the body in one read, because a separate body can arrive 40 ms later. A
+/// function of the Spin SDK passes the head to the Spin host before the body. Then the host can send the head
+/// alone. So the bot and the poller do not use this function, and pass the body first.
+///
+/// With this function, only some responses arrive in two parts, because two threads of the host compete. So
+/// the test sends each request many times.
 fn response_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");
@@ -87,8 +90,9 @@ fn response_with_a_body_arrives_in_one_read(world: &World) {
 fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
     const CONVERSATIONS: usize = 100;
     let stage = alerts::stage(world);
-    // The bot stores an address of up to 16 KiB for each conversation. With these long names, the list of all
-    // conversations has 1.2 MB, which is more than the host's buffer of 1 MiB.
+    // The bot stores an address of up to 16 KiB for each conversation. The address contains the name of the
+    // conversation, which has 12 000 characters here. So the list of all conversations has 1.2 MB. The buffer
+    // of the Spin host has only 1 MiB.
     let name = "n".repeat(12_000);
     for index in 0..CONVERSATIONS {
         let mut activity = message(&format!("a:{index}"), "1", "hello");
@@ -109,8 +113,8 @@ fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
 
 fn message_is_queued_and_delivered_although_the_client_disconnects_early(world: &World) {
     let stage = alerts::stage(world);
-    // The Connector responds to the bot's reply only after a second. So the client disconnects while the bot
-    // is still at work.
+    // The Connector responds one second after it received the bot's reply. In this second, the bot is still
+    // at work, and the client disconnects.
     stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(1))));
     let activity = stage.connector.host(&message("a:gone", "1", "hello")).to_string();
     let request = format!(
@@ -123,7 +127,7 @@ fn message_is_queued_and_delivered_although_the_client_disconnects_early(world: 
     });
     drop(stream);
     assert!(stage.connector.wait_for(1)[0].is_acknowledgement());
-    // The host still runs, and the poller delivers.
+    // The Spin host still runs, and the poller delivers the alerts of both messages.
     stage.say(&message("a:gone", "2", "hello"));
     assert_eq!(stage.poll()["delivered"], 2);
 }

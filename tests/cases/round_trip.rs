@@ -1,5 +1,6 @@
-//! The path of a person's message: the bot puts an envelope with the text on the queue, and the poller
-//! delivers the text as an alert.
+//! Tests of a person's message from the first call to the last. The bot puts an *envelope* (one alert as
+//! JSON) with the message's text on the queue. The poller dequeues the envelope, and sends the text to the
+//! conversation as an alert.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{at_service, fixture, playground};
@@ -46,7 +47,8 @@ fn web_chat_message_is_delivered_as_an_alert(world: &World) {
     );
 }
 
-/// Follows one activity, and compares the exact JSON at each step.
+/// Posts one activity, and follows it until the alert is delivered. At each step, compares the JSON with
+/// `fixtures/expected/<name>.json`.
 #[track_caller]
 fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: &str) {
     let stage = Stage::start(world);
@@ -68,8 +70,9 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
     );
     let mut expected_envelope = expected["envelope"].clone();
     expected_envelope["address"] = at_service(&expected_envelope["address"], &authority);
-    // The bot divides the time since 1970 into periods of eight days, and numbers them. The id begins with
-    // the number of the current period. By this number, the bot finds the alert's record in the ledger.
+    // The bot divides the time since 1970 into periods of eight days, and gives each period a number. The
+    // alert's id begins with the number of the current period. With this number, the bot finds the alert's
+    // record in the ledger (the bot's table of alerts).
     let period = format!("{:04x}", moment.timestamp() / (8 * 24 * 60 * 60));
     expected_envelope["id"] =
         format!("{period}{}", expected_envelope["id"].as_str().expect("the rest of an id")).into();
@@ -110,8 +113,9 @@ fn playground_web_chat_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "webchat", "please run pgyn7bzt");
 }
 
-/// Posts a captured activity of the M365 Agents Playground. The serviceUrl has the host name and the path
-/// that the Playground uses.
+/// Posts an activity that was captured from the M365 Agents Playground, a test program of Microsoft. Only the
+/// port in the serviceUrl is changed. The serviceUrl still has the host name `localhost` and the Playground's
+/// path `/_connector`.
 #[track_caller]
 fn from_playground(world: &World, kind: &str, text: &str) {
     let stage = Stage::start(world);

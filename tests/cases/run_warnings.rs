@@ -1,5 +1,6 @@
-//! Log lines about failures that a run or the bot survives. If the same failure happens several times, the
-//! run writes one line for all these failures.
+//! Tests of failures after which a run (one execution of the poller) or the bot continues its work. The run
+//! or the bot writes a log line about the failure. If the same failure happens several times in a run, the
+//! run writes only one line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,11 +28,12 @@ end_to_end::cases!(
     failure_to_delete_a_fingerprint_is_logged_and_the_conversation_is_forgotten,
 );
 
-/// The HTTP status with which a proxy refuses a storage call. After this status, the storage clients do not
-/// repeat the call.
+/// The HTTP status with which the test makes storage calls fail. A proxy between the components and Azurite
+/// (the storage emulator) sends this status. After this status, the storage clients do not repeat the call.
 const REFUSED: u16 = 403;
 
-/// Expects one log line of this event. The reason in the line must contain [`REFUSED`].
+/// Expects exactly one log line of this event. The line has the level `warn`, and the reason in the line
+/// contains [`REFUSED`].
 #[track_caller]
 fn expect_one(stage: &Stage, event: &str) {
     let events = stage.wait_for_events(event, 1);
@@ -47,8 +49,8 @@ fn expect_several_refusals(tables: &FaultyTables) {
 }
 
 fn failed_reads_of_the_withdrawals_are_logged_once_and_alerts_are_delivered(world: &World) {
-    // One Get Messages gets 32 queue messages. After each Get Messages, the run reads the *withdrawals*: the
-    // latest cancellations and `stop` commands.
+    // One call of Get Messages returns at most 32 queue messages, so this run makes several calls. After each
+    // call, the run reads the *withdrawals*: the latest cancellations and `stop` commands.
     const ALERTS: usize = 40;
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).variable("pace", "0").tables_at(tables.authority()).start();
@@ -66,9 +68,10 @@ fn failed_reads_of_the_withdrawals_are_logged_once_and_alerts_are_delivered(worl
     expect_one(&stage, "withdrawals.not-read");
 }
 
-/// A queue message that is no envelope is *unreadable*, and a run moves the message to the poison queue. If
-/// the message was dequeued before, perhaps an earlier run has put it into the poison queue already. Then
-/// the ledger has a record of the message. So the run reads the ledger first.
+/// A queue message is *unreadable* if it is no envelope (one alert as JSON). A run moves such a message to
+/// the poison queue. If the message was dequeued before, perhaps an earlier run has already put a copy into
+/// the poison queue. The ledger (the bot's table of alerts) would then have a record of the message. So the
+/// run first reads the ledger.
 fn failure_to_read_the_ledger_is_logged_once_and_messages_go_to_the_poison_queue(world: &World) {
     const MESSAGES: usize = 3;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -96,7 +99,7 @@ fn failed_recovery_of_the_messages_of_a_killed_run_is_logged_once(world: &World)
     const MESSAGES: usize = 3;
     let fails = Arc::new(AtomicBool::new(false));
     let is_failing = Arc::clone(&fails);
-    // Of all the calls to the queue service here, only Update Message uses the method PUT.
+    // In this test, the components send PUT to the queue service only for Update Message.
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), move |_, method| {
         let is_update = *method == Method::PUT && is_failing.load(Ordering::SeqCst);
         Plan { fault: is_update.then_some(Fault::Status(REFUSED)), ..Plan::default() }
@@ -106,8 +109,8 @@ fn failed_recovery_of_the_messages_of_a_killed_run_is_logged_once(world: &World)
         let id = index.to_string();
         stage.queue.put_json(&envelope(&stage, &id, &format!("a:{id}"), "hello"));
     }
-    // The Connector answers after a minute. In this minute, the run has all messages in hand, and the case
-    // kills the host.
+    // The Connector responds after a minute. So the run has dequeued all messages, and waits for the
+    // Connector. In this minute, the test kills the Spin host.
     stage.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(60))));
     let poll =
         Request::post(stage.url("/internal/poll")).header("authorization", format!("Bearer {POLL_KEY}"));
@@ -128,8 +131,9 @@ fn failed_recovery_of_the_messages_of_a_killed_run_is_logged_once(world: &World)
     expect_one(&stage, "recovery.failed");
 }
 
-/// A queue message arrives while the run releases the run lock. To handle this message, the run should begin
-/// again. But the run cannot read the record of the run lock.
+/// A queue message arrives while the run releases the *run lock*, a record that lets only one run work at a
+/// time. To deliver this message, the run has to take the run lock again. But the run cannot read the record
+/// of the run lock.
 fn failure_to_repeat_a_run_is_logged_and_the_next_run_delivers(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = Script::new(world).tables_at(tables.authority()).start();
@@ -138,8 +142,8 @@ fn failure_to_repeat_a_run_is_logged_and_the_next_run_delivers(world: &World) {
     tables.fail(move |call| {
         let is_lock = call.path.ends_with("RowKey='run')");
         if is_release(call, is_lock) && !released.swap(true, Ordering::SeqCst) {
-            // `put_json` blocks its thread, and the proxy has few threads. `block_in_place` moves the other
-            // work of the proxy to another thread.
+            // `put_json` blocks its thread, and the proxy of the tables has few threads. `block_in_place`
+            // moves the other work of this thread to another thread.
             tokio::task::block_in_place(|| queue.put_json(&late));
         }
         let reads = is_lock && call.method == Method::GET && released.load(Ordering::SeqCst);
@@ -154,15 +158,16 @@ fn failure_to_repeat_a_run_is_logged_and_the_next_run_delivers(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// Whether the call releases the run lock, by writing an empty `run` into the record of the run lock.
-/// `is_lock` tells whether the call names this record.
+/// Whether the call releases the run lock. To release the run lock, a run writes an empty `run` into the
+/// record of the run lock. `is_lock` tells whether the call names this record.
 fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
     is_lock && call.method != Method::GET && body["run"] == ""
 }
 
-/// For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
-/// address. When the bot forgets the conversation, it also deletes the fingerprint.
+/// The bot stores conversations in a table. For each stored conversation, the bot also keeps a *fingerprint*
+/// in its key-value store: hashes of the conversation's address. When the bot forgets a conversation, the bot
+/// also deletes the fingerprint. In this test, the key-value store fails.
 fn failure_to_delete_a_fingerprint_is_logged_and_the_conversation_is_forgotten(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -1,4 +1,6 @@
-//! The sandbox of the Spin host: a component can call only hosts that the manifest names.
+//! Tests of the sandbox: a component can call only the servers that the manifest names in
+//! `allowed_outbound_hosts`. A *Spin host* is a program that runs the components: Spin, or the *embedded
+//! host* of this repository.
 
 use std::time::Duration;
 
@@ -13,8 +15,8 @@ end_to_end::cases!(undeclared_host_is_refused, malformed_outbound_host_is_refuse
 
 fn undeclared_host_is_refused(world: &World) {
     let stage = Script::new(world).manifest(Manifest::without_loopback).start();
-    // The storage account is on loopback, and this manifest does not allow loopback. So the storage calls of
-    // the bot and of the poller fail.
+    // The storage account (Azurite) is on this machine, and the manifest of this test allows no calls to this
+    // machine. So all storage calls of the bot and of the poller fail.
     stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "StateUnavailable");
     stage.try_poll().expect_error(503, "QueueUnavailable");
     stage.connector.expect_silence();
@@ -50,13 +52,13 @@ fn malformed_outbound_host_is_refused(world: &World) {
         variable_delay: Duration::ZERO,
     };
     match dev::host::Host::start(&options) {
-        // Some hosts refuse to start with this manifest. The error of the embedded host (the project's own
-        // host) names the malformed entry. The error of Spin depends on the version of Spin.
+        // Some Spin hosts refuse to start with this manifest. The error of the embedded host names the
+        // malformed entry. The error of Spin depends on the version of Spin.
         Err(error) => {
             let names_the_entry = format!("{error:#}").contains("not a host");
             assert!(names_the_entry || world.host() == HostKind::Spin, "{error:#}");
         }
-        // Other hosts start, but the poller can then call no host at all.
+        // Other Spin hosts start. But then the poller cannot call any server.
         Ok(host) => {
             let url = format!("{}/internal/poll", host.url().trim_end_matches('/'));
             let poll = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));

@@ -1,4 +1,6 @@
-//! Seals: the bot seals the envelope that it puts on the queue, and the poller checks the seal.
+//! Tests of *seals*. An *envelope* is one alert as JSON, for the queue. The bot adds a seal to each envelope:
+//! an HMAC over all other members. By the seal, the poller recognises that the bot wrote the envelope, and
+//! that no program has changed it.
 
 use end_to_end::activity::message;
 use end_to_end::queue::decode;
@@ -23,7 +25,8 @@ fn sealing(world: &World) -> Script<'_> {
     Script::new(world).variable("sealkey", KEY)
 }
 
-/// Makes the bot put an alert on the queue, and returns the sealed envelope.
+/// Makes the bot put an alert on the queue. Removes the sealed envelope of this alert from the queue, and
+/// returns the envelope.
 fn sealed(stage: &Stage) -> Value {
     stage.say(&message("a:1", "1", "hello"));
     let sealed = decode(&stage.queue.take_all().remove(0));
@@ -43,8 +46,8 @@ fn sealed_message_of_the_bot_is_delivered(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     stage.say(&message("a:1", "0", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
-    // With more spaces, the bytes of the queue message differ, but the envelope is the same. The poller
-    // accepts the seal, because the seal covers the content of the envelope.
+    // The JSON of this queue message has additional spaces and line breaks, but its members and values are
+    // the same. The seal covers only the members and values, so the poller accepts the seal.
     let spaced = serde_json::to_string_pretty(&sealed(&stage)).unwrap();
     stage.queue.put(&spaced);
     assert_eq!(stage.poll()["delivered"], 1);
@@ -87,7 +90,8 @@ fn variable_unsealed_decides_whether_an_unsealed_message_is_delivered(world: &Wo
         unsealed_one.as_object_mut().unwrap().remove("seal");
         unsealed_one["id"] = "another-producer-s".into();
         stage.queue.put_json(&unsealed_one);
-        // With both values of `unsealed`, the poller refuses a message to an untrusted host.
+        // With both values of `unsealed`, the poller moves a message for an untrusted server to the poison
+        // queue, with the reason `untrustedHost`.
         let mut untrusted = unsealed_one.clone();
         untrusted["id"] = "to-an-untrusted-host".into();
         untrusted["address"]["serviceUrl"] = "https://evil.example/".into();
@@ -107,8 +111,9 @@ fn variable_unsealed_decides_whether_an_unsealed_message_is_delivered(world: &Wo
     }
 }
 
-/// Another program that can write to the queue copies an alert's id. This program puts an envelope with this
-/// id on the queue, in front of the sealed envelope.
+/// Another program puts an envelope without a seal on the queue. This envelope has the id of the bot's alert
+/// and another text. It is in front of the bot's sealed envelope. The poller must still deliver the bot's
+/// alert.
 fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     let stage = sealing(world).start();
     let original = sealed(&stage);
@@ -120,8 +125,8 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["delivered"], 2);
     assert_eq!(stage.connector.wait_for(seen + 2).pop().unwrap().text(), "Alert: hello");
-    // An envelope with the same id and a broken seal does not count as a duplicate. The poller moves this
-    // envelope to the poison queue.
+    // The forged envelope has the same id and a broken seal. The poller moves this envelope to the poison
+    // queue, and does not treat it as a duplicate of the bot's alert.
     forged["seal"] = "A".repeat(43).into();
     stage.queue.put_json(&original);
     stage.queue.put_json(&forged);
@@ -131,7 +136,8 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
         (&1.into(), &1.into()),
         "{counts}"
     );
-    // A copy with the valid seal counts as a duplicate.
+    // An envelope with the same id and the valid seal is a duplicate. The poller counts the duplicate as
+    // `alreadySent`.
     stage.queue.put_json(&original);
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["alreadySent"], 1);

@@ -1,5 +1,5 @@
-//! *Feedback* of people (read receipts, reactions and replies to the bot's chat messages), and the rows in
-//! which the bot stores the feedback.
+//! Tests of *feedback*: read receipts of people, and their reactions and replies to the bot's chat messages.
+//! The bot stores the feedback in its table of conversations.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,8 +22,8 @@ end_to_end::cases!(
 
 const CONVERSATION: &str = "a:1Case19";
 
-/// The rows of the stored conversations and of their feedback, by row key. Index rows (e.g. the conversations
-/// of a tag) are left out.
+/// Returns, by row key, the rows of the stored conversations and the rows of their feedback. Leaves out the
+/// index rows, by which the bot finds e.g. all conversations with a tag.
 fn rows(world: &World, stage: &Stage) -> BTreeMap<String, Value> {
     let name = format!("{}conversations", stage.table_prefix);
     let entities = Table::new(&world.azurite().connection_string(), &name).entities();
@@ -42,12 +42,12 @@ fn receipt(conversation: &str, id: &str) -> Value {
     receipt
 }
 
-/// The number that Teams would give to a chat message now.
+/// Returns the number that Teams would give to a chat message now: the milliseconds since 1970.
 fn message_now() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// Posts an activity for which the bot sends no message.
+/// Posts an activity that gets no reply, and expects the status 200.
 #[track_caller]
 fn post(stage: &Stage, activity: &Value) {
     stage.post(&stage.connector.host(activity)).expect_status(200);
@@ -68,7 +68,8 @@ fn read_receipt_of_a_personal_chat_is_stored_and_an_earlier_receipt_is_ignored(w
     for (id, expected) in [
         ("1795167064521", "1795167064521"),
         ("1795167064520", "1795167064521"),
-        // As a text, `999` would be greater than the other numbers.
+        // The bot compares numbers, not texts. As a number, `999` is less than the other ids. As a text, it
+        // would be greater.
         ("999", "1795167064521"),
         ("1795167064522", "1795167064522"),
         ("x", "1795167064522"),
@@ -108,7 +109,8 @@ fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
     let row = format!("{key}.r.{alert}");
     let mut reaction = field("20-message-reaction");
     reaction["replyToId"] = alert.as_str().into();
-    // Teams sends an activity again if it gets no response in time.
+    // If Teams gets no response in time, Teams sends the activity again. The bot counts the reaction only
+    // once.
     post(&stage, &reaction);
     post(&stage, &reaction);
     let counts = || {
@@ -130,14 +132,15 @@ fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
     reaction["reactionsRemoved"] = reaction["reactionsAdded"].take();
     post(&stage, &reaction);
     assert_eq!(counts(), (0.into(), 1.into()));
-    // A reaction to a chat message of last year makes no row.
+    // This chat message is from November 2025. The bot makes no row for a reaction to a chat message that is
+    // more than seven days old.
     reaction["replyToId"] = "1764000000000".into();
     reaction["reactionsAdded"] = reaction["reactionsRemoved"].take();
     reaction["id"] = "f:case-20-old".into();
     post(&stage, &reaction);
     let all = rows(world, &stage);
     assert_eq!(all.keys().filter(|row| row.contains(".r.")).collect::<Vec<_>>(), [&row]);
-    // The list of targets ignores the rows of feedback.
+    // The list of targets (the stored conversations) has no entry for a row of feedback.
     assert_eq!(alerts::targets(&stage).len(), 1);
     assert_eq!(stage.events("conversation.entity-skipped"), Vec::<Value>::new());
 }
@@ -145,8 +148,8 @@ fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
 fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
     let stage = alerts::stage(world);
     let (key, other) = (known(&stage, CONVERSATION, "hello"), known(&stage, "a:other", "hello"));
-    // Teams gives each chat message a number. Here, the fake Connector gives successive chat messages the
-    // numbers `first`, `first + 1` and so on.
+    // Teams gives each chat message a number. Here, the fake Connector gives the number `first` to the first
+    // chat message, `first + 1` to the second, and so on.
     let first = message_now();
     let next = AtomicI64::new(first);
     stage.connector.on(move |_| Some(Reply::created(&next.fetch_add(1, Ordering::SeqCst).to_string())));
@@ -203,7 +206,8 @@ fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
     let mut forget = receipt(CONVERSATION, "1");
     forget["type"] = "deleteUserData".into();
     post(&stage, &forget);
-    // A receipt and a reaction arrive late. The bot must not store the conversation again because of them.
+    // A receipt and a reaction arrive after the deletion. The bot must ignore them, and must not store the
+    // conversation again.
     post(&stage, &receipt(CONVERSATION, "1795167064523"));
     reaction["id"] = "f:late".into();
     post(&stage, &reaction);

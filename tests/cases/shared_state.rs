@@ -1,5 +1,6 @@
-//! A bot that runs on two Spin hosts. The hosts share the queue and the tables. Each host has its own
-//! key-value store.
+//! Tests of a bot that runs on two *Spin hosts* (programs that run the components). The hosts share the queue
+//! and the tables. Each host has its own key-value store. In the tests, each host also has its own fake
+//! Connector.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +46,7 @@ fn conversation_that_the_first_host_stored_gets_alerts_through_the_second_host(w
         assert_eq!(first.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         first.connector.forget();
     }
-    // The first host records in the tables that the conversation has ended, and the second host reads this
+    // The first host records in the tables that the conversation has ended. The second host reads this
     // record.
     let mut over = first.connector.host(&message("a:1", "2", ""));
     over["type"] = "endOfConversation".into();
@@ -64,8 +65,8 @@ fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
 
-    // The person's next message goes to the second host. The serviceUrl of this message is the address of the
-    // second fake Connector. The bot stores this serviceUrl, so the next alert goes to the second fake
+    // The person's next message arrives at the second host. The serviceUrl of this message is the address of
+    // the second fake Connector. The bot stores this serviceUrl. So the next alert goes to the second fake
     // Connector.
     second.say(&message("a:1", "3", "start"));
     first.connector.forget();
@@ -179,8 +180,8 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
         .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(20))));
     let is_over = AtomicBool::new(false);
     let runs: Vec<Value> = std::thread::scope(|scope| {
-        // Two threads call each host. So a run competes with the other run of its host, and with the runs of
-        // the other host.
+        // Two threads start runs (executions of the poller) on each host. So runs on the same host and runs
+        // on different hosts try to take the run lock at the same time.
         let pollers: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;

@@ -1,5 +1,5 @@
-//! The files for SpinKube (Spin on Kubernetes): the script of the CronJob, and two bots on one storage
-//! account.
+//! Tests of the files for SpinKube (Spin on Kubernetes). Two tests run the script of the Kubernetes CronJob,
+//! which starts the poller by HTTP. Another test runs two bots on one storage account.
 
 use std::process::Command;
 
@@ -17,10 +17,10 @@ end_to_end::cases!(
     bots_on_one_storage_account_never_see_each_others_data,
 );
 
-/// The reason that the summary shows if these cases are skipped.
+/// The reason that the test run shows if it skips these tests.
 pub(crate) const MISSING: &str = "curl or sh: not found; install them";
 
-/// Whether this machine can run the script.
+/// Checks whether this machine has the programs `curl` and `sh`, which the tests need.
 pub(crate) fn can_run() -> bool {
     let works = |program: &str, argument: &[&str]| {
         Command::new(program).args(argument).output().is_ok_and(|output| output.status.success())
@@ -59,7 +59,7 @@ fn script_polls_until_poll_seconds_have_passed(world: &World) {
     assert_eq!(polls[0]["delivered"], 1, "{text}");
     assert_eq!(stage.wait_for_events("drain", polls.len()).len(), polls.len());
 
-    // In the job of KEDA (an autoscaler for Kubernetes), `POLL_SECONDS` is 0, so the script polls once.
+    // With KEDA (an autoscaler for Kubernetes), `POLL_SECONDS` is 0. The script then polls only once.
     let (is_success, text) = run_script(&stage.url("/internal/poll"), POLL_KEY, 0);
     assert!(is_success, "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -85,7 +85,7 @@ fn script_fails_with_the_reason_if_the_poll_fails(world: &World) {
 }
 
 fn bots_on_one_storage_account_never_see_each_others_data(world: &World) {
-    // Each stage has its own queue and table prefix, in the same account.
+    // Both bots use the same storage account. Each bot has its own queue and its own table prefix.
     let start = || alerts::script(world).variable("pace", "0").start();
     let (orders, pizza) = (start(), start());
     assert_ne!(orders.queue.name(), pizza.queue.name());
@@ -98,7 +98,7 @@ fn bots_on_one_storage_account_never_see_each_others_data(world: &World) {
         "expected that `pizza` lists no conversation of `orders`"
     );
 
-    // `pizza` finds no target by the conversation key, the tag or the person.
+    // `pizza` does not find the conversation of `orders` by the conversation key, the tag or the person.
     for to in [json!({"conversation": key}), json!({"tag": "news"}), json!({"user": user})] {
         alert(&pizza, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
     }
@@ -110,7 +110,7 @@ fn bots_on_one_storage_account_never_see_each_others_data(world: &World) {
     // The id of an alert of `orders` is unknown to `pizza`.
     alerts::call(&pizza, "DELETE", &format!("/api/alerts/{id}"), &Value::Null)
         .expect_error(404, "AlertNotFound");
-    // The same idempotency key at both bots gives two alerts.
+    // A program sends the same idempotency key to both bots. Each bot accepts an alert of its own.
     let key_at_pizza = known(&pizza, "a:1", "hello");
     for (bot, key) in [(&orders, &key), (&pizza, &key_at_pizza)] {
         let mut body = to_conversation(key, &format!("of {}", bot.queue.name()));
@@ -118,7 +118,7 @@ fn bots_on_one_storage_account_never_see_each_others_data(world: &World) {
         queued(bot, &body);
     }
     assert_eq!((orders.poll()["delivered"].clone(), pizza.poll()["delivered"].clone()), (2.into(), 1.into()));
-    // Both bots know the same conversation. `stop` at `pizza` does not stop the alerts of `orders`.
+    // Both bots have stored the conversation `a:1`. `stop` at `pizza` does not stop the alerts of `orders`.
     pizza.say(&message("a:1", "2", "stop"));
     queued(&orders, &to_conversation(&key, "after the stop at pizza"));
     let response = alert(&pizza, &to_conversation(&key_at_pizza, "x")).expect_status(202).json();

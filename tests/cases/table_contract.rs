@@ -1,5 +1,6 @@
-//! Tests of the project's table client against the real Azurite. In the unit tests of the client, a fake
-//! sends the responses of the table service. These cases check that Azurite really sends such responses.
+//! Tests of the project's table client with Azurite, the emulator of Azure Storage. In the unit tests of this
+//! client, a fake sends the responses of the table service. The tests in this file check that Azurite sends
+//! the same kinds of responses.
 
 use chrono::TimeDelta;
 use end_to_end::suite::World;
@@ -42,7 +43,7 @@ fn table(world: &World, name: &str) -> Table {
     Table::new(&world.azurite().connection_string(), name)
 }
 
-/// Expects that the write was done, and returns the new version (the ETag) of the entity.
+/// Expects that the write succeeded, and returns the new version (the ETag) of the entity.
 #[track_caller]
 fn version(done: Result<Conditional, TableError>) -> ETag {
     match done {
@@ -229,7 +230,7 @@ fn transactions_do_all_or_nothing(world: &World) {
 fn only_one_of_forty_inserts_with_the_same_table_key_succeeds(world: &World) {
     table(world, "contractrace").with(async |client| {
         let entities: Vec<_> = (0..40).map(|n| Entity::new(Key::new("p", "r")).with("n", n)).collect();
-        // The table is missing, so the inserts also race to create the table.
+        // The table is missing. So each insert also tries to create the table.
         let inserted = join_all(entities.iter().map(|entity| client.insert(entity))).await;
         let new: Vec<_> = (0..40).filter(|n| matches!(inserted[*n], Ok(Inserted::New(_)))).collect();
         assert_eq!(new.len(), 1, "{inserted:?}");

@@ -1,5 +1,9 @@
-//! Tables that are unreachable, that refuse the credential, or that contain foreign entities (entities that
-//! the bot did not write).
+//! Tests of trouble with the tables:
+//!
+//! - The table service is unreachable, fails, or refuses the credential.
+//! - A table contains *foreign* entities (entities that the bot did not write), or records of a newer version
+//!   of the bot.
+//! - The ids of a conversation are too long for a table key.
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
@@ -22,7 +26,7 @@ end_to_end::cases!(
     conversation_with_ids_too_long_for_a_table_key_is_alerted,
 );
 
-/// The first words of the bot's reply if the bot could not accept a person's message.
+/// The beginning of the bot's reply if the bot could not accept a person's message.
 const NOT_ACCEPTED: &str = "Not accepted this time: ";
 
 #[track_caller]
@@ -30,7 +34,8 @@ fn table(world: &World, stage: &Stage, rest: &str) -> Table {
     Table::new(&world.azurite().connection_string(), &format!("{}{rest}", stage.table_prefix))
 }
 
-/// Expects that every entry point that needs the tables answers 503, and that the person gets a reply.
+/// Expects that the bot and the poller respond with 503 to every request that needs the tables. Also expects
+/// that a person who writes gets a reply.
 #[track_caller]
 fn expect_unavailable(stage: &Stage, id: &str) {
     let before = stage.connector.received().len();
@@ -76,7 +81,8 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     let mut body = to_conversation(&key, "during");
     body["idempotencyKey"] = "k".into();
     alert(&stage, &body).expect_error(503, "StateUnavailable");
-    // The bot cannot store the effect of a command, so it does not obey the command. The reply says so.
+    // Without the tables, the bot cannot carry out the command `stop`. The bot's reply says that the command
+    // was not carried out.
     let answered = stage.connector.received().len();
     stage.say(&message("a:1", "2", "stop"));
     assert!(stage.connector.wait_for(answered + 1)[answered].text().starts_with("Not done: "));
@@ -84,7 +90,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     tables.fail_nothing();
     stage.connector.forget();
     assert_eq!(targets(&stage), before);
-    // The channel and the program send the same calls again.
+    // The channel and the program repeat the calls that failed. Each of these calls arrives twice.
     stage.say(&message("a:1", "1", "hello"));
     stage.say(&message("a:1", "1", "hello"));
     let first = alert(&stage, &body).expect_status(202).json();
@@ -96,8 +102,9 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The channel sends an activity again. The queue message of the activity is on the queue already, but the
-/// bot cannot know this without the tables.
+/// The channel sends an activity again. The alert of this activity is already on the queue. Without the
+/// tables, the bot cannot find out about this alert. So each reply says only that the bot did not accept the
+/// message this time.
 fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     const ANSWERS: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -112,7 +119,8 @@ fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     let said = stage.connector.received();
     let is_true = |text: &str| text.starts_with(NOT_ACCEPTED) || text.starts_with("Not done: ");
     assert!(said[1..].iter().all(|said| is_true(said.text())), "{said:?}");
-    // The limit is for one minute. Perhaps the next minute has begun during the loop.
+    // The bot sends at most 20 replies in a minute in one conversation. If a new minute began during the
+    // loop, the bot has sent up to 40 replies.
     assert!(
         (1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()),
         "expected one or two times the limit, found {} replies",
@@ -157,7 +165,8 @@ fn foreign_entities_are_skipped(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let key = known(&stage, "a:1", "subscribe news");
     let broken = known(&stage, "a:broken", "hello");
-    // One delivered alert creates the record of the run lock, and a record in the ledger.
+    // The poller delivers one alert. This delivery creates the record of the run lock, and a record in the
+    // ledger (the table of alerts).
     queued(&stage, &to_conversation(&key, "first"));
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.forget();
@@ -207,7 +216,8 @@ fn foreign_entities_are_skipped(world: &World) {
 
     let ledger = table(world, &stage, "ledger");
     let cancelled = queued(&stage, &to_conversation(&key, "cancelled"));
-    // If an alert has an idempotency key, the poller reads the alert's record.
+    // This alert has an idempotency key. So the poller reads the alert's record in the ledger, which this
+    // test overwrites below.
     let mut strange = to_conversation(&key, "strange");
     strange["idempotencyKey"] = "strange".into();
     let strange = queued(&stage, &strange);
@@ -266,11 +276,12 @@ fn foreign_entities_are_skipped(world: &World) {
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
     // For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
-    // address. When the person writes again:
+    // address. The person of the broken row now writes two messages:
     //
-    // 1. The address in the first message matches the fingerprint. So the bot does not look at the broken
-    //    row before it obeys the command, and the command fails. Then the bot deletes the fingerprint.
-    // 2. At the second message, the bot finds no fingerprint. So it stores the conversation again.
+    // 1. The address in the first message matches the fingerprint. So the bot does not write a new row. The
+    //    command `subscribe` needs the row, and fails. Then the bot deletes the fingerprint.
+    // 2. When the second message arrives, the bot finds no fingerprint. So the bot stores the conversation
+    //    again.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -294,8 +305,8 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     let before = conversations.get(&shard, &newer);
 
     // For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
-    // address. The bot reads the table only if the address in a message does not match the fingerprint. So
-    // this message has another locale, which is a part of the address.
+    // address. The next message has another locale, which is a part of the address. So the address in the
+    // message does not match the fingerprint, and the bot reads the table.
     let mut again = message("a:newer", "2", "hello again");
     again["locale"] = "fr-FR".into();
     stage.say(&again);
@@ -325,9 +336,9 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
 }
 
 fn conversation_with_ids_too_long_for_a_table_key_is_alerted(world: &World) {
-    // The long ids repeat a short text. With 23 repeats, an escaped user id fits into a partition key, but
-    // the partition key also needs a prefix, and both together do not fit. With 60 repeats, even the id does
-    // not fit.
+    // Each long id repeats a short text. A partition key contains a prefix and the escaped user id. With 23
+    // repeats, the escaped id alone would fit into a partition key, but the id and the prefix together do not
+    // fit. With 60 repeats, even the escaped id alone does not fit.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }
@@ -337,7 +348,8 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let long = |what: &str| format!("{what}/\\#?ü'%🍕").repeat(repeats);
     let (conversation, user, tenant) = (long("a:"), long("29:"), long("tenant"));
-    // The object id has no slash, because a `user` with a slash means `<channel>/<id of the user>`.
+    // The object id (the person's id in Microsoft Entra) has no slash. In an alert's `to`, a `user` with a
+    // slash means `<channel>/<id of the user>`.
     let entra = "entra?ü'%🍕".repeat(repeats);
     let mut activity = message(&conversation, &long("id"), "subscribe news");
     activity["from"] = json!({"id": user, "aadObjectId": entra, "name": "Long"});

@@ -1,6 +1,6 @@
-//! The channel in the storm (a case in which all services fail again and again). The channel sends people's
-//! messages to the bot. If the bot does not answer 202, the channel sends the message again. In this file, a
-//! *message* is a person's message.
+//! The fake channel of the *storm* (a load test with random faults). The channel posts people's messages to
+//! the bot. If the bot's response to a message is not 202, the channel posts the same message again. In this
+//! file, a *message* is a person's message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,23 +10,23 @@ use end_to_end::activity::{at_service, message};
 use end_to_end::faulty_queue::{Note, What};
 use end_to_end::web;
 
-/// The pause between two messages, and before a message is sent again.
+/// The pause after each post of a message.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// The number of conversations from which the messages come.
+/// The number of conversations in which people write the messages.
 const CONVERSATIONS: usize = 20;
 
-/// A message that the channel sent, at least once.
+/// A message of the channel.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) text: String,
-    /// How often the channel sent the message and got no 202. Each time, the bot has perhaps queued the
-    /// message nevertheless.
+    /// How many posts of the message did not get the response 202. At each of these posts, the bot has
+    /// perhaps put an alert with the message's text on the queue.
     pub(super) not_accepted: usize,
 }
 
-/// Sends `count` messages. The channel repeats a message until a Spin host answers 202. Each repetition goes
-/// to the next host. If the case sets `over`, the channel stops.
+/// Posts `count` messages. The channel repeats a message until a Spin host responds with 202. Each repetition
+/// goes to the next URL in `urls`. When `over` is true, the channel posts nothing more.
 pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {
@@ -59,15 +59,16 @@ pub(super) fn conversation(index: usize) -> String {
 pub(super) struct Outcome {
     pub(super) sent: usize,
     pub(super) sent_again: usize,
-    /// How many messages were queued more than once, because the channel sent the message again or because
-    /// the bot repeated a Put.
+    /// How many messages the bot put on the queue more than once. There are two reasons: the channel posted
+    /// the message again, or the bot repeated a Put Message.
     pub(super) queued_twice: usize,
     pub(super) violations: Vec<String>,
 }
 
 impl Outcome {
-    /// Evaluates the messages. `is_done` gets the text of a message. It tells whether the alert with this
-    /// text was shown or moved to the poison queue.
+    /// Checks the messages. The notes come from the proxy in front of the queue service. `is_done` gets the
+    /// text of a message, and tells whether the alert with this text was shown to the person or moved to the
+    /// poison queue.
     pub(super) fn of(all: &[Sent], notes: &[Note], is_done: impl Fn(&str) -> bool) -> Self {
         let mut puts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for note in notes {
@@ -81,9 +82,9 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*not_accepted > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // After a Put with a response, the bot does not repeat the Put. So each time that the channel
-            // sends the message, at most one Put gets a response. If the proxy cuts the response off, the bot
-            // can repeat the Put, so any number of Puts without a response is allowed.
+            // The bot does not repeat a Put that got a response. So for each post of the message, at most one
+            // Put gets a response. But the proxy cuts off some responses. The bot can repeat a Put without a
+            // response, so the number of these Puts (`cut`) has no limit.
             if whole + cut > 1 + not_accepted + cut {
                 outcome.violations.push(format!(
                     "{text} was sent {} times, but {whole} Puts got a response; {cut} Puts got none",

@@ -1,6 +1,10 @@
-//! Evidence about a storm: the notes of the two proxies, the requests at the Connector, the log lines, and
-//! conclusions from this evidence. A *death* is the moment at which the case killed a Spin host. An *attempt*
-//! is one request to the Connector that delivers an alert.
+//! Evidence about the *storm* (a load test with random faults), and conclusions from the evidence. The
+//! evidence consists of the requests at the fake Connector, the log lines, and the notes of two proxies. One
+//! proxy is in front of the queue service, and the other is in front of the table service.
+//!
+//! A *run* is one execution of the poller. An *attempt* is one request to the Connector that delivers an
+//! alert. A *death* is the moment at which the test killed a Spin host. A run has a message *in hand* if it
+//! has dequeued the message and has not finished it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -15,20 +19,20 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{DeliveredAgain, Overtaken};
 
-/// Within this time after the Connector's response, the run certainly sends the Delete of the queue message,
-/// or records the delivery in the ledger. The time is long enough for a busy machine.
+/// The longest time from the Connector's response until the run has sent the Delete of the queue message, or
+/// has recorded the delivery in the ledger (the table of alerts). The time is long enough for a busy machine.
 const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// If the response of the queue service takes longer than this, the poller has perhaps stopped waiting. The
-/// poller waits 5 s. But the poller starts its clock when it begins the call, and the proxy starts its clock
-/// only when the call arrives. So this constant is a little less than 5 s.
+/// The time after which the poller has perhaps stopped waiting for a response of the queue service. The
+/// poller waits for 5 s from the beginning of its call. The proxy measures the time from the arrival of the
+/// call, which is a little later. So this constant is a little less than 5 s.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
-/// The killed host's last calls can arrive up to this long after its death. The host needs more time than
-/// this to start again. So every call that arrives later comes from the restarted host.
+/// The longest time after a death in which a last call of the killed host can still arrive. The restart of
+/// the host takes longer than this time. So every later call comes from the restarted host.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
 
-/// All records of a storm.
+/// All evidence of a storm.
 pub(super) struct Evidence {
     pub(super) attempts: Vec<Attempt>,
     /// Every note of the queue proxy.
@@ -36,13 +40,14 @@ pub(super) struct Evidence {
     /// Every note of the table proxy.
     pub(super) tables: Vec<faulty_tables::Note>,
     pub(super) deaths: Vec<Death>,
-    /// The times at which a host logged that an alert was delivered, by the host's number and the envelope's
-    /// id.
+    /// The times at which a host logged the delivery of an alert. The key has the host's number and the
+    /// alert's id.
     delivered: BTreeMap<(usize, String), Vec<Instant>>,
-    /// For each run that ended because the queue service did not answer in time: the number of the host, and
+    /// For each run that ended because the queue service did not respond in time: the number of the host, and
     /// the time of the log line.
     unanswered: Vec<(usize, Instant)>,
-    /// The path of the record in which a run notes its messages in hand.
+    /// The path of the record of the *run lock*, which lets only one run work at a time. In this record, the
+    /// run also lists its messages in hand.
     run_record: String,
     ledger: String,
 }
@@ -84,8 +89,8 @@ impl Evidence {
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// Finds the latest Get Messages that returned the alert, at the moment `before` or earlier. A Get whose
-    /// response was lost does not count.
+    /// Finds the note of the latest Get Messages that returned the alert, at the moment `before` or earlier.
+    /// Ignores a Get Messages whose response was lost.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
@@ -96,8 +101,8 @@ impl Evidence {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
 
-    /// The first death of a host after a moment. A death just before the moment counts, too, because the last
-    /// calls of the host can arrive after the death.
+    /// Returns the first death of a host after `moment`. A death that is up to [`IN_FLIGHT`] earlier also
+    /// counts, because the last calls of a host can arrive after its death.
     fn death(&self, host: usize, moment: Instant) -> Option<&Death> {
         self.deaths.iter().find(|death| death.host == host && death.at + IN_FLIGHT >= moment)
     }
@@ -106,8 +111,8 @@ impl Evidence {
         attempt.is_shown(self.death_after(attempt).map(|death| death.at))
     }
 
-    /// The reason why the poller made the attempt `later`, although the attempt `earlier` had shown the alert
-    /// to the person. `None` if the poller could have known that the alert was shown.
+    /// Returns the reason why the poller made the attempt `later`, although the person had already seen the
+    /// alert through the attempt `earlier`. `None` if the evidence shows no reason.
     pub(super) fn why_delivered_again(&self, earlier: &Attempt, later: &Attempt) -> Option<DeliveredAgain> {
         if earlier.scripted == Scripted::ShownAndCut {
             return Some(DeliveredAgain::ResponseCut);
@@ -122,17 +127,18 @@ impl Evidence {
         (!knew && in_time).then_some(DeliveredAgain::KilledBeforeDelete)
     }
 
-    /// Whether the host logged the delivery before it died. A run writes the log line `alert.delivered` after
-    /// the Delete, or after the ledger has recorded the delivery.
+    /// Whether the host logged the delivery before the host died. A run writes the log line `alert.delivered`
+    /// after the Delete, or after the ledger has recorded the delivery.
     fn is_delivered_logged(&self, death: &Death, attempt: &Attempt) -> bool {
-        // Log lines have whole milliseconds, so the time of a line can be a little earlier than the event.
+        // A log line gives its time in whole milliseconds. So this time can be a little earlier than the
+        // event.
         let lived =
             attempt.at.checked_sub(Duration::from_millis(2)).unwrap_or(attempt.at)..death.at + CERTAIN_AFTER;
         let logged = self.delivered.get(&(death.host, attempt.alert.clone()));
         logged.is_some_and(|times| times.iter().any(|time| lived.contains(time)))
     }
 
-    /// Whether the ledger had recorded the delivery of the alert at the moment `before`.
+    /// Whether the ledger recorded the delivery of the alert, at the moment `before` or earlier.
     fn is_in_ledger(&self, attempt: &Attempt, before: Instant) -> bool {
         let row = &attempt.alert;
         let records_delivery = |note: &faulty_tables::Note| match note.path.as_str() {
@@ -147,8 +153,8 @@ impl Evidence {
         since.filter(|note| note.is_done()).any(records_delivery)
     }
 
-    /// Whether the record of the run lock had listed the message as in hand at the moment `before`. A run
-    /// writes this list before it works on the message.
+    /// Whether the run recorded the message as in hand, at the moment `before` or earlier. A run writes this
+    /// record before it works on the message.
     fn is_noted(&self, handed_out: &Note, before: Instant) -> bool {
         self.tables.iter().any(|note| {
             note.path == self.run_record
@@ -159,8 +165,7 @@ impl Evidence {
         })
     }
 
-    /// Whether the run sent at least one alert before the run's host died. Only alerts that this Get Messages
-    /// returned count.
+    /// Whether the run sent at least one alert of this Get Messages before the run's host died.
     fn is_worked_on(&self, handed_out: &Note, death: &Death) -> bool {
         let of_get = |note: &&Note| note.what.call() == handed_out.what.call();
         let batch: BTreeSet<&str> = self.queue.iter().filter(of_get).map(|note| &*note.envelope).collect();
@@ -168,8 +173,8 @@ impl Evidence {
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
-    /// The reason why the person saw the alert `younger` at the moment `when`, although the person had not
-    /// seen the alert `older` of the same conversation. `None` if the reason is not known.
+    /// Returns the reason why the person saw the alert `younger` at the moment `when`, before the alert
+    /// `older` of the same conversation. `None` if the evidence shows no reason.
     pub(super) fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
@@ -179,7 +184,8 @@ impl Evidence {
         // One run handles all messages of one Get Messages.
         let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
-            // The run knew both alerts, and sent the younger alert while the older alert had to wait.
+            // The run had both alerts in hand, and the older alert had to wait. The run must not send the
+            // younger alert in this time.
             return None;
         }
         let index = match same_get {
@@ -194,9 +200,9 @@ impl Evidence {
                 Some(Overtaken::LostResponse)
             }
             What::HandedOut { .. } => {
-                // Right after a Get, the run records the messages in hand. Then the run works on them. A
-                // death can prevent this record only if the host died soon after the Get. So a later death
-                // does not explain why the younger alert came first.
+                // After a Get Messages, a run first records the messages in hand, and then works on them. A
+                // death can prevent this record only if the host dies soon after the Get Messages. So this
+                // function ignores a later death.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
@@ -209,14 +215,14 @@ impl Evidence {
     }
 
     /// Whether a run ended soon after this Get Messages, because the run had waited too long for a response.
-    /// On a busy machine, this can happen although the proxy has sent the response.
+    /// On a busy machine, the wait can be too long even if the proxy has sent the response.
     fn is_abandoned(&self, handed_out: &Note) -> bool {
         let soon = handed_out.at..handed_out.at + PATIENCE;
         self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))
     }
 
-    /// All evidence that names these alerts or the queue messages of these alerts, as lines for people. Each
-    /// line begins with the seconds since the moment `when`; earlier lines have a negative number.
+    /// Returns all evidence that names these alerts or their queue messages, and all deaths. Each line begins
+    /// with the seconds since the moment `when`. The number is negative if the event was earlier.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),
@@ -237,8 +243,8 @@ impl Evidence {
         let ids: Vec<&str> = messages.iter().chain(alerts).copied().filter(|id| !id.is_empty()).collect();
         let named = |note: &&faulty_tables::Note| ids.iter().any(|id| note.body.contains(id));
         for note in self.tables.iter().filter(named) {
-            // The record of a waiting line shows which alerts wait. The other bodies are left out, because
-            // they are long.
+            // The record of a *waiting line* lists the hidden messages of a conversation. The history shows
+            // only this record completely, because the bodies of other calls are long.
             let what = if note.path.contains("'line.") { note.body.as_str() } else { "" };
             let (lost, status) = (if note.lost { ", lost" } else { "" }, note.status);
             lines.push((

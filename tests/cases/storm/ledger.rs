@@ -1,5 +1,6 @@
-//! The ledger's records of the storm's alerts. At the beginning, the case inserts the record of each alert,
-//! as the bot does. At the end, the case asks the bot for the status of each alert.
+//! The *ledger* (the table with one record for each alert) in the *storm* (a load test with random faults).
+//! At the beginning, the test puts many alerts on the queue itself, and inserts a record for each of them, as
+//! the bot does. At the end, the test asks the bot for the status of each alert.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,15 +13,15 @@ use end_to_end::waiting;
 use serde_json::Value;
 use storage_table::{Batch, Entity, Key, Operation};
 
-/// The longest wait for the final status of an alert after the last kill. If the killed run left the alert on
-/// the queue, another run gets the alert within this time. If the killed run delivered the alert, but did not
-/// record the delivery, the bot counts the alert as delivered within this time.
+/// The longest wait for the final statuses at the end of the storm. This time is long enough for two cases.
+/// If a killed host left an alert on the queue, a later run dequeues this alert. If a killed host delivered
+/// an alert, but did not record the delivery, the bot shows this alert as delivered.
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
 
-/// The id of an alert, which is also the alert's text. The id has the form of the bot's ids: it begins with
-/// the number of the current period of eight days.
+/// Makes the id of an alert. The text of the alert is the same as its id. Like an id that the bot makes, this
+/// id begins with the number of the current period of eight days.
 pub(super) fn id(conversation: usize, index: usize) -> String {
     let period = Utc::now().timestamp() / PERIOD_SECONDS;
     format!("{period:04x}{:x}{conversation:019x}{index:08x}", conversation % 16)
@@ -47,9 +48,9 @@ pub(super) fn accept(ledger: &Table, ids: impl Iterator<Item = String>) {
     }
 }
 
-/// Asks the bot for the status of each alert, until the alert has the expected status or [`SETTLED_WITHIN`]
-/// has passed. `expected` gives the expected status of an alert. Returns the number of alerts by status, and
-/// a sentence for each wrong status.
+/// Asks the bot for the status of each alert. Repeats the call until the alert has the status that `expected`
+/// returns, or until [`SETTLED_WITHIN`] has passed since the start of this function. Returns the number of
+/// alerts by status, and a sentence for each wrong status.
 pub(super) fn states(
     stage: &Stage,
     ids: &[String],
@@ -63,8 +64,9 @@ pub(super) fn states(
             let alert = response.json();
             let status = alert["status"].as_str().unwrap_or_default();
             if status != expected(id) && Instant::now() < deadline {
-                // No run has recorded the outcome yet. Or a run was killed after the delivery, and could not
-                // record the outcome. Then the bot counts the alert as delivered after some minutes.
+                // Perhaps no run has recorded the outcome yet, so the test starts another run. Or a run was
+                // killed after the delivery, and could not record the outcome. In this case, the bot shows
+                // the status `delivered` after some minutes.
                 _ = stage.try_poll();
                 std::thread::sleep(Duration::from_millis(500));
                 continue;
@@ -80,23 +82,23 @@ pub(super) fn states(
     (counts, violations)
 }
 
-/// The bot's figures: the counts that `GET /api/status` shows.
+/// The *figures*: the bot's counts, as `GET /api/status` shows them.
 #[derive(Debug)]
 pub(super) struct Figures {
     /// How many queue messages have left the queue.
     pub(super) gone: u64,
-    /// How many of these queue messages were copies. One alert can have several queue messages. After one
-    /// of them has ended the alert, the others are copies.
+    /// How many of these queue messages were copies. The queue can hold several messages of one alert. A run
+    /// finishes the alert with one of these messages. Runs count the other messages as copies.
     pub(super) copies: u64,
     pub(super) accepted: u64,
     pub(super) text: String,
 }
 
-/// Reads the figures of the bot, after the last run has stored them.
+/// Waits until a run has stored the final figures, and then reads the figures from the bot.
 pub(super) fn figures(stage: &Stage) -> Figures {
-    // Perhaps the last run with work could not release the run lock. Then the first idle run (a run that gets
-    // no message) counts the messages that the run with work had in hand. So the case waits for a second idle
-    // run.
+    // Perhaps the last run with messages could not release the run lock (which lets only one run work at a
+    // time). Then the next run counts the messages that the last run had dequeued and had not finished. So
+    // the test waits until two runs have found no message.
     for _ in 0..2 {
         waiting::eventually("a run that finds no message", || {
             let response = stage.try_poll();
@@ -106,7 +108,8 @@ pub(super) fn figures(stage: &Stage) -> Figures {
     }
     let totals = waiting::eventually("the figures", || {
         let response = call(stage, "GET", "/api/status", &Value::Null);
-        // The table proxy makes some calls fail, so the case repeats the call.
+        // The table proxy makes some calls fail, and the bot's response is then not 200. So the test calls
+        // again.
         Some(response.json()["totals"].clone()).filter(|totals| response.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The faults of the *storm* (a load test with random faults), and how often they happen.
+//! The random faults of the *storm* (a load test), and the probability of each fault.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +13,18 @@ use serde_json::json;
 
 use super::Form;
 
-/// The scripted response to one attempt to deliver an alert.
+/// The fake Connector's scripted reaction to one attempt to deliver an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scripted {
     /// The alert is shown to the person.
     Shown,
     /// The alert is shown, and the connection breaks before the response.
     ShownAndCut,
-    /// The connection breaks as if the request had never arrived.
+    /// The connection breaks. The alert is not shown.
     Cut,
     /// The Connector refuses with this HTTP status and an error code.
     Refused(u16),
-    /// A gateway answers with its error page instead of the Connector.
+    /// A gateway in front of the Connector responds with this HTTP status and its own error page.
     Page(u16),
 }
 
@@ -32,11 +32,13 @@ pub(super) enum Scripted {
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) at: Instant,
-    /// The alert's id. If the alert is a person's message, this field has the text of the message instead.
+    /// The alert's text. If the test itself put the alert on the queue, the text is also the id. If the
+    /// program sent the alert, `with_ids` later replaces the text by the id. The field is empty for a reply
+    /// of the bot.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// For [`Scripted::Shown`]: whether the person sees the alert even if the case kills the host before the
-    /// host has the response.
+    /// Whether the person sees the alert if the test kills the host before the host has the response. Only
+    /// used with [`Scripted::Shown`].
     pub(super) kept: bool,
     pub(super) received: Received,
 }
@@ -49,8 +51,8 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// Whether the person saw the alert. `died` is the time at which the case first killed the host after the
-    /// attempt; `None` if no kill followed.
+    /// Whether the person saw the alert. `died` is the time of the host's first death after the attempt;
+    /// `None` if the test did not kill the host after the attempt.
     pub(super) fn is_shown(&self, died: Option<Instant>) -> bool {
         match self.scripted {
             Scripted::Shown => self.kept || self.is_answered(died),
@@ -59,13 +61,13 @@ impl Attempt {
         }
     }
 
-    /// Whether the whole response was sent to a host that was still running.
+    /// Whether the Connector began to send its response before the host died.
     pub(super) fn is_answered(&self, died: Option<Instant>) -> bool {
         self.received.answered_at().is_some_and(|answered| died.is_none_or(|died| answered < died))
     }
 }
 
-/// Every attempt so far. All clones of this value share one list of attempts.
+/// Every attempt so far. All clones of this value share the same list of attempts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connections(Arc<Mutex<Log>>);
 
@@ -86,18 +88,23 @@ impl Connections {
     }
 }
 
-/// The region of the Connector that fails for a while.
+/// The region of the Connector that is down for a while. The region is the first part of the path in a
+/// serviceUrl.
 pub(super) const OUT: &str = "emea";
 
-/// Scripts the Connector's responses, and an outage of one region. The outage begins when the number of
-/// attempts is a third of the number of alerts, and lasts for [`Form::outage`]. Shares of the responses:
+/// Scripts the Connector's responses, and an outage of the region [`OUT`]. The outage begins when the number
+/// of attempts is a third of the number of alerts, and lasts for [`Form::outage`]. In the outage, each
+/// attempt in this region gets a gateway's error page.
 ///
-/// - 10 %: throttled
-/// - 5 %: unavailable, most of them with a gateway's page
-/// - 3 %: the connection is cut before the message is shown
-/// - 3 %: the connection is cut after the message is shown
-/// - 2 %: the conversation is missing
-/// - 0.3 %: a gateway's 404
+/// The first [`Form::failing_attempts`] attempts of each alert get these responses at random. In all other
+/// cases, the alert is shown.
+///
+/// - 10 %: 429 (throttled)
+/// - 5 %: 502, 503 or 504, most of them with a gateway's error page
+/// - 3 %: the connection is cut before the alert is shown
+/// - 3 %: the connection is cut after the alert is shown
+/// - 2 %: 403 or 404, because the bot cannot reach the conversation
+/// - 0.3 %: 404 with a gateway's error page
 pub(super) fn connector(
     dice: Dice,
     form: Form,
@@ -147,16 +154,17 @@ pub(super) fn connector(
     }
 }
 
-/// Plans the faults of the queue service: 5 % of the calls fail. Deletes are slow, so that a kill interrupts
-/// many Deletes.
+/// Plans the faults of the queue service: 5 % of the calls fail. The proxy delays each Delete by up to 60 ms,
+/// so that a kill interrupts many Deletes.
 pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan + Send + Sync {
     move |call, method| {
         let fault = match dice.roll(("queue", call), 1000) {
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // If the response to a Get is lost, the messages stay leased for 60 s, and the case has to wait.
-            // To keep the case short, the proxy cuts off no response to a Get after the call `last_lost_get`.
+            // If the response to a Get Messages is lost, its messages stay hidden for 60 s, and the test
+            // takes longer. To keep the test short, no such response is lost after the call number
+            // `last_lost_get`.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

@@ -1,14 +1,19 @@
-//! A storm: the queue service, the table service and the Connector fail at the same time, and the case kills
-//! two Spin hosts again and again. Still, no alert is lost, and each conversation gets the alerts in order.
-//! If the poller could have known that an alert was delivered, the poller does not deliver the alert again.
+//! The *storm*: a load test with random faults. Some calls to the queue service, to the table service and to
+//! the Connector fail. The test also kills one of two Spin hosts, again and again. It checks these rules:
 //!
-//! The case starts runs on both hosts all the time, so runs compete for the run lock of the queue. In the
-//! middle of the storm, one host loses the key-value store, which is only a cache.
+//! - No alert is lost.
+//! - An alert is delivered twice only for a known reason, e.g. because the Connector's response was lost.
+//! - A younger alert of a conversation arrives before an older alert only for a known reason.
 //!
-//! The short form is an ordinary case. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the
-//! script of a storm. The script decides how each call fails, and after how many attempts the case kills a
-//! host. The events of two storms with the same script still differ, because the events also depend on the
-//! machine.
+//! A *run* is one execution of the poller. The test starts runs on both hosts all the time. So the runs
+//! compete for the *run lock*, which lets only one run work at a time. In the middle of the storm, one host
+//! loses its key-value store. Even then, no alert is lost, because the store is only a cache.
+//!
+//! The short form of the storm runs with the other tests. `cargo dev soak` runs the long form.
+//!
+//! The *script* of a storm contains the random decisions: how each call fails, and after how many attempts
+//! the test kills a host. `SOAK_SEED=<n>` repeats the script of an earlier storm. The events in the two
+//! storms still differ, because they also depend on the machine.
 
 mod channel;
 mod evidence;
@@ -44,16 +49,16 @@ struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
-    /// How many people's messages the channel sends during the storm.
+    /// How many messages of people the fake channel posts during the storm.
     messages: usize,
     /// How many alerts a program sends by API during the storm.
     calls: usize,
-    /// The maximum of failing attempts to deliver one alert. Later attempts succeed.
+    /// How many attempts to deliver one alert can fail. Later attempts succeed, except in the outage.
     failing_attempts: u64,
     longest_retry_after: u64,
     /// How long one region of the Connector is down.
     outage: Duration,
-    /// The proxy numbers the calls to the queue service. After the call with this number, no response to a
+    /// The number that the proxy gives to one call to the queue service. After this call, no response to a
     /// Get Messages is lost.
     last_lost_get: usize,
     patience: Duration,
@@ -85,7 +90,7 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// The number of `POST /internal/poll` requests that the case sends to each host at the same moment.
+/// The number of runs that the test starts on each host at the same moment, by `POST /internal/poll`.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
@@ -107,8 +112,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         .second_host(queue_of_second, tables_of_second)
         .variable("pace", "0")
         .variable("alertkey", ALERT_KEY)
-        // The bot replies to each message of a person. The default limit of replies in a minute is too low
-        // for the storm, and 0 means no limit.
+        // The bot replies to each message of a person. The default limit (20 replies in a minute in one
+        // conversation) is too low for the storm. The value 0 means no limit.
         .variable("answersperminute", "0")
         .start();
     let connections = Connections::default();
@@ -122,8 +127,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
     records.with(async |client| client.create().await).unwrap();
     ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
-    // After each start of a host, the case puts new alerts on the queue. At the same time, the next run makes
-    // the messages visible that the killed run had in hand.
+    // After each restart of a host, the test puts new alerts on the queue. At the same time, the next run
+    // makes the messages visible again that the killed run had dequeued and had not finished.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -132,7 +137,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         let polling: Vec<_> = polls.iter().map(|url| scope.spawn(|| poll_until(&over, url))).collect();
         let sending = scope.spawn(|| channel::send(&inboxes, &authority, form.messages, &over));
         let calling = scope.spawn(|| program::send(&alert_routes, form.calls, &over));
-        // If a step fails, the polling must end, because the scope waits for it.
+        // If a step below fails, `_end` tells the threads to end. Otherwise the scope would wait for the
+        // threads for ever.
         let _end = Finally(|| over.store(true, Ordering::SeqCst));
         let deadline = begin + form.patience;
         for life in 0..=form.kills {
@@ -144,8 +150,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
             if life == form.kills {
                 break;
             }
-            // The dice decide the number of attempts before the kill. So some kills interrupt the new alerts,
-            // and other kills interrupt older alerts that a run sends again.
+            // The number of attempts before the kill is random. So some kills interrupt the new alerts. Other
+            // kills interrupt older alerts, which a run sends again.
             let least = chunk.len() / 4;
             let enough = before + least + dice.roll(("kill", life), 2 * least as u64) as usize;
             wait_until(deadline, "enough attempts at the Connector", || connections.len() >= enough);
@@ -195,8 +201,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let refused_by_etag = evidence.refused_by_etag();
     println!("  refused by ETag       {refused_by_etag}");
     println!("  wall time             {:.0} s", begin.elapsed().as_secs_f64());
-    // If a test fails while a stage exists, the fake Connector writes all its requests into the report. These
-    // are thousands of requests here. So the stage is dropped before the checks.
+    // If a test fails before its stage is dropped, the report of the test contains all requests to the fake
+    // Connector. The storm has thousands of such requests. So the test drops the stage before the checks.
     drop(stage);
     verdict.check();
     assert!(
@@ -205,8 +211,8 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     );
 }
 
-/// In the attempts to deliver the program's alerts, replaces the text with the alert's id. The Connector
-/// receives only the text, so the attempts do not have the id yet.
+/// Replaces the text by the alert's id in the attempts to deliver the program's alerts. The Connector
+/// receives only the text of an alert. The id comes from the bot's responses to the program.
 fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
     for attempt in &mut attempts {
         let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);
@@ -241,7 +247,8 @@ struct Runs {
     with_work: usize,
 }
 
-/// Asks one host for several runs at the same moment, again and again.
+/// Starts [`AT_ONCE`] runs on one host at the same moment, again and again, until `over` is true. Counts the
+/// runs.
 fn poll_until(over: &AtomicBool, url: &str) -> Runs {
     let mut runs = Runs::default();
     while !over.load(Ordering::SeqCst) {
@@ -259,7 +266,8 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
     runs
 }
 
-/// Asks for a run; `None` if the host was killed, or could not use the queue or the tables.
+/// Starts a run, and returns the run's counts. Returns `None` if the host was killed, or if the run could not
+/// use the queue or the tables.
 fn poll(url: &str) -> Option<Value> {
     let request = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));
     let response = web::try_send(request.body(web::whole("")).unwrap()).ok()?;

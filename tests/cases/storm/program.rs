@@ -1,6 +1,6 @@
-//! The program in the storm. It sends alerts by API calls, each with an idempotency key. The program sends a
-//! call to the two Spin hosts in turn, until a host accepts the alert. Then the program sends the same call
-//! once more, to the next host.
+//! The fake program of the *storm* (a load test with random faults). The program sends alerts by API calls.
+//! Each alert has its own idempotency key. The program calls the two Spin hosts in turn, until one host
+//! accepts the alert. Then the program sends the same call once more, to the next host.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,18 +18,19 @@ const PAUSE: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub(super) struct Called {
     pub(super) text: String,
-    /// The ids in the bot's responses. There must be exactly one id, because the calls have the same
-    /// idempotency key.
+    /// The ids in the bot's responses. All calls for one alert have the same idempotency key, so the bot must
+    /// always return the same id.
     pub(super) ids: BTreeSet<String>,
     /// How many calls failed before the bot accepted the alert. A call fails if it gets no response, or a
     /// response other than 202.
     pub(super) failed: usize,
-    /// Whether the bot queued no alert, because the poller has paused the conversation.
+    /// Whether the conversation was paused, so the bot put no alert on the queue. The poller pauses a
+    /// conversation if the Connector reports that the bot cannot reach the conversation.
     pub(super) is_paused: bool,
 }
 
-/// Sends `count` alerts. If the case sets `over`, the program stops. The first call of each alert goes to
-/// another host than the first call of the previous alert.
+/// Sends `count` alerts to the hosts at `urls`. When `over` is true, the program sends nothing more. The
+/// first calls of successive alerts go to the hosts in turn.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
     (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
 }
@@ -75,7 +76,8 @@ enum Response {
     Failed,
 }
 
-/// Sends the alert. At first the bot does not know the conversation, and answers 404.
+/// Calls `POST /api/alerts`. Until the bot has stored the conversation, the response is 404, and this
+/// function returns [`Response::Failed`].
 fn post(url: &str, text: &str, index: usize) -> Response {
     let mut body = to_conversation(&key_of("msteams", &channel::conversation(index)), text);
     body["idempotencyKey"] = text.into();

@@ -1,5 +1,6 @@
-//! Evaluates a storm: whether each alert was delivered, delivered twice, overtaken or lost, and why. An alert
-//! is *overtaken* if the person saw a younger alert of the same conversation first.
+//! Evaluates the *storm* (a load test with random faults). For each alert, this module finds out whether the
+//! alert was delivered, delivered twice, overtaken or lost, and why. An alert is *overtaken* if the person
+//! saw a younger alert of the same conversation first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,17 +25,18 @@ pub(super) enum DeliveredAgain {
     ResponseCut,
     /// The host was killed before it had the response.
     KilledBeforeResponse,
-    /// The host was killed after it had the response, and before it sent the Delete of the queue message. Or
-    /// the Delete failed, and the host was killed before the ledger recorded the delivery.
+    /// The host was killed after it had the response. Before the kill, the run had not deleted the queue
+    /// message, and had not recorded the delivery in the ledger (the table of alerts).
     KilledBeforeDelete,
 }
 
 /// Why a younger alert of the conversation was delivered first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Overtaken {
-    /// A Get Messages leased the older alert, and the response to this Get was lost.
+    /// A Get Messages returned the older alert, but the response was lost.
     LostResponse,
-    /// The host of the run that leased the older alert was killed before the table recorded the lease.
+    /// A run dequeued the older alert. The run's host was killed before the run had recorded that it had
+    /// dequeued the alert.
     KilledBeforeNote,
 }
 
@@ -58,13 +60,13 @@ pub(super) struct Verdict {
     states: BTreeMap<String, usize>,
     /// The figures of the bot (the counts that `GET /api/status` shows), as text.
     figures: String,
-    /// The result of the messages that the channel sent.
+    /// The result of the messages that the fake channel posted.
     channel: Outcome,
     /// How many alerts the program sent.
     calls: usize,
     /// How many of the program's calls got no response, or a response other than 202.
     calls_failed: usize,
-    /// The alerts of the program that the bot did not queue, because the conversation was paused.
+    /// How many alerts of the program the bot did not put on the queue, because the conversation was paused.
     calls_to_paused: usize,
     /// A sentence for each event that must not happen.
     violations: Vec<String>,
@@ -121,8 +123,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot gave each alert of the program one id, and that the alert was delivered or
-    /// poisoned.
+    /// Checks that the bot gave each alert of the program exactly one id. Also checks that each alert was
+    /// delivered or is in the poison queue.
     pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
         for Called { text, ids, failed, is_paused } in called {
             self.calls += 1;
@@ -142,8 +144,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that a conversation is paused only after a 403 or 404 with an error code of the Connector, and
-    /// not after the error page of a gateway.
+    /// Checks that a conversation is paused only if the Connector sent a 403 or 404 with an error code. The
+    /// error page of a gateway must not pause a conversation.
     pub(super) fn look_at_pauses(&mut self, conversations: &[Entity], evidence: &Evidence) {
         for entity in conversations.iter().filter(|entity| entity.int("pausedUntil").unwrap_or_default() > 0)
         {
@@ -162,8 +164,8 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert. Also compares the bot's figures with
-    /// the notes of the queue proxy.
+    /// Checks that the bot shows the right final status of every alert. Also compares the bot's figures (its
+    /// counts of queue messages) with the notes of the proxy in front of the queue service.
     pub(super) fn look_at_states(
         &mut self,
         form: Form,
@@ -175,16 +177,17 @@ impl Verdict {
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)));
         let by_api = called.iter().flat_map(|called| called.ids.iter().cloned());
         let ids: Vec<String> = planted.chain(by_api).collect();
-        // The queue can contain several messages of an alert. If one message is moved to the poison queue,
-        // the poller can still deliver the alert through another message.
+        // The queue can hold several messages of one alert. If a run moves one message to the poison queue, a
+        // later run can still deliver the alert from another message.
         let is_sent_by_a_copy = |id: &str| {
             let notes = evidence.queue.iter().filter(|note| note.envelope == id && !note.message.is_empty());
             let messages: BTreeSet<&str> = notes.map(|note| &*note.message).collect();
             let last = evidence.attempts.iter().rev().find(|attempt| attempt.alert == id);
             messages.len() > 1 && last.is_some_and(|last| last.scripted == Scripted::Shown)
         };
-        // If a run is killed after it has put the copy on the poison queue, and before it deletes the
-        // message, the next run tries the alert again.
+        // To move a message to the poison queue, a run first puts a copy into the poison queue, and then
+        // deletes the message. If the run is killed between these two steps, the next run tries to deliver
+        // the alert again.
         let is_sent_after_a_kill = |id: &str| {
             let attempts: Vec<_> = evidence.attempts.iter().filter(|attempt| attempt.alert == id).collect();
             let Some((last, earlier)) = attempts.split_last() else { return false };
@@ -200,8 +203,8 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // If a message has left the queue, the figures must count it exactly once, even if runs were killed.
-        // If several messages belong to one alert, all messages except one are allowed to count as copies.
+        // The figures must count each message that has left the queue exactly once, even if hosts were
+        // killed. If an alert has several messages, at least one of them is not counted as a copy.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -215,7 +218,7 @@ impl Verdict {
         }
     }
 
-    /// How many alerts are in the poison queue although a later attempt could have delivered them.
+    /// Counts the alerts in the poison queue that a later attempt could have delivered.
     fn needlessly_poisoned(&self) -> usize {
         let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
         of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")
@@ -231,7 +234,7 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // Only the first alert that overtook the older alert is evaluated.
+            // If several younger alerts overtook the older alert, the loop evaluates only the first of them.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
@@ -299,9 +302,9 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    /// Reads the poison queue. If a gateway answers 404 with its own error page, the poller has to move the
-    /// alert to the poison queue with the outcome `permanent`. This function counts such alerts as
-    /// `gatewayPage`, so [`Verdict::needlessly_poisoned`] does not count them.
+    /// Reads the poison queue. If a gateway responds with 404 and its own error page, the poller must move
+    /// the alert to the poison queue, with the outcome `permanent`. This function counts such alerts as
+    /// `gatewayPage`. So they are not part of [`Verdict::needlessly_poisoned`].
     fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
         let has_page = |names: [&str; 2]| {
             attempts

@@ -1,4 +1,5 @@
-//! Pages of query results, partition keys and row keys, values, and filters against the real Azurite.
+//! Tests of the table client with Azurite, the emulator of Azure Storage: pages of query results, special
+//! characters in partition keys and row keys, stored values, and filters.
 
 use std::collections::BTreeSet;
 
@@ -19,9 +20,8 @@ pub(super) fn query_pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // With one row on a page, each row costs a call, so the case reads only the 100 rows of one
-        // partition. The larger pages cross partitions: a page can begin in one partition and end in the
-        // next.
+        // With one row on a page, the test makes one call for each row. So the test reads only the 100 rows
+        // of one partition in this way. A larger page can begin in one partition and end in the next.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows
@@ -39,8 +39,8 @@ pub(super) fn query_pages_show_each_row_once(world: &World) {
                 count += 1;
                 assert!(count <= pages + 1, "{top}: expected at most {pages} pages");
                 match page.next {
-                    // The case converts the continuation to text and back, because the bot's API does so,
-                    // too.
+                    // The *continuation* says where the next page begins. The bot's API sends the
+                    // continuation as a text. So the test converts the continuation to a text and back.
                     Some(at) => next = Some(Continuation::from_text(&at.to_text()).unwrap()),
                     None => break,
                 }
@@ -112,7 +112,8 @@ pub(super) fn table_key_with_special_characters_finds_the_row(world: &World) {
                 assert_eq!(found.entity, entity);
                 version(client.replace(&entity, &found.etag).await);
                 client.put_merge(&entity).await.unwrap();
-                // In a transaction, Azurite reads an empty partition key or row key as a missing key.
+                // In a transaction, Azurite treats an empty partition key or row key as a missing key. So the
+                // test makes no transaction with an empty key.
                 if !part.is_empty() {
                     let merged = client.batch(&[Operation::Merge(&entity, None)]).await;
                     assert_eq!(merged, Ok(Batch::Done), "{key:?}");
@@ -183,7 +184,8 @@ pub(super) fn stored_value_is_read_unchanged(world: &World) {
         assert_eq!((page.int("small"), page.properties.len()), (Some(i32::MIN.into()), 1), "{page:?}");
         assert_eq!(page.key, plain.key);
 
-        // Runs write records with strings of 30 000 characters.
+        // A run of the poller writes strings of up to 30 000 characters into the record of its dequeued
+        // messages. This entity has twelve such strings.
         let mut large = Entity::new(Key::new("large", ""));
         for index in 0..12 {
             large.properties.insert(format!("hand{index}"), Value::from("x".repeat(30_000)));

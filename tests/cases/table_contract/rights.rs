@@ -1,4 +1,5 @@
-//! Account keys and shared access signatures against the real Azurite.
+//! Tests of the table client with Azurite (the emulator of Azure Storage): a wrong account key, and shared
+//! access signatures (SAS) with and without the needed rights.
 
 use end_to_end::sas::{self, account_sas};
 use end_to_end::suite::World;
@@ -7,8 +8,8 @@ use storage_table::{Batch, Deleted, ETag, Entity, Inserted, Key, Operation, Tabl
 
 use super::{everything, version};
 
-/// Expects that the table service refuses every operation with this error code, and that the client's error
-/// contains this text.
+/// Expects that every operation fails with the status 403 and the error code `expected_code`. The client's
+/// error must contain `expected_text`.
 #[track_caller]
 fn expect_not_authorized(table: &Table, expected_code: &str, expected_text: &str) {
     let entity = Entity::new(Key::new("p", "r")).with("n", 1);
@@ -61,8 +62,8 @@ pub(super) fn sas_without_table_rights_is_refused_and_the_error_names_the_needed
     }
 }
 
-/// If a SAS lacks a right, the client's error says that a SAS needs `ss=qt, srt=co, sp=rdacup`. So a SAS with
-/// exactly these rights must be enough.
+/// If a SAS lacks a right, the client's error says that a SAS needs `ss=qt, srt=co, sp=rdacup`. This test
+/// checks that a SAS with exactly these rights is enough.
 pub(super) fn sas_with_table_rights_is_enough(world: &World) {
     let table = with_sas(world, "qt", "co", "rdacup", "contractsasenough");
     let entity = Entity::new(Key::new("p", "r'ü")).with("n", 1);

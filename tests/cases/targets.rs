@@ -1,4 +1,5 @@
-//! The conversations that the bot stores, and the events after which the bot forgets a conversation.
+//! The *targets*: the conversations that the bot stores, and to which programs can send alerts. The cases
+//! check which events make the bot store, pause or forget a conversation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,8 @@ end_to_end::cases!(
     service_url_of_a_verified_caller_is_stored_as_verified,
 );
 
-/// Makes an activity from the message fixture, without text and with these changes.
+/// Makes the activity (the JSON that a channel posts to the bot) of a message without text. Adds the members
+/// of `change`, which replace members with the same names.
 fn activity(stage: &Stage, conversation: &str, change: Value) -> Value {
     let mut activity = stage.connector.host(&message(conversation, "1", ""));
     activity.as_object_mut().unwrap().remove("text");
@@ -248,8 +250,9 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// The proxy delays each call to the table service. If the bot looked up one tag after the other, the
-/// look-ups would take longer than the bot's limit of 8 s.
+/// A proxy delays each of the bot's calls to the table service by 60 ms. To look up 100 tags, the bot makes
+/// about 200 calls. If the bot made one call at a time, the calls would take 12 s. But the bot has only 8 s
+/// to look up the tags.
 fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     const AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));
@@ -260,7 +263,7 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     });
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let tags: Vec<String> = (0..100).map(|number| format!("t{number}")).collect();
-    // A conversation has 32 tags at most.
+    // A conversation has 32 tags at most, so 100 tags need four conversations.
     let keys: Vec<String> = (0..4).map(|number| known(&stage, &format!("a:{number}"), "hello")).collect();
     for (number, tag) in tags.iter().enumerate() {
         let path = format!("/api/targets/{}/tags/{tag}", keys[number % 4]);
@@ -279,7 +282,7 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
     let notes = &tables.notes()[before..];
     // For each tag, the bot makes one query that finds the tag's conversation, and one query that reads the
-    // conversation. A few more calls record the alerts in the ledger.
+    // conversation. A few more calls record the alerts in the ledger (the table with a record of each alert).
     assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
@@ -289,14 +292,15 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
 }
 
-/// If an API call has many targets, the bot processes one *page* of targets. The program repeats the call
-/// with `next` for each further page. In this case:
+/// If an API call has many targets, the bot processes the targets in *pages*. If pages are left at the end of
+/// the call, the response has a `next`, which names the next page. The program then sends the same call again
+/// with this `next`. In this case:
 ///
-/// 1. The first page is the tag `a`, and the second page is the tag `b`. The same conversation is the only
-///    subscriber of both tags. The alert for this conversation belongs to the first page, so the second page
-///    is empty.
+/// 1. One conversation is the only subscriber of the tags `a` and `b`. The program sends an alert to both
+///    tags, with the `next` of the page of `b`. The conversation is already on the page of `a`. So the page
+///    of `b` is empty.
 /// 2. The conversation leaves the tag `a`.
-/// 3. The program repeats its call for the second page. The second page must still be empty.
+/// 3. The program repeats the call. The page of `b` must still be empty.
 fn empty_page_of_targets_stays_empty_when_the_call_is_repeated(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

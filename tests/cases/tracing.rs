@@ -1,5 +1,5 @@
-//! The header `traceparent`: the trace id of the sender's request is also in the request to the Connector,
-//! and in the log lines.
+//! The header `traceparent`, which contains a trace id. If a request to the bot has this header, the request
+//! to the Connector and the log lines have the same trace id.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +21,8 @@ end_to_end::cases!(
     invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored,
 );
 
-/// The example of the W3C specification "Trace Context".
+/// The trace id in an example of the W3C specification "Trace Context". `PARENT_ID` and `TRACE` come from the
+/// same example.
 pub(crate) const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub(crate) const PARENT_ID: &str = "00f067aa0ba902b7";
 pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -37,8 +38,9 @@ pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Whol
     web::send(request.body(web::whole(body.to_string())).unwrap())
 }
 
-/// Sends an alert with `trace` as the header `traceparent`. Expects that the bot accepts the alert, and
-/// returns the alert's envelope. `key` is the conversation key.
+/// Sends an alert with `trace` as the header `traceparent`, and expects that the bot accepts the alert.
+/// Returns the alert's envelope (the alert as JSON on the queue). `key` is the conversation key, by which
+/// programs name a conversation.
 #[track_caller]
 pub(crate) fn alert(stage: &Stage, key: &str, trace: &str, text: &str) -> Value {
     post(stage, "/api/alerts", trace, &to_conversation(key, text)).expect_status(202);
@@ -49,8 +51,8 @@ pub(crate) fn header(received: &Received) -> Option<&str> {
     received.headers.get("traceparent").map(|value| value.to_str().unwrap())
 }
 
-/// Expects that the request has the trace id [`TRACE_ID`], and a parent id other than [`PARENT_ID`]. Returns
-/// the header.
+/// Expects that the header `traceparent` of the request has the trace id [`TRACE_ID`]. The parent id must not
+/// be [`PARENT_ID`], because each request of a trace has its own parent id. Returns the value of the header.
 #[track_caller]
 pub(crate) fn expect_trace(received: &Received) -> String {
     let header = header(received).unwrap_or_default();
@@ -84,7 +86,7 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     assert_eq!(received.body.get("traceparent"), None, "expected the trace only in the header");
     expect_logged(&stage, "alerts.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
-    // The log line of a refused call has the trace id, too.
+    // The log line of a refused call also has the trace id.
     post(&stage, "/api/alerts", TRACE, &json!({"text": 7})).expect_status(400);
     expect_logged(&stage, "request.rejected", 1);
     // An alert without the header has no trace.
@@ -187,7 +189,8 @@ fn invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored(world: &World) 
             "{envelope}"
         );
     }
-    // If another program puts an envelope with a valid trace on the queue, the poller uses this trace.
+    // If another program puts an envelope with a valid `traceparent` on the queue, the poller uses the trace
+    // id of this envelope.
     let mut envelope = crate::draining::envelope(&stage, "foreign-valid", "a:2", "foreign");
     envelope["traceparent"] = TRACE.into();
     stage.queue.put_json(&envelope);

@@ -1,4 +1,5 @@
-//! Anonymous mode: the bot checks no tokens, and accepts only activities whose serviceUrl is on this machine.
+//! Anonymous mode (`authmode=anonymous`). In this mode, the bot checks no tokens. It accepts an activity only
+//! if the `serviceUrl` (the address of the Connector) is on this machine.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
@@ -33,6 +34,6 @@ fn anonymous_mode_is_logged_as_a_warning(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.wait_for_events("auth.anonymous", 1)[0]["level"], "warn");
-    // The bot sends no token to the Connector. Otherwise the fake Connector would fail the case.
+    // The bot must send no token with its reply. If a request has a token, the fake Connector fails the case.
     stage.connector.wait_for(1);
 }

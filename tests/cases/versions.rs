@@ -1,6 +1,8 @@
-//! Envelopes of version 1. The poller reads the envelopes of older and newer bots, and an older poller can
-//! read the envelopes of this bot. The *golden* files of `crates/envelope` are samples of the envelopes that
-//! existing queues can contain.
+//! Envelopes of format version 1. An *envelope* is an alert as JSON in a queue message. The poller must read
+//! the envelopes of older and newer bots. An older poller must be able to read the envelopes of this bot.
+//!
+//! The *golden* files of `crates/envelope` are sample envelopes. These files must never change, because
+//! queues can already hold envelopes in the format of these files.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -20,7 +22,8 @@ fn golden(stage: &Stage, name: &str) -> Value {
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut envelope: Value = serde_json::from_str(&text).unwrap();
     envelope["address"] = at_service(&envelope["address"], stage.connector.authority());
-    // The golden files have fixed times. Without these times, the alert is due, and has not expired.
+    // Some golden files have fixed times in `notBefore` and `expires`. Without `notBefore`, the alert is due
+    // at once. Without `expires`, the alert has no expiry.
     let object = envelope.as_object_mut().unwrap();
     object.remove("notBefore");
     object.remove("expires");
@@ -43,7 +46,8 @@ fn golden_envelopes_are_delivered(world: &World) {
     }
 }
 
-/// During a roll-out, an older poller handles the queue messages of a newer bot.
+/// During a roll-out, an older poller handles the queue messages of a newer bot. In this case, `someday` is a
+/// field that only the newer bot knows.
 fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     let mut newer = golden(&stage, "v1-minimal");
@@ -68,8 +72,8 @@ fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     }
 }
 
-/// An older poller needs each field of the golden file. Each value must have the same type as in the golden
-/// file.
+/// The envelope of the bot must have each field of the golden file `v1-minimal`, because an older poller
+/// needs these fields. Each field must have a value of the same type as in the golden file.
 fn envelope_of_the_bot_has_the_golden_fields(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));

@@ -1,4 +1,5 @@
-//! The status of one alert (`GET /api/alerts/{id}`), and the list of alerts (`GET /api/alerts`).
+//! Reads the status of one alert (`GET /api/alerts/{id}`), and the list of alerts (`GET /api/alerts`). The
+//! bot reads both from the *ledger*, the table with a record of each alert.
 
 use std::collections::BTreeSet;
 
@@ -48,12 +49,14 @@ fn ledger(world: &World, stage: &Stage) -> Table {
     Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix))
 }
 
-/// Changes the ledger's record of an alert. In `properties`, a number is a time in milliseconds since 1970,
-/// and every other value is a text.
+/// Sets `properties` in the ledger's record of an alert. A number in `properties` is a time in milliseconds
+/// since 1970. Every other value is a text.
 fn change(world: &World, stage: &Stage, id: &str, properties: &[(&str, Value)]) {
     let table = ledger(world, stage);
     let mut record = table.entities().into_iter().find(|entity| entity.key.row == id).expect("a record");
     let times: Vec<String> = record.properties.keys().filter(|name| name.ends_with("At")).cloned().collect();
+    // The table service returns an Int64 as a string, and does not return the type. So this loop sets the
+    // type again.
     for name in times {
         let time = record.int(&name).unwrap();
         record.int64(&name, time);
@@ -95,13 +98,13 @@ fn status_shows_each_step_of_an_alert(world: &World) {
     later["delay"] = "PT1H".into();
     let later = queued(&stage, &later);
     let shown = status(&stage, &later);
-    // The hour begins when the bot reads the body, shortly before it accepts the alert.
+    // The hour begins when the bot reads the body. Shortly afterwards, the bot accepts the alert.
     let wait = time(&shown["dueAt"]) - time(&shown["acceptedAt"]);
     assert!((TimeDelta::minutes(59)..=TimeDelta::hours(1)).contains(&wait), "{shown}");
     call(&stage, "DELETE", &format!("/api/alerts/{later}"), &Value::Null).expect_status(202);
     assert_eq!(status(&stage, &later)["status"], "cancelling");
 
-    // The person sends `stop`.
+    // The person sends `stop` before the poller dequeues the alert. So the poller does not send the alert.
     let stopped = queued(&stage, &to_conversation(&key, "unwanted"));
     stage.say(&message("a:1", "2", "stop"));
     assert_eq!(stage.poll()["stopped"], 1);
@@ -131,7 +134,8 @@ fn call_with_wait_is_answered_when_the_status_changes(world: &World) {
     let before = reads();
     let shown = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| get(&stage, &format!("/api/alerts/{id}?wait=30")));
-        // A call without `wait` reads the record once. So a second read shows that the call waits.
+        // A call that does not wait reads the alert's record once. So a second read shows that the call above
+        // waits.
         eventually("a second read of the record", || (reads() > before + 1).then_some(()));
         assert_eq!(stage.poll()["delivered"], 1);
         waiting.join().unwrap()
@@ -279,8 +283,8 @@ fn list_is_filtered_by_status_tag_and_time(world: &World) {
         (&format!("since={accepted}"), vec![&third, &second]),
     ] {
         let (mut path, mut found) = (format!("/api/alerts?{query}"), Vec::new());
-        // The list also has the alert that the bot made for the person's message in `known`. That alert has
-        // no sender.
+        // The list also has the alert that the bot made from the person's message in `known`. That alert has
+        // no sender, so `retain` removes it below.
         loop {
             let page = get(&stage, &path);
             found.extend(page["alerts"].as_array().unwrap().clone());
@@ -303,9 +307,11 @@ fn status_word_that_a_newer_version_recorded_is_shown_unchanged(world: &World) {
     assert_eq!(get(&stage, "/api/alerts?limit=1")["alerts"][0]["status"], "answered");
 }
 
-/// The case deletes the alert's queue message, so no run records an outcome. The bot cannot know whether a
-/// run had sent the alert and failed to record the delivery. If the queue were empty, the bot
-/// would know that the alert has ended. So the case leaves another alert on the queue.
+/// The case deletes the alert's queue message, so no run (one execution of the poller) records an outcome.
+/// The bot then cannot know whether a run has sent the alert, and has failed to record the delivery.
+///
+/// If the queue were empty, the bot would assume that a run has delivered the alert. So the case leaves
+/// another alert on the queue.
 fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -333,7 +339,7 @@ fn alert_without_an_outcome_after_50_hours_is_overdue(world: &World) {
     let shown = status(&stage, &id);
     assert_eq!(shown["status"], "overdue", "{shown}");
     assert!(shown["reason"].as_str().unwrap().contains("poller"), "{shown}");
-    // A late run delivers the alert.
+    // The poller runs late, and delivers the alert.
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(status(&stage, &id)["status"], "delivered");
     stage.connector.forget();

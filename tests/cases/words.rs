@@ -1,4 +1,5 @@
-//! The commands that people send to the bot, and the effects of the commands.
+//! The commands that people send to the bot, such as `subscribe` and `stop`. The cases check the reply to
+//! each command, and the effect of the command.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{fixture, message};
@@ -76,7 +77,7 @@ fn stop_ends_alerts_until_start(world: &World) {
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{waiting}: {counts}");
     assert_eq!(stage.queue.count(), 0);
-    // `stop` does not apply to the alert that the bot makes of the person's own message.
+    // The bot also makes an alert from each message of the person. `stop` does not apply to these alerts.
     assert_eq!(reply_to(&stage, "hello"), "Queued: hello");
     assert_eq!(stage.poll()["delivered"], 1);
 
@@ -94,9 +95,9 @@ fn help_lists_every_command(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Makes a message of a person whose chat client has this locale; `null` means that the client sends no
-/// locale. Each locale has its own conversation, because the bot limits the number of replies in a
-/// conversation.
+/// Makes a message of a person whose chat client has the locale `locale`. If `locale` is `null`, the client
+/// sends no locale. Each locale has its own conversation, because the bot limits how many replies a
+/// conversation gets in a minute.
 fn message_in(locale: &Value, id: &str, text: &str) -> Value {
     let mut activity = message(&format!("a:{locale}"), id, text);
     activity["locale"] = locale.clone();
@@ -141,9 +142,9 @@ fn locale_of_the_activity_picks_the_language_of_the_reply(world: &World) {
     }
 }
 
-/// The bot ignores messages that begin like its own texts. Otherwise the bot and a program that quotes these
-/// texts would reply to each other again and again. Here, an English conversation quotes the German and the
-/// French help.
+/// The bot ignores a message that begins like one of the bot's own texts. Otherwise, the bot and a program
+/// that quotes these texts (e.g. an echo bot) would reply to each other again and again. In this case,
+/// messages from an English chat client quote the German and the French help.
 fn quoted_text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
     for (index, locale) in ["de-DE", "fr-FR"].iter().enumerate() {
@@ -173,7 +174,7 @@ fn command_is_obeyed_in_upper_or_lower_case_only_if_it_is_the_whole_message(worl
 
 fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     let stage = alerts::stage(world);
-    // The person who wrote this activity has a German client.
+    // The person has a German chat client, so the bot replies in German.
     let mut activity = fixture("teams-channel.json");
     activity["text"] = "<at>Proactive Bot</at>\u{a0}subscribe builds\n".into();
     stage.say(&activity);
@@ -224,8 +225,8 @@ fn reminder_in_367_days_is_refused_and_in_30_days_accepted(world: &World) {
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     assert!(reply_to(&stage, "remind me in 367 days tea").starts_with("Not accepted: "));
     assert!(queue.take().is_empty());
-    // The queue service can hide a queue message for at most seven days. If the queue message becomes visible
-    // before the reminder is due, the poller hides the queue message again.
+    // The queue service can hide a queue message for at most seven days. If the reminder is not due when the
+    // message becomes visible, the poller hides the message again.
     assert_eq!(reply_to(&stage, "remind me in 30 days tea"), "Queued: tea (in 4 weeks 2 days)");
     let put = queue.take().remove(0);
     assert_eq!(

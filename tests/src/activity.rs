@@ -1,5 +1,6 @@
-//! Reads activities from `tests/fixtures/`. An *activity* is the JSON body of a channel's call to the bot, or
-//! of the bot's call to a channel.
+//! Reads activities from `tests/fixtures/`. A *channel* is a service that connects people with the bot, such
+//! as Teams. An *activity* is the JSON body of a call from a channel to the bot, or from the bot to a
+//! channel.
 
 use serde_json::Value;
 
@@ -11,8 +12,8 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Reads an activity that was captured from the M365 Agents Playground. `kind` is a part of the file's name,
-/// such as `personal`.
+/// Reads an activity of the M365 Agents Playground, a test program of Microsoft that acts as a channel.
+/// `kind` is a part of the file's name, such as `personal`.
 #[track_caller]
 pub fn playground(kind: &str) -> Value {
     fixture(&format!("playground-{kind}.json"))["body"].take()
@@ -24,13 +25,14 @@ pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     activity["conversation"]["id"] = conversation.into();
     activity["id"] = id.into();
     activity["text"] = text.into();
-    // In the fixture, an attachment repeats the text as HTML. The attachment still has the old text, so this
-    // line removes the attachment.
+    // The attachment in the fixture has the fixture's text as HTML, and not `text`. So this line removes the
+    // attachment.
     activity["attachments"] = Value::Array(Vec::new());
     activity
 }
 
-/// Returns the activity with a serviceUrl at `http://<authority>`. The path of the serviceUrl stays.
+/// Returns the activity with another `serviceUrl` (the address of the Connector). The new `serviceUrl` begins
+/// with `http://<authority>`, and keeps the path of the old `serviceUrl`.
 #[track_caller]
 pub fn at_service(activity: &Value, authority: &str) -> Value {
     let mut moved = activity.clone();

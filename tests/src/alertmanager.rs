@@ -1,4 +1,5 @@
-//! The real Alertmanager of Prometheus, and its tool `amtool`.
+//! Runs Alertmanager, a program of Prometheus that posts alerts to webhooks. The tests use the real
+//! Alertmanager. They report alerts to Alertmanager with its tool `amtool`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +14,7 @@ use crate::closed_port::free_port;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// The program's name in the package of Debian, and its name in the release of Prometheus.
+/// Alertmanager's file name in the package of Debian, and in the release of Prometheus.
 const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
 const TOOL: &str = "amtool";
 
@@ -25,7 +26,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Looks for the programs on the `PATH`; `None` if one of them is missing.
+    /// Looks for the programs on the `PATH`. Returns `None` if one of the programs is missing.
     pub fn find() -> Option<Self> {
         let alertmanager = PROGRAMS.into_iter().find_map(on_path)?;
         Some(Self { alertmanager, amtool: on_path(TOOL)? })
@@ -40,7 +41,8 @@ fn on_path(name: &str) -> Option<PathBuf> {
 /// A running Alertmanager. The process ends when this value is dropped.
 #[derive(Debug)]
 pub struct Alertmanager {
-    // Rust drops the fields in this order. So the process ends before its data in `_folder` is deleted.
+    // Rust drops the fields from top to bottom. So the process ends before `_folder` deletes the data of the
+    // process.
     _running: Running,
     url: String,
     amtool: PathBuf,
@@ -48,7 +50,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts Alertmanager with this configuration, and waits until it answers.
+    /// Starts Alertmanager with this configuration, and waits until Alertmanager responds to HTTP requests.
     #[track_caller]
     pub fn start(programs: Programs, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("e2e-alertmanager-").tempdir().unwrap();
@@ -60,7 +62,7 @@ impl Alertmanager {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            // An empty address means that this Alertmanager joins no cluster.
+            // With an empty address, Alertmanager joins no cluster.
             .arg("--cluster.listen-address=")
             .env("NO_PROXY", "127.0.0.1");
         let mut running = Running::start("Alertmanager", command, &Output::default())
@@ -71,8 +73,8 @@ impl Alertmanager {
         Self { _running: running, url, amtool: programs.amtool, _folder: folder }
     }
 
-    /// Reports an alert to Alertmanager with `amtool alert add`: as firing, or as resolved if `has_ended` is
-    /// true.
+    /// Reports an alert to Alertmanager with `amtool alert add`. If `has_ended` is true, the alert is
+    /// *resolved*: its problem has ended. Otherwise, the alert is *firing*.
     #[track_caller]
     pub fn alert(&self, name: &str, summary: &str, has_ended: bool) {
         let mut command = Command::new(&self.amtool);

@@ -1,5 +1,5 @@
-//! The API calls of a *back end*: a program that sends alerts, cancels alerts, and lists the conversations
-//! that the bot knows (the *targets*).
+//! Calls the bot's API as a *back end* does. A back end is a program that sends alerts, cancels alerts, and
+//! lists the *targets* (the conversations that the bot knows).
 
 use serde_json::{Value, json};
 
@@ -8,27 +8,30 @@ use crate::stage::{Script, Stage};
 use crate::suite::World;
 use crate::web::{self, WholeResponse};
 
-/// The API key that programs of the tests send. It is the value of the variable `alertkey`.
+/// The API key that the tests send to the bot. The application's variable `alertkey` has the same value.
 pub const ALERT_KEY: &str = "an-alert-key-for-tests";
 
-/// Starts the default stage with the API key [`ALERT_KEY`]. Without an API key, the bot has no alert routes.
+/// Starts the default stage with the API key [`ALERT_KEY`]. A *stage* is a Spin host with the components, and
+/// the services that the components call. Without an API key, the bot has no alert routes.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).start()
 }
 
-/// Prepares the same stage as [`stage`], but does not start it. The caller can first change the variables.
+/// Prepares the same stage as [`stage`], but does not start the stage. So the caller can first change the
+/// variables.
 pub fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("alertkey", ALERT_KEY)
 }
 
-/// Calls a route with [`ALERT_KEY`]. If the body is `null`, the request has no body.
+/// Calls a route of the bot with the API key [`ALERT_KEY`]. If the body is `null`, the request has no body.
 #[track_caller]
 pub fn call(stage: &Stage, method: &str, path: &str, body: &Value) -> WholeResponse {
     call_with(stage, method, path, &format!("Bearer {ALERT_KEY}"), body)
 }
 
-/// Calls a route with this `Authorization` header. If the text is empty, the request has no such header.
+/// Calls a route of the bot. `authorization` is the value of the header `Authorization`. If `authorization`
+/// is empty, the request does not have this header.
 #[track_caller]
 pub fn call_with(
     stage: &Stage,
@@ -77,8 +80,8 @@ pub fn targets(stage: &Stage) -> Vec<Value> {
     page["targets"].as_array().expect("a list of targets").clone()
 }
 
-/// Makes the bot store a personal conversation, and returns the conversation key. To do so, a person sends
-/// `text` to the bot. This function then empties the queue and the fake Connector's record of requests.
+/// Makes the bot store a personal conversation: a person sends `text` to the bot. Then empties the queue, and
+/// the fake Connector's record of requests. Returns the conversation key ([`key_of`]).
 #[track_caller]
 pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     stage.say(&message(conversation, &format!("known-{conversation}-{text}"), text));

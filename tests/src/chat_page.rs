@@ -1,6 +1,7 @@
-//! The application as `cargo dev up` runs it, but on free ports. The M365 Agents Playground (a test program
-//! of Microsoft) acts as the channel. The Playground serves the chat page, and has the Connector that the bot
-//! calls. It records the HTTP calls between itself and the bot.
+//! Runs the whole application as `cargo dev up` does, but on free ports. The M365 Agents Playground (a test
+//! program of Microsoft) acts as the channel, the service that connects people with the bot. The Playground
+//! serves the chat page, and has the Connector that the bot calls. The Playground records its HTTP calls to
+//! the bot, and the bot's calls to the Playground.
 
 use std::path::PathBuf;
 
@@ -45,7 +46,7 @@ pub struct ChatPage {
 pub struct Said {
     /// The activity.
     pub activity: Value,
-    /// The HTTP status that the Connector answered.
+    /// The HTTP status of the Connector's response.
     pub status: u64,
 }
 
@@ -57,7 +58,8 @@ impl Said {
 }
 
 impl ChatPage {
-    /// Starts the application and its chat page. The page acts as the channel `channel_id`.
+    /// Starts the application and its chat page. The Playground acts as the channel `channel_id`, such as
+    /// `msteams`.
     #[track_caller]
     pub fn start(world: &World, channel_id: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("e2e-chat-").tempdir().unwrap();
@@ -79,12 +81,12 @@ impl ChatPage {
         Self { application, port, recording, folder }
     }
 
-    /// The Azurite that holds the bot's queue and tables.
+    /// The Azurite (storage emulator) that holds the bot's queue and tables.
     pub fn azurite(&self) -> &Azurite {
         self.application.azurite()
     }
 
-    /// The folder in which the host keeps its state.
+    /// The folder in which the Spin host keeps its state.
     pub fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -94,22 +96,22 @@ impl ChatPage {
         self.application.playground().url()
     }
 
-    /// Finds the conversation between the person and the bot. This function calls the HTTP routes of the
-    /// Playground, so it needs no browser.
+    /// Finds the conversation between the person and the bot. This function needs no browser, because the
+    /// function calls the HTTP routes of the Playground.
     #[track_caller]
     pub fn chat(&self) -> PersonalChat {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Makes a back end: a client that calls this application's alert routes. The client reads the API key
-    /// from the same file as `cargo dev send`.
+    /// Makes a back end: a client that calls this application's alert routes. This function reads the API key
+    /// from a file of the application. `cargo dev send` reads the same file.
     #[track_caller]
     pub fn back_end(&self) -> BackEnd {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// The secret with which the poller signs *callbacks*. If a program asks a person a question, the poller
-    /// posts the person's answer to the program. This post is the callback.
+    /// The secret with which the poller signs callbacks. A *callback* is an HTTP call from the poller to a
+    /// program. The call reports a person's answer to a question of this program.
     #[track_caller]
     pub fn callback_secret(&self) -> String {
         self.back_end().callback_secret().expect("a secret for callbacks").to_owned()
@@ -151,7 +153,7 @@ impl ChatPage {
         })
     }
 
-    /// Everything that the bot has sent so far, in order.
+    /// The activities that the bot has sent so far, in the order of the recording.
     pub fn said_by_the_bot(&self) -> Vec<Said> {
         let from_the_bot = |exchange: &Value| {
             let direction = exchange["direction"].as_str().unwrap_or_default();
@@ -164,7 +166,8 @@ impl ChatPage {
         self.exchanges().into_iter().filter(from_the_bot).map(said).collect()
     }
 
-    /// Reads the recording: JSON objects, with a line `---` after each of them.
+    /// Reads the recording. The recording has one JSON object for each HTTP call, and a line `---` after each
+    /// object.
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();

@@ -20,14 +20,14 @@ impl ClosedPort {
         Self { socket }
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the port: `127.0.0.1:<port>`.
     pub fn authority(&self) -> String {
         self.socket.local_addr().unwrap().to_string()
     }
 }
 
-/// Finds a free port, for a server that cannot choose a port itself. Another process can bind the port before
-/// the server does.
+/// Finds a free port, for a server that cannot choose a port itself. The port is not reserved, so another
+/// process can bind the port before the server binds it.
 pub fn free_port() -> u16 {
     dev::ports::free().unwrap_or_else(|error| panic!("{error:#}"))
 }

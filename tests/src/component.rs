@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{Parser, Payload, Validator};
 
-/// The imports and exports of a component.
+/// The imports and exports of a WebAssembly component.
 #[derive(Debug, Default)]
 pub struct Face {
-    /// The functions that the component imports. The map key is the name of an interface with the version,
-    /// such as `wasi:http/types@0.2.0`, and the value is the set of the functions. A method of a resource has
-    /// a name such as `[method]fields.get`. For a function outside every interface, the map key is the name
-    /// of the function, and the set is empty.
+    /// The functions that the component imports. Each map key is an interface with its version, such as
+    /// `wasi:http/types@0.2.0`. The value is the set of the functions that the component imports from this
+    /// interface. A method of a resource has a name such as `[method]fields.get`.
+    ///
+    /// If an imported function belongs to no interface, the map key is the name of the function, and the set
+    /// is empty.
     pub imports: BTreeMap<String, BTreeSet<String>>,
-    /// The exported interfaces with their versions, and the exported functions outside every interface.
+    /// The exported interfaces with their versions, and the exported functions that belong to no interface.
     pub exports: BTreeSet<String>,
 }
 
@@ -34,7 +36,8 @@ pub fn face_of(name: &str) -> Face {
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(&wasm) {
         match payload.expect("validated") {
-            // Only imports and exports of the outermost level are visible to the host.
+            // A component can contain modules and other components. The Spin host sees only the imports and
+            // exports of the outermost component.
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(section) if depth == 0 => {
@@ -42,8 +45,8 @@ pub fn face_of(name: &str) -> Face {
                     let name = import.expect("validated").name.name;
                     let item = types.component_item_for_import(name).expect("an import has a type");
                     let functions = match item.ty {
-                        // The list of imports also contains types. The component itself describes each type,
-                        // so the host does not have to supply the type.
+                        // The list of imports also contains types. The component describes each type itself,
+                        // so the host supplies no types.
                         ComponentEntityType::Type { .. } => continue,
                         ComponentEntityType::Instance(id) => {
                             let exports = types[id].exports.iter();

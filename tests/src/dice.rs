@@ -1,6 +1,6 @@
-//! Repeatable random numbers. The caller names the *purpose* of each number, e.g. `("delay", 3)` for the
-//! delay of call 3. A number depends only on the seed and on the purpose, and not on the order in which
-//! the test asks for numbers.
+//! Makes random numbers that are the same in each test run with the same seed (start value). The caller names
+//! the *purpose* of each number, e.g. `("delay", 3)` for the delay of call 3. The number depends on the seed
+//! and on the purpose. The order in which a test asks for numbers has no effect.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -14,7 +14,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// Returns a number in `0..below`. The same purpose always gives the same number.
+    /// Returns a number in `0..below`. The same seed, purpose and `below` always give the same number.
     pub fn roll(&self, purpose: impl Hash, below: u64) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.0, purpose).hash(&mut hasher);

@@ -1,7 +1,10 @@
-//! A strict fake of Direct Line 3.0. The fake follows the reference of Direct Line (`directline-3.0.json` in
-//! microsoft/botframework-sdk). It demands the secret of Direct Line, knows only conversations that it
-//! started, and accepts only *triggers*: events that the poller sends to the bot through Direct Line. If the
-//! test has called [`DirectLine::bring_to`], the fake forwards the triggers to the bot.
+//! A strict fake of Direct Line 3.0, an HTTP API of the Bot Framework. Through Direct Line, the poller can
+//! send *triggers* to the bot. A trigger is an event that contains an alert. The fake follows the reference
+//! of Direct Line (`directline-3.0.json` in microsoft/botframework-sdk).
+//!
+//! Each request to the fake must have the secret of Direct Line. The fake accepts no activity other than a
+//! trigger. The trigger must be in a conversation that the fake has started. If the test has called
+//! [`DirectLine::bring_to`], the fake forwards the triggers to the bot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +16,9 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web;
 
-/// The fake of Direct Line. It answers 400 to a request that the poller must never send, and keeps a
-/// *complaint*: a text with the reason and the request. A fake with a complaint fails the test when it is
-/// dropped.
+/// The fake of Direct Line. If the poller sends a request that it must never send, the fake answers 400, and
+/// keeps a *complaint*: a text with the reason and the request. A fake with a complaint fails the test when
+/// the fake is dropped.
 #[derive(Debug)]
 pub struct DirectLine {
     server: LoopbackServer,
@@ -28,7 +31,8 @@ struct Shared {
     /// The address to which the fake forwards triggers.
     bot: Option<String>,
     conversations: Vec<Conversation>,
-    /// The responses to the next triggers. If the list is empty, the fake accepts the next trigger.
+    /// The responses that the test has chosen for the next triggers. If the list is empty, the fake accepts
+    /// the next trigger.
     scripted: VecDeque<(u16, Value)>,
     unexpected: Vec<String>,
 }
@@ -40,7 +44,7 @@ struct Conversation {
 }
 
 impl DirectLine {
-    /// Starts a fake that demands this secret. If the secret is empty, callers must send no secret.
+    /// Starts a fake that demands this secret. If the secret is empty, the poller must send no secret.
     pub fn start(secret: &str) -> Self {
         let shared = Arc::new(Mutex::new(Shared {
             secret: secret.to_owned(),
@@ -63,17 +67,19 @@ impl DirectLine {
         Self { server, shared }
     }
 
-    /// From now on, forwards triggers to the bot at this address, and waits for the bot's response.
+    /// Makes the fake forward triggers to the bot at this address, and wait for the bot's response. If the
+    /// test has called [`Self::fail_next`], the fake does not forward the next trigger.
     pub fn bring_to(&self, bot: String) {
         self.locked().bot = Some(bot);
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the fake: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.server.authority()
     }
 
-    /// Answers the next trigger with this status, and with Direct Line's own error body.
+    /// Makes the next trigger fail with this status. The response has an error body in the form of Direct
+    /// Line.
     pub fn fail_next(&self, status: u16) {
         self.locked().scripted.push_back((status, bot_error(status)));
     }
@@ -83,13 +89,14 @@ impl DirectLine {
         self.locked().conversations.len()
     }
 
-    /// Every trigger that the fake has received, failed triggers included, ordered by conversation.
+    /// Every trigger that the fake has received, including failed triggers. The list is sorted by
+    /// conversation.
     pub fn triggers(&self) -> Vec<Value> {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }
 
-    /// Returns the complaints and clears them. A test that provokes a complaint calls this function, so that
-    /// the fake does not fail the test.
+    /// Returns the complaints and clears them. A test that provokes a complaint calls this function.
+    /// Otherwise, the fake would fail the test.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut self.locked().unexpected)
     }
@@ -106,7 +113,7 @@ struct Delivery {
 }
 
 impl Delivery {
-    /// Forwards the trigger, and returns whether the bot accepts it.
+    /// Forwards the trigger. Returns whether the bot accepts the trigger.
     async fn is_taken(&self) -> bool {
         let request = http::Request::post(&self.bot).header("content-type", "application/json");
         let request = request.body(web::whole(self.activity.to_string())).unwrap();
@@ -121,7 +128,7 @@ fn bot_error(status: u16) -> Value {
     })
 }
 
-/// The response by which Direct Line reports every failure of the bot.
+/// Makes the response of Direct Line after a failure of the bot. The status is 502, whatever the failure was.
 fn refused_by_the_bot() -> http::Response<Bytes> {
     as_response(502, &bot_error(502))
 }
@@ -145,8 +152,9 @@ impl Shared {
         (as_response(status, &body), delivery)
     }
 
-    /// Decides on the response. If the fake also has to forward the trigger to the bot, this function sets
-    /// `delivery`. If the bot then refuses the trigger, the fake answers 502 instead.
+    /// Chooses the response to a request. If the fake also has to forward the trigger to the bot, this
+    /// function sets `delivery`. In this case, the fake sends the chosen response only if the bot accepts the
+    /// trigger. Otherwise, the fake answers 502.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,
@@ -165,7 +173,7 @@ impl Shared {
         }
         let path = request.uri().path().strip_prefix("/v3/directline/conversations");
         if path == Some("") {
-            // Real ids also end in a dash and a region.
+            // Like a real id, this id ends in a dash and a region.
             let id = format!("Kx7bLq2nT4{}-eu", self.conversations.len());
             self.conversations.push(Conversation { id: id.clone(), ..Conversation::default() });
             let body = json!({

@@ -1,4 +1,5 @@
-//! Adds evidence to the report of a failed case: the host's log, and the requests that the fakes received.
+//! Makes the report of a failed *case* (an end-to-end test). The report also shows the log of the Spin host,
+//! and the requests that the fake services received.
 
 use std::cell::RefCell;
 
@@ -7,7 +8,7 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Adds a paragraph to the report of the case that fails on this thread.
+/// Adds a paragraph to the report of the case that runs on this thread.
 pub(crate) fn note(text: String) {
     NOTES.with_borrow_mut(|notes| notes.push(text));
 }
@@ -15,18 +16,18 @@ pub(crate) fn note(text: String) {
 /// How many lines of a log the report shows.
 const LOG_TAIL: usize = 40;
 
-/// Joins the last lines of a log.
+/// Joins the last [`LOG_TAIL`] lines of a log.
 pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
     let last = &lines[lines.len().saturating_sub(LOG_TAIL)..];
     last.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
 }
 
-/// Installs the panic hook that puts the panic of a case into the report of the case. Without this hook, Rust
-/// prints the panic between the lines of other cases.
+/// Installs a panic hook. If a case panics, the hook keeps the panic for the report of the case. Without this
+/// hook, Rust would print the panic at once, between the lines of other cases that run at the same time.
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // A thread without a case has no report, so the hook prints the panic of such a thread.
+        // A thread that runs no case has no report. So the hook prints the panic of such a thread.
         if std::thread::current().name() != Some(CASE_THREAD) {
             return original(info);
         }
@@ -41,7 +42,8 @@ pub(crate) fn install_hook() {
 /// The name of the threads that [`crate::suite`] runs cases on.
 pub(crate) const CASE_THREAD: &str = "case";
 
-/// The report of the case that failed on this thread: the line of the panic, the panic's text, and the notes.
+/// Makes the report of the case that failed on this thread: the place and the text of the first panic, and
+/// the notes.
 pub(crate) fn report() -> String {
     let place = PLACE.take().unwrap_or_else(|| "the case failed, but no panic was recorded".into());
     NOTES.take().into_iter().fold(place, |report, note| format!("{report}\n\n{note}"))

@@ -1,6 +1,6 @@
-//! A queue service that fails on purpose: a proxy in front of the real Azurite. In this file, a *call* is a
-//! call to the queue service, and a *message* is a queue message. The proxy notes which call got which
-//! message.
+//! A queue service that fails on purpose. It is a proxy in front of the queue service of Azurite, the storage
+//! emulator. In this file, a *call* is a call to the queue service, and a *message* is a queue message. An
+//! *envelope* is an alert as JSON in a message. The proxy notes which call dequeued which message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,14 +12,14 @@ use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 use crate::queue::envelope_of;
 
-/// An event that the proxy noted: an envelope was put, handed out, hidden or deleted.
+/// A successful call that the proxy noted. The call put, dequeued, hid or deleted a message.
 #[derive(Debug, Clone)]
 pub struct Note {
     /// When the call arrived at the proxy.
     pub asked: Instant,
     /// When the response of Azurite arrived at the proxy.
     pub at: Instant,
-    /// The number of the Spin host that called. Each host calls the proxy at its own address.
+    /// The number of the Spin host that called. The proxy has a separate address for each host.
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
@@ -31,30 +31,30 @@ pub struct Note {
 }
 
 impl Note {
-    /// Formats the note for people, with the seconds since `begin`.
+    /// Formats the note for people. The time is shown in seconds after `begin`.
     pub fn line(&self, begin: Instant) -> String {
         let Self { envelope, caller, message, what, .. } = self;
         format!("{:.3} s host {caller} {envelope} {message} {what:?}", (self.at - begin).as_secs_f64())
     }
 }
 
-/// An event of an envelope on the queue.
+/// The effect of a call on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The call with this number got the message. If `lost` is true, the proxy cut the connection, so the
-    /// caller got no response.
+    /// The call with the number `call` dequeued the message. If `lost` is true, the proxy cut the connection,
+    /// so the caller got no response.
     HandedOut { call: usize, lost: bool },
-    /// The message was hidden for this many seconds; 0 made the message visible at once.
+    /// The call hid the message for this many seconds. If `seconds` is 0, the message became visible at once.
     Hidden { seconds: u64 },
-    /// The message was deleted.
+    /// The call deleted the message.
     Deleted,
-    /// The envelope was put on the queue. If `lost` is true, the proxy cut the connection, so the caller got
-    /// no response.
+    /// The call put the envelope on the queue. If `lost` is true, the proxy cut the connection, so the caller
+    /// got no response.
     Put { lost: bool },
 }
 
 impl What {
-    /// The number of the call that got the message.
+    /// The number of the call that dequeued the message. Returns `None` for every other effect.
     pub fn call(self) -> Option<usize> {
         match self {
             Self::HandedOut { call, .. } => Some(call),
@@ -63,7 +63,7 @@ impl What {
     }
 }
 
-/// The proxy. It stops when it is dropped.
+/// The proxy. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct FaultyQueue {
     service: FaultyService,
@@ -72,14 +72,14 @@ pub struct FaultyQueue {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Envelope ids by message id.
+    /// The id of the envelope in each message. The map key is the id of the message.
     names: Mutex<BTreeMap<String, String>>,
     notes: Mutex<Vec<Note>>,
 }
 
 impl FaultyQueue {
-    /// Passes calls on to the queue service at `behind`, an `address:port`. `plan` gets the number and the
-    /// method of a call, and decides whether the call is delayed or fails.
+    /// Starts a proxy that passes calls on to the queue service at `behind`, an `address:port`. `plan` gets
+    /// the number and the method of a call, and decides whether the call is delayed or fails.
     pub fn start(behind: &str, plan: impl Fn(usize, &Method) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let noting = Arc::clone(&shared);
@@ -91,30 +91,30 @@ impl FaultyQueue {
         Self { service, shared }
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the proxy for the first Spin host: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.service.authority()
     }
 
-    /// An address for each of the two Spin hosts, so that the notes show which host called.
+    /// The addresses of the proxy, one for each of the two Spin hosts. The address shows which host calls.
     pub fn authorities(&self) -> [&str; HOSTS] {
         self.service.authorities()
     }
 
-    /// The number of calls that arrived, and the number of calls that the proxy made fail.
+    /// The number of calls that arrived, and the number of these calls with a [`Fault`].
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }
 
-    /// Every note so far, in order.
+    /// Every note so far, in the order of Azurite's responses.
     pub fn notes(&self) -> Vec<Note> {
         self.shared.notes.lock().unwrap().clone()
     }
 }
 
 impl Shared {
-    /// Notes what Azurite did. A call that failed changed nothing, so this function notes only calls that
-    /// succeeded.
+    /// Notes a call that succeeded in Azurite. A call that failed in Azurite changed nothing, so this
+    /// function does not note such a call.
     fn take_note(&self, exchange: &Exchange<'_>) {
         let Some(response) = exchange.response.filter(|response| (200..300).contains(&response.status))
         else {
@@ -129,7 +129,7 @@ impl Shared {
         let seconds = query.split('&').find_map(|pair| pair.strip_prefix("visibilitytimeout=")?.parse().ok());
         let message = path.split_once("/messages/").map(|(_, id)| id);
         match (method.as_str(), message) {
-            // A Peek shows messages, but hands out none.
+            // Peek Messages (`peekonly=true`) returns messages, but does not dequeue them.
             ("GET", None) if !query.contains("peekonly=true") => {
                 let what = What::HandedOut { call: exchange.number, lost };
                 let body = String::from_utf8_lossy(&response.body);
@@ -142,7 +142,8 @@ impl Shared {
                     notes.push(Note { asked, at, caller, envelope, message, text, what });
                 }
             }
-            // The proxy notes only the Puts of the bot. A Put into the poison queue comes from the poller.
+            // The proxy does not note Put Message on the poison queue. With this call, the poller moves an
+            // envelope to the poison queue.
             ("POST", None) if !path.contains("-poison/") => {
                 let put = String::from_utf8_lossy(exchange.request.body());
                 let Some(envelope) = envelope_of(element(&put, "MessageText")) else { return };

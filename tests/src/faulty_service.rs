@@ -1,6 +1,6 @@
-//! A storage service that fails on purpose: a proxy in front of one service of Azurite. The queue service has
-//! one proxy, and the table service has another. In this file, a *call* is a call to a storage service, and a
-//! *host* is a Spin host that runs the bot.
+//! A storage service that fails on purpose. It is a proxy in front of one service of Azurite, the storage
+//! emulator. The queue service and the table service each have their own proxy. In this file, a *call* is a
+//! call to a storage service, and a *host* is a Spin host that runs the components.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +13,14 @@ use crate::loopback_server::LoopbackServer;
 use crate::runtime::runtime;
 use crate::web::{self, WholeResponse};
 
-/// The way in which one call fails.
+/// The way in which the proxy makes a call fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The proxy answers this status, and does not pass the call on.
+    /// The proxy responds with this status, and does not pass the call on.
     Status(u16),
     /// The proxy cuts the connection, and does not pass the call on.
     CutBefore,
-    /// The proxy passes the call on, and cuts the connection instead of answering.
+    /// The proxy passes the call on, gets Azurite's response, and then cuts the connection.
     CutAfter,
 }
 
@@ -32,12 +32,12 @@ pub struct Plan {
     pub delay: Duration,
 }
 
-/// A call, just before the proxy answers it or cuts the connection.
+/// A call with Azurite's response, just before the proxy responds or cuts the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// The number of the host that called. Each host calls the proxy at its own address.
+    /// The number of the host that called. The proxy has a separate address for each host.
     pub(crate) caller: usize,
     /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
@@ -48,20 +48,20 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Whether Azurite carried out the call, but the caller gets no response.
+    /// Whether Azurite responded to the call, but the caller gets no response.
     pub(crate) fn is_lost(&self) -> bool {
         self.fault == Some(Fault::CutAfter)
     }
 }
 
-/// The proxy, with an address for each host that calls the proxy. It stops when this value is dropped.
+/// The proxy, with one address for each host. The proxy stops when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct FaultyService {
     servers: [LoopbackServer; HOSTS],
     counts: Arc<Counts>,
 }
 
-/// How many hosts the proxy can tell apart.
+/// The number of addresses of the proxy. The address shows which host calls.
 pub(crate) const HOSTS: usize = 2;
 
 #[derive(Debug, Default)]
@@ -71,9 +71,9 @@ struct Counts {
 }
 
 impl FaultyService {
-    /// Passes calls on to the service at `behind`, an `address:port`. `plan` gets the number of a call and
-    /// the call, and decides whether the call is delayed or fails. `note` gets each call just before the
-    /// proxy answers it or cuts the connection.
+    /// Starts a proxy that passes calls on to the service at `behind`, an `address:port`. `plan` gets the
+    /// number of a call and the call, and decides whether the call is delayed or fails. `note` gets each call
+    /// just before the proxy responds or cuts the connection.
     pub(crate) fn start(
         behind: &str,
         plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,
@@ -86,7 +86,8 @@ impl FaultyService {
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
             let (behind, note) = (behind.clone(), Arc::clone(&note));
-            // A separate task carries out the call, so the call is finished even if its caller is killed.
+            // A separate task carries out the call. So the call is finished even if a test kills the calling
+            // host.
             let work = runtime().spawn(async move {
                 let asked = Instant::now();
                 tokio::time::sleep(plan.delay).await;
@@ -113,23 +114,23 @@ impl FaultyService {
         Self { servers, counts }
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the proxy for the first host: `127.0.0.1:<port>`.
     pub(crate) fn authority(&self) -> &str {
         self.authorities()[0]
     }
 
-    /// An address for each host.
+    /// The addresses of the proxy, one for each host.
     pub(crate) fn authorities(&self) -> [&str; HOSTS] {
         self.servers.each_ref().map(LoopbackServer::authority)
     }
 
-    /// The number of calls that arrived, and the number of calls that the proxy made fail.
+    /// The number of calls that arrived, and the number of these calls with a [`Fault`].
     pub(crate) fn calls_and_faults(&self) -> (usize, usize) {
         (self.counts.calls.load(Ordering::SeqCst), self.counts.faults.load(Ordering::SeqCst))
     }
 }
 
-/// Headers that the proxy does not pass on, because they belong to one connection.
+/// Headers that the proxy does not pass on, because each of these headers belongs to one connection.
 const OF_A_CONNECTION: [&str; 3] = ["transfer-encoding", "connection", "keep-alive"];
 
 async fn pass_on(request: &Request<Bytes>, behind: &str) -> WholeResponse {
@@ -148,7 +149,7 @@ fn passed_back(whole: &WholeResponse) -> Response<Bytes> {
     let mut response = Response::new(whole.body.clone());
     *response.status_mut() = http::StatusCode::from_u16(whole.status).unwrap();
     for (name, value) in &whole.headers {
-        // The server sets the length itself.
+        // hyper, the HTTP library of the proxy, sets the length itself.
         if name != "content-length" && !OF_A_CONNECTION.contains(&name.as_str()) {
             response.headers_mut().append(name, value.clone());
         }

@@ -1,5 +1,5 @@
-//! A table service that fails on purpose: a proxy in front of the real Azurite. In this file, a *call* is a
-//! call to the table service. The proxy notes every call.
+//! A table service that fails on purpose. It is a proxy in front of the table service of Azurite, the storage
+//! emulator. In this file, a *call* is a call to the table service. The proxy notes every call.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 
-/// The parts of a call. A test reads them to decide whether the call fails.
+/// The parts of a call. From these parts, a test decides whether the call fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
@@ -25,7 +25,7 @@ pub struct Call<'a> {
     pub path: String,
     /// The query, percent-decoded.
     pub query: String,
-    /// The body. The body of a `$batch` contains the operations as the client sent them.
+    /// The body as the client sent it. The body of a `$batch` contains the operations.
     pub body: Cow<'a, str>,
 }
 
@@ -56,25 +56,26 @@ impl<'a> Call<'a> {
 pub struct Note {
     /// When the call arrived at the proxy.
     pub asked: Instant,
-    /// When the call was finished.
+    /// The time just before the proxy responded or cut the connection.
     pub at: Instant,
-    /// The number of the Spin host that called. Each host calls the proxy at its own address.
+    /// The number of the Spin host that called. The proxy has a separate address for each host.
     pub caller: usize,
     pub method: Method,
-    /// As in [`Call`].
+    /// See [`Call::path`].
     pub path: String,
-    /// As in [`Call`].
+    /// See [`Call::query`].
     pub query: String,
-    /// As in [`Call`]; empty for a call that only reads.
+    /// See [`Call::body`]. Empty for a call that only reads.
     pub body: String,
-    /// Azurite's status, or the status of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
+    /// The status of Azurite's response, or the status of a [`Fault::Status`]. `None` after a
+    /// [`Fault::CutBefore`].
     pub status: Option<u16>,
-    /// Whether Azurite carried out the call, but the caller got no response.
+    /// Whether Azurite responded to the call, but the caller got no response.
     pub lost: bool,
 }
 
 impl Note {
-    /// Formats the note for people, with the seconds since `begin`.
+    /// Formats the note for people. The time is shown in seconds after `begin`.
     pub fn line(&self, begin: Instant) -> String {
         let Self { caller, method, path, status, lost, .. } = self;
         let seconds = (self.at - begin).as_secs_f64();
@@ -90,7 +91,7 @@ impl Note {
 
 type Rule = dyn Fn(&Call<'_>) -> Option<Fault> + Send + Sync;
 
-/// The proxy. It stops when it is dropped.
+/// The proxy. It stops when this value is dropped.
 pub struct FaultyTables {
     service: FaultyService,
     shared: Arc<Shared>,
@@ -99,7 +100,7 @@ pub struct FaultyTables {
 #[derive(Default)]
 struct Shared {
     rule: Mutex<Option<Arc<Rule>>>,
-    /// The number of calls so far, by method and path.
+    /// The number of calls so far with each method and path.
     times: Mutex<HashMap<(Method, String), u64>>,
     notes: Mutex<Vec<Note>>,
 }
@@ -111,16 +112,18 @@ impl fmt::Debug for FaultyTables {
 }
 
 impl FaultyTables {
-    /// Passes calls on to the table service at `behind`, an `address:port`. A call fails only if the rule of
-    /// [`Self::fail`] says so.
+    /// Starts a proxy that passes calls on to the table service at `behind`, an `address:port`. By default,
+    /// no call fails. [`Self::fail`] makes calls fail.
     pub fn start(behind: &str) -> Self {
         Self::start_with(behind, |_, _| Plan::default())
     }
 
-    /// Like [`Self::start`], but 10 % of the calls fail. The proxy answers 503 to one half of these calls. It
-    /// passes the other half on to Azurite, and then cuts the connection instead of answering. Whether a call
-    /// fails depends only on the seed of the dice, on the method and path of the call, and on the number of
-    /// earlier calls with the same method and path.
+    /// Like [`Self::start`], but 10 % of the calls fail. The proxy answers 503 to one half of these calls.
+    /// For the other half, the proxy passes the call on to Azurite, and then cuts the connection.
+    ///
+    /// `dice` (repeatable random numbers) choose the calls that fail. The choice depends on the seed of the
+    /// dice, on the method and path of the call, and on the number of earlier calls with the same method and
+    /// path. Nothing else has an effect.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
         Self::start_with(behind, move |call, time| {
             let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {
@@ -142,7 +145,8 @@ impl FaultyTables {
             move |_, request| {
                 let call = Call::of(request);
                 let time = planning.count(&call);
-                // This closure releases the lock before it calls the rule, because a rule can call `fail`.
+                // This closure releases the lock before the closure calls the rule. Otherwise, a rule that
+                // calls `fail` would wait for the lock forever.
                 let rule = planning.rule.lock().unwrap().clone();
                 let plan = plan(&call, time);
                 match rule.and_then(|rule| rule(&call)) {
@@ -155,8 +159,8 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// From now on, `rule` decides which calls fail. If `rule` returns `None` for a call, the plan of
-    /// [`Self::start_with`] decides. A new rule replaces the previous rule.
+    /// Sets the rule that decides which calls fail. The rule replaces the previous rule. If the rule returns
+    /// `None` for a call, the rule has no effect on this call.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
     }
@@ -166,17 +170,17 @@ impl FaultyTables {
         *self.shared.rule.lock().unwrap() = None;
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the proxy for the first Spin host: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.service.authority()
     }
 
-    /// An address for each of the two Spin hosts, so that the notes show which host called.
+    /// The addresses of the proxy, one for each of the two Spin hosts. The address shows which host calls.
     pub fn authorities(&self) -> [&str; HOSTS] {
         self.service.authorities()
     }
 
-    /// The number of calls that arrived, and the number of calls that the proxy made fail.
+    /// The number of calls that arrived, and the number of these calls with a [`Fault`].
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
     }

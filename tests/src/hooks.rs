@@ -1,5 +1,5 @@
-//! Asks the bot in a chat for a webhook address, and posts to this address as a program does. The bot
-//! delivers each post to this chat.
+//! Asks the bot for a *webhook address*, and posts to this address as a program does. A webhook address
+//! belongs to one conversation. The bot sends each post to this conversation as an alert.
 
 use hmac::{Hmac, KeyInit, Mac};
 use platform::hex;
@@ -10,7 +10,7 @@ use crate::stage::Stage;
 use crate::waiting::eventually;
 use crate::web::{self, WholeResponse};
 
-/// A webhook address, and the secret with which senders sign.
+/// A webhook address, and the secret with which programs sign their posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
     pub url: String,
@@ -18,7 +18,8 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Reads the address and the secret from a reply of the bot; `None` if the reply has no address.
+    /// Reads the address and the secret from a reply of the bot. Returns `None` if the reply lacks the
+    /// address or the secret.
     pub fn in_reply(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(|line| line.trim_matches('`'));
         let url = lines.find(|line| line.starts_with("http") && line.contains("/api/hooks/"))?;
@@ -26,24 +27,24 @@ impl Hook {
         Some(Self { url: url.to_owned(), secret: secret.trim_matches('`').to_owned() })
     }
 
-    /// The token of the webhook: the last part of the address.
+    /// The token of the webhook, which is the last part of the address.
     pub fn token(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Posts JSON.
+    /// Posts JSON to the webhook address.
     #[track_caller]
     pub fn post(&self, body: &serde_json::Value) -> WholeResponse {
         self.post_with(&[("content-type", "application/json")], &body.to_string())
     }
 
-    /// Posts a body with these headers.
+    /// Posts a body with these headers to the webhook address.
     #[track_caller]
     pub fn post_with(&self, headers: &[(&str, &str)], body: &str) -> WholeResponse {
         send(http::Method::POST, &self.url, headers, body)
     }
 
-    /// The signature of a body, in hexadecimal.
+    /// The signature of a body: the HMAC-SHA256 with the secret as the key, in hexadecimal.
     pub fn signature(&self, body: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("any length");
         mac.update(body.as_bytes());
@@ -61,7 +62,7 @@ pub fn send(method: http::Method, url: &str, headers: &[(&str, &str)], body: &st
     web::send(request.body(web::whole(body.to_owned())).unwrap())
 }
 
-/// Sends `text` to the bot as a person in a personal chat, and returns the webhook of the bot's reply.
+/// Sends `text` to the bot as a person in a personal chat. Returns the webhook that the bot's reply shows.
 #[track_caller]
 pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
     let before = stage.connector.received().len();
@@ -72,7 +73,7 @@ pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
     })
 }
 
-/// Gets the webhook of a personal chat, and empties the Connector's record.
+/// Gets the webhook of the personal chat `a:1`, and clears the fake Connector's record of requests.
 #[track_caller]
 pub fn hook(stage: &Stage) -> Hook {
     let hook = ask(stage, "a:1", "webhook");

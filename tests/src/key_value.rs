@@ -1,16 +1,16 @@
-//! Reads the file of a host's key-value store. Real Spin and the embedded host (the host in
-//! `crates/local-host`) use the same format.
+//! Reads, breaks and removes the file of a Spin host's key-value store. Real Spin and the embedded host (the
+//! project's own Spin host, in `crates/local-host`) use the same file format.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-/// Spin's name for the file (spin: crates/runtime-config/src/lib.rs).
+/// Spin's name for the file. Source: `crates/runtime-config/src/lib.rs` in the repository of Spin.
 const FILE: &str = "sqlite_key_value.db";
 
-/// Reads the key-value store in a host's state folder; `None` if the folder has no store. This function opens
-/// a copy of the file, because opening the host's own file could change the file.
+/// Reads the key-value store in a host's state folder. Returns `None` if the folder has no store. SQLite can
+/// change a file when a program opens the file. So this function opens a copy.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     if !state.join(FILE).exists() {
         return None;
@@ -30,7 +30,7 @@ pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     Some(read().unwrap_or_else(|error| panic!("the key-value store cannot be read: {error}")))
 }
 
-/// Breaks the store of a running host: every later call to the store fails.
+/// Breaks the store of a running host. Every later call to the store fails.
 pub fn break_store(state: &Path) {
     let connection = Connection::open(state.join(FILE)).unwrap();
     connection.execute("DROP TABLE spin_key_value", []).unwrap();
@@ -46,8 +46,8 @@ pub fn remove(state: &Path) {
     }
 }
 
-/// The names of the database file and of its journals. A copy of the store needs the journals, too: perhaps
-/// SQLite has written the newest changes into a journal, and not yet into the database file.
+/// The names of the database file, and of SQLite's journals for this file. A copy of the store needs the
+/// journals, because the newest changes can be in a journal, and not yet in the database file.
 fn files() -> [String; 4] {
     ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
 }

@@ -1,13 +1,13 @@
-//! The harness of the end-to-end tests; the cases are in `cases/`.
+//! The shared code of the end-to-end tests. Each test is called a *case*. The cases are in `tests/cases/`.
 //!
-//! The cases run the built `.wasm` files in the *embedded host*: the host in `crates/local-host`, which
-//! replaces `spin up`. With `E2E_HOST=spin`, the cases run the files in real Spin. The bot calls a real
-//! Azurite, and fakes of the other services.
+//! The cases run the built `.wasm` files in the *embedded host*, the project's own Spin host in
+//! `crates/local-host`. If the environment variable `E2E_HOST` is `spin`, the cases run the `.wasm` files in
+//! real Spin. The bot calls a real Azurite (the emulator of Azure Storage), and fakes of most other services.
 //!
-//! This crate has the *stage* of a case (the Spin hosts and the services that they call), the fakes, and
-//! clients that read the queue and the tables from outside the bot. This crate never runs a component's code
-//! natively, and needs no service outside this machine. Each fake follows the documentation of the real
-//! service.
+//! This crate makes the *stage* of a case: the Spin hosts, and the services that the hosts call. This crate
+//! also has clients that read the queue and the tables from outside the bot. This crate runs the components
+//! only as WebAssembly, and needs no service outside this machine. Each fake follows the documentation of the
+//! real service.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;

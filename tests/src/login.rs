@@ -1,8 +1,9 @@
-//! A fake of the Entra login host, which gives the bot tokens for the Connector. The fake accepts exactly the
-//! request that Entra documents.
+//! A fake of the login host of Entra, Microsoft's identity service. The login host gives the bot tokens for
+//! the Connector. The fake gives a token for a request in the form that Entra documents.
 //!
-//! The fake answers every other request with 500 and a *complaint* (a text with the reason and the request),
-//! and keeps the complaint. A fake with a complaint fails the test when it is dropped.
+//! If a request for a token has another form, the fake answers 500 and a *complaint* (a text with the reason
+//! and the request), and keeps the complaint. A fake with a complaint fails the test when the fake is
+//! dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,17 +21,19 @@ use crate::loopback_server::{LoopbackServer, respond};
 use crate::openid::{Documents, OpenId};
 use crate::registration::{APP_ID, TENANT};
 
-/// The bot's client secret. It contains characters that a form has to escape.
+/// The bot's client secret. The bot has to escape some characters of the secret, because the body of the
+/// request is `application/x-www-form-urlencoded`.
 pub const SECRET: &str = "an e2e secret: ~&=+%/ü";
-/// The bot's federated token, which the bot can send instead of a client secret.
+/// The bot's federated token. The bot can prove its identity with this token instead of a client secret.
 pub const FEDERATED: &str = "e2e-federated.token.text";
 const PRIVATE_KEY: &str = include_str!("../../crates/bot-framework/tests/keys/pkcs8.pem");
 const CERTIFICATE: &str = include_str!("../../crates/bot-framework/tests/keys/certificate.pem");
-/// The SHA-256 of `CERTIFICATE`: the output of `openssl x509 -outform der | sha256sum`, as base64url.
+/// The SHA-256 of `CERTIFICATE`, in base64url. The command `openssl x509 -outform der | sha256sum` prints the
+/// same hash in hexadecimal.
 const THUMBPRINT: &str = "Pjt0bBVCnjTOJpszfS1yzjicseZ4VfhyEmgFfeTRUEQ";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The value of the variable `certificate`.
+/// The value of the application's variable `certificate`: the private key, and then the certificate.
 pub fn certificate() -> String {
     format!("{PRIVATE_KEY}{CERTIFICATE}")
 }
@@ -78,7 +81,7 @@ struct State {
 }
 
 impl Login {
-    /// Starts a login host that gives a token only if the bot proves its identity with `proof`.
+    /// Starts a login host. To get a token, the bot has to prove its identity with `proof`.
     pub fn start(proof: Proof) -> Self {
         let state = Arc::new(Mutex::new(State {
             proof,
@@ -98,18 +101,18 @@ impl Login {
         Self { server, state, tokens }
     }
 
-    /// The value of the variable `loginendpoint`.
+    /// The value of the application's variable `loginendpoint`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.authority())
     }
 
     /// Makes the login host also serve the documents of `issuer`: the OpenID metadata and the signing keys.
-    /// With these keys, the bot checks the tokens of its callers.
+    /// With the signing keys, the bot checks the tokens in the requests that it receives.
     pub fn publish(&self, issuer: &OpenId) {
         lock(&self.state).documents = Some(issuer.documents());
     }
 
-    /// The tokens of this login host, including those that it issues later.
+    /// The tokens of this login host. The returned value also shows tokens that the login host issues later.
     pub fn tokens(&self) -> Tokens {
         self.tokens.clone()
     }
@@ -119,14 +122,15 @@ impl Login {
         lock(&self.state).requests
     }
 
-    /// Sets the response to the next request that passes the checks. The login host sends `response` instead
-    /// of a token.
+    /// Sets the response to the next correct request for a token. The login host sends `response` instead of
+    /// a token.
     pub fn then(&self, response: http::Response<Bytes>) {
         lock(&self.state).scripted.push_back(response);
     }
 
-    /// Refuses the next request that passes the checks, as Entra does: with this error code and a text. The
-    /// text contains `hunter2`, as if Entra quoted a secret of the request. The bot must not log this text.
+    /// Makes the login host refuse the next correct request for a token. The response has the form of Entra's
+    /// errors, with this error code and a text. The text contains `hunter2`, as if Entra quoted a secret of
+    /// the request. The bot must not log this text.
     pub fn then_refuse(&self, code: u32) {
         let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
         let body =

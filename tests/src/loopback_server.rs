@@ -1,4 +1,5 @@
-//! The base of every fake server: a port on loopback, and a function that makes the responses.
+//! The HTTP server of every fake service. The server listens on loopback, and calls a function that makes the
+//! responses.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub fn respond(status: u16, body: &Value) -> http::Response<Bytes> {
     response.body(body.to_string().into()).expect("a well-formed response")
 }
 
-/// A server on a free loopback port. When it is dropped, it stops and closes its connections.
+/// A server on a free loopback port. When this value is dropped, the server stops, and closes its
+/// connections.
 #[derive(Debug)]
 pub struct LoopbackServer {
     authority: String,
@@ -31,8 +33,8 @@ pub struct LoopbackServer {
 }
 
 impl LoopbackServer {
-    /// Starts a server. The function `response` gets whole requests. If it returns `None`, the server closes
-    /// the connection instead of answering.
+    /// Starts a server. The server calls the function `response` with each request and its whole body. If the
+    /// function returns `None`, the server closes the connection without a response.
     pub fn start<F, B>(response: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<http::Response<B>>> + Send + 'static,
@@ -43,7 +45,7 @@ impl LoopbackServer {
         Self { authority, accepting: runtime().spawn(accept(listener, Arc::new(response))) }
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the server: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -66,15 +68,16 @@ impl From<Bytes> for ResponseBody {
 }
 
 impl ResponseBody {
-    /// Makes a body that sends bytes as `stream` yields them, without a declared length. An error of `stream`
-    /// closes the connection. The server drops `stream` when the client disconnects.
+    /// Makes a body from `stream`. The server sends the bytes as `stream` yields them, without the header
+    /// `Content-Length`. An error of `stream` closes the connection. The server drops `stream` when the
+    /// client disconnects.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Self {
         Self(BodyExt::boxed_unsync(StreamBody::new(stream.map_ok(Frame::data))))
     }
 }
 
-/// The error that ends an exchange before the response, or in the middle of the response. hyper then closes
-/// the connection.
+/// The error that makes hyper (the HTTP library) close the connection, before the response or in the middle
+/// of the response.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
 pub struct Broken;
@@ -86,7 +89,7 @@ async fn accept<F, B>(
     F: Future<Output = Option<http::Response<B>>> + Send + 'static,
     B: Into<ResponseBody> + 'static,
 {
-    // The connections belong to this task, so they close when the task ends.
+    // This task owns the connections. So the connections close when the task ends.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(serve(stream, Arc::clone(&response)));
@@ -110,6 +113,7 @@ async fn serve<F, B>(
             Ok::<_, Broken>(response.map(|body| body.into().0))
         }
     });
-    // An error only means that the fake or the client has closed the connection.
+    // An error means that the fake or the client has closed the connection, so this function ignores the
+    // error.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

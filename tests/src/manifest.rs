@@ -1,10 +1,11 @@
-//! Copies of the workspace's `spin.toml`, in which a case changes some settings.
+//! Makes copies of a Spin manifest, such as `spin.toml`, and changes settings in the copies.
 
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// A copy of a manifest, which a case can change. The embedded host and real Spin must both accept the copy.
+/// A copy of a Spin manifest. A case (an end-to-end test) can change the copy. Real Spin and the embedded
+/// host (the project's own Spin host) must both accept the copy.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     table: Table,
@@ -16,7 +17,7 @@ impl Manifest {
         Self::read("spin.toml")
     }
 
-    /// Reads a manifest of the workspace.
+    /// Reads the manifest with this path in the workspace.
     #[track_caller]
     pub fn read(name: &str) -> Self {
         let path = dev::workspace::root().join(name);
@@ -35,7 +36,7 @@ impl Manifest {
         self.table["component"].as_table().expect("[component]").keys().cloned().collect()
     }
 
-    /// Removes the cron trigger and its component.
+    /// Removes the cron triggers, and the components that these triggers start.
     #[must_use]
     pub fn without_cron(mut self) -> Self {
         let triggers = self.table["trigger"].as_table_mut().expect("[trigger]");
@@ -64,7 +65,7 @@ impl Manifest {
         self
     }
 
-    /// Removes a component and its triggers.
+    /// Removes a component and its HTTP triggers.
     #[must_use]
     pub fn without_component(mut self, id: &str) -> Self {
         let triggers = self.table["trigger"]["http"].as_array_mut().expect("[[trigger.http]]");
@@ -77,7 +78,7 @@ impl Manifest {
         self
     }
 
-    /// Changes the value of a component's variable.
+    /// Changes the value of a component's variable. `change` gets the old value.
     #[must_use]
     pub fn with_variable_of(mut self, component: &str, name: &str, change: impl Fn(&str) -> String) -> Self {
         let value = &mut self.table["component"][component]["variables"][name];
@@ -85,7 +86,7 @@ impl Manifest {
         self
     }
 
-    /// Removes the key-value store from every component, so every call to the store fails.
+    /// Removes the key-value stores from every component. So every call to a key-value store fails.
     #[must_use]
     pub fn without_stores(mut self) -> Self {
         for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -94,7 +95,7 @@ impl Manifest {
         self
     }
 
-    /// Changes the list of hosts that each component is allowed to call.
+    /// Changes `allowed_outbound_hosts` of each component: the hosts that the component is allowed to call.
     #[must_use]
     pub fn with_outbound(mut self, change: impl Fn(&mut Vec<Value>)) -> Self {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -110,7 +111,8 @@ impl Manifest {
         self.with_outbound(|hosts| hosts.retain(|host| !is_loopback(host)))
     }
 
-    /// Writes the manifest into `folder`, with absolute paths of the wasm files.
+    /// Writes the manifest into `folder`, with absolute paths of the wasm files. Returns the path of the
+    /// manifest.
     #[track_caller]
     pub fn write(mut self, folder: &Path) -> PathBuf {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {

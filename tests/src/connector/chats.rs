@@ -1,14 +1,15 @@
-//! The chat messages that the conversations of the fake Connector show.
+//! Keeps the bot's chat messages for the fake Connector, as people would see the messages in each
+//! conversation.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{Received, Reply};
 
-/// The channels in which the Connector refuses to change or delete a message.
+/// The ids of the channels on which the Connector refuses to change or delete a message.
 const WITHOUT_CHANGES: [&str; 2] = ["webchat", "directline"];
 
-/// A chat message that a conversation shows.
+/// A chat message that people would see in a conversation.
 #[derive(Debug, Clone)]
 struct Shown {
     conversation: String,
@@ -21,13 +22,13 @@ struct Shown {
 pub(super) struct Chats(Vec<Shown>);
 
 impl Chats {
-    /// The activities that a conversation shows.
+    /// The chat messages that people would see in a conversation, as activities.
     pub(super) fn shown(&self, conversation: &str) -> Vec<Value> {
         let shown = self.0.iter().filter(|shown| shown.conversation == conversation);
         shown.map(|shown| shown.activity.clone()).collect()
     }
 
-    /// The response to a request that changes or deletes a chat message; `None` for every other request.
+    /// The response to a request that changes or deletes a chat message. Returns `None` for a POST.
     pub(super) fn response(&self, received: &Received) -> Option<Reply> {
         if received.method == Method::POST {
             return None;
@@ -42,8 +43,8 @@ impl Chats {
         Some(Reply::status(200, json!({"id": self.0[at].id})))
     }
 
-    /// Applies an accepted request: adds, changes or deletes a chat message. `id` is the activity id in the
-    /// response to the request.
+    /// Applies an accepted request: adds, changes or deletes a chat message. `id` is the id of a new chat
+    /// message. The caller takes `id` from the response to the request.
     pub(super) fn apply(&mut self, received: &Received, id: Option<&str>) {
         let at = self.position(received);
         let activity = received.body.clone();
@@ -58,7 +59,7 @@ impl Chats {
         }
     }
 
-    /// Starts a thread with its first chat message.
+    /// Adds the first chat message of a new thread.
     pub(super) fn start_thread(&mut self, conversation: &str, id: &str, activity: &Value) {
         let (conversation, id) = (conversation.to_owned(), id.to_owned());
         self.0.push(Shown { conversation, id, activity: activity.clone() });

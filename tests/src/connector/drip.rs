@@ -1,4 +1,4 @@
-//! A response body that is sent byte by byte.
+//! A response body that the fake Connector sends byte by byte.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,8 @@ use futures_util::stream::unfold;
 
 use crate::loopback_server::Broken;
 
-/// An endless body that is sent one byte at a time. Clones share its state.
+/// An endless response body. The fake Connector sends one byte at a time. All clones of a body share one
+/// state.
 #[derive(Debug, Clone)]
 pub struct Drip {
     every: Duration,
@@ -24,17 +25,17 @@ struct State {
 }
 
 impl Drip {
-    /// Makes a body that sends a byte after each pause of this length.
+    /// Makes a body. The fake waits for the time `every` before it sends each byte.
     pub fn every(every: Duration) -> Self {
         Self { every, state: Arc::default() }
     }
 
-    /// How many bytes the fake has sent so far.
+    /// The number of bytes that the fake has sent so far.
     pub fn sent_bytes(&self) -> usize {
         self.state.sent_bytes.load(Ordering::SeqCst)
     }
 
-    /// Whether the client has closed the connection. Nothing else ends the body.
+    /// Whether the client has closed the connection. Only the client can end the body.
     pub fn was_hung_up(&self) -> bool {
         self.state.hung_up.load(Ordering::SeqCst)
     }

@@ -1,9 +1,11 @@
-//! A fake Bot Connector. The test scripts the responses.
+//! A fake of the Bot Connector, for tests.
 //!
-//! The fake records every request. It answers like the real Connector, unless a rule of the test decides
-//! otherwise. If the bot sends a request that it must never send, the fake keeps a *complaint*: a text with
-//! the reason and the whole request. The fake answers such a request with 500 and the complaint. A fake with
-//! a complaint fails the test when it is dropped.
+//! The fake records every request. By default, the fake responds like the real Connector. A test can add
+//! *rules*, which choose other responses.
+//!
+//! If the bot sends a request that it must never send, the fake keeps a *complaint*: a text with the reason
+//! and the whole request. The fake answers such a request with 500 and the complaint. A fake with a complaint
+//! fails the test when the fake is dropped.
 
 mod chats;
 mod drip;
@@ -45,33 +47,35 @@ impl Connector {
         Self { server, shared }
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address of the fake: `127.0.0.1:<port>`.
     pub fn authority(&self) -> &str {
         self.server.authority()
     }
 
-    /// From now on, demands a token of this login host in every request. Before this function is called, a
-    /// request must not carry a token.
+    /// Makes the fake expect a token of this login host in every later request. By default, a request must
+    /// not have a token.
     pub fn expect_tokens_of(&self, login: &Login) {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
 
-    /// Adds a rule. The fake asks the newest rule first.
+    /// Adds a rule. The fake tries the newest rule first. If a rule returns `None`, the fake tries the next
+    /// older rule.
     pub fn on(&self, rule: impl Fn(&Received) -> Option<Reply> + Send + Sync + 'static) {
         self.shared.rules.lock().unwrap().insert(0, Box::new(rule));
     }
 
-    /// Changes the people, teams and channels of the fake's tenant.
+    /// Changes the people, teams and channels that the fake knows.
     pub fn teams(&self, change: impl FnOnce(&mut Teams)) {
         change(&mut self.shared.teams.lock().unwrap());
     }
 
-    /// Every request so far that creates a conversation or reads the members of a conversation, in order.
+    /// Every request so far that creates a conversation or reads the members of a conversation, in the order
+    /// of arrival.
     pub fn other_calls(&self) -> Vec<Received> {
         self.shared.other_calls.lock().unwrap().clone()
     }
 
-    /// Every request so far that posts, changes or deletes an activity, in order.
+    /// Every request so far that posts, changes or deletes an activity, in the order of arrival.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
@@ -109,7 +113,8 @@ impl Connector {
         assert!(all.is_empty(), "expected no request at the Connector, found {all:#?}");
     }
 
-    /// The largest number of requests that waited for their responses at the same time.
+    /// The highest number of requests that waited for a response at the same moment, from the start of the
+    /// fake until now.
     pub fn most_at_once(&self) -> usize {
         self.shared.most_at_once.load(Ordering::SeqCst)
     }
@@ -119,8 +124,8 @@ impl Connector {
         crate::activity::at_service(activity, self.authority())
     }
 
-    /// Returns the complaints and clears them. A test that provokes a complaint calls this function, so that
-    /// the fake does not fail the test.
+    /// Returns the complaints and clears them. A test that provokes a complaint calls this function.
+    /// Otherwise, the fake would fail the test.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut *lock_anyway(&self.shared.unexpected))
     }
@@ -138,8 +143,8 @@ impl Drop for Connector {
     }
 }
 
-/// Locks the mutex, even if a thread panicked while it had the lock. The report of a failed test needs the
-/// content of the mutex.
+/// Locks the mutex, even if a thread panicked while the thread had the lock. The report of a failed test
+/// needs the content of the mutex.
 fn lock_anyway<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

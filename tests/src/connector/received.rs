@@ -1,4 +1,4 @@
-//! A recorded request.
+//! A request that the fake Connector has recorded.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -25,8 +25,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// When the fake began to send its response; `None` until then. If the connection breaks first, the value
-    /// stays `None`. Clones share the value.
+    /// The time when the fake began to send its response. `None` if the fake has not begun yet, or if the
+    /// connection broke before the response. All clones of a request share this time.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
@@ -36,8 +36,9 @@ impl Received {
         self.target().map(|(conversation, _)| conversation)
     }
 
-    /// The activity id in the path, decoded. Only the path of a reply, a change or a deletion has an activity
-    /// id.
+    /// The activity id in the path, decoded. If the bot replies to a message, this is the id of the person's
+    /// message. If the bot changes or deletes a message, this is the id of the bot's message. Other paths
+    /// have no activity id.
     pub fn reply_to(&self) -> Option<String> {
         self.target().and_then(|(_, activity)| activity)
     }
@@ -47,7 +48,8 @@ impl Received {
         self.body["text"].as_str().unwrap_or_default()
     }
 
-    /// The token of the `Authorization` header; `None` unless the request has exactly one such header.
+    /// The token of the `Authorization` header. `None` if the request does not have exactly one such header,
+    /// or if the header does not begin with `Bearer `.
     pub fn token(&self) -> Option<&str> {
         let mut values = self.headers.get_all("authorization").iter();
         match (values.next(), values.next()) {
@@ -56,18 +58,20 @@ impl Received {
         }
     }
 
-    /// Whether this is the bot's acknowledgement of a person's message: its text starts with `Queued:`.
+    /// Whether this request is the bot's acknowledgement of a person's message. An acknowledgement has a text
+    /// that starts with `Queued:`.
     pub fn is_acknowledgement(&self) -> bool {
         self.text().starts_with("Queued:")
     }
 
-    /// Whether this is an alert: its text starts with `Alert:`.
+    /// Whether this request is an alert. An alert has a text that starts with `Alert:`.
     pub fn is_alert(&self) -> bool {
         self.text().starts_with("Alert:")
     }
 
-    /// Splits `.../v3/conversations/{conversation}/activities[/{activity}]`. The part before `/v3` comes from
-    /// the serviceUrl.
+    /// Returns the conversation id and the activity id in the path, which ends in
+    /// `/v3/conversations/{conversation}/activities[/{activity}]`. The part before `/v3` comes from
+    /// `serviceUrl`.
     fn target(&self) -> Option<(String, Option<String>)> {
         let (_, rest) = self.path.split_once("/v3/conversations/")?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -78,10 +82,10 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` if it would accept the request. If the request
-    /// creates a conversation or reads the members of a conversation, the caller sets `is_activity` to false.
-    /// If `is_activity` is true, this function also refuses a request that does not post, change or delete an
-    /// activity.
+    /// The reason why the fake complains about the request. `None` if the request is right.
+    ///
+    /// `is_activity` is false for a request that creates a conversation or reads the members of a
+    /// conversation. Every other request must post, change or delete an activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;

@@ -1,4 +1,4 @@
-//! The responses that a test scripts for the fake Connector.
+//! The responses that a test chooses for the fake Connector.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Drip;
 
-/// A scripted response.
+/// A response that a test chooses.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) status: u16,
@@ -17,52 +17,52 @@ pub struct Reply {
     pub(super) drip: Option<Drip>,
 }
 
-/// Where the connection breaks.
+/// The moment at which the connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Before the request is recorded, as if it had never arrived.
+    /// Before the fake records the request, as if the request had never arrived.
     Unseen,
-    /// After the request is recorded, and before the response.
+    /// After the fake records the request, and before the response.
     Unanswered,
     /// After the first half of the response's body.
     InBody,
 }
 
 impl Reply {
-    /// Answers with a status and a JSON body; `null` means an empty body.
+    /// Makes a response with a status and a JSON body. If `body` is `null`, the response has an empty body.
     pub fn status(status: u16, body: Value) -> Self {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None, drip: None }
     }
 
-    /// Accepts the activity, and answers with `id` as the new activity's id.
+    /// Makes the response to a request that creates an activity or a conversation. `id` is the new id.
     pub fn created(id: &str) -> Self {
         Self::status(201, json!({ "id": id }))
     }
 
-    /// Answers with an error in the Connector's own form.
+    /// Makes an error response. The body has the same form as the errors of the real Connector.
     pub fn error(status: u16, code: &str) -> Self {
         Self::status(status, json!({ "error": { "code": code, "message": "a scripted failure" } }))
     }
 
-    /// Breaks the connection, and does not record the request.
+    /// Makes the fake break the connection. The fake does not record the request.
     pub fn cut_unseen() -> Self {
         Self { cut: Some(Cut::Unseen), ..Self::status(500, Value::Null) }
     }
 
-    /// Records the request, and breaks the connection instead of answering.
+    /// Makes the fake record the request, and break the connection without a response.
     pub fn cut_without_response() -> Self {
         Self { cut: Some(Cut::Unanswered), ..Self::status(500, Value::Null) }
     }
 
-    /// Breaks the connection in the middle of the response's body.
+    /// Makes the fake break the connection after the first half of the response's body.
     #[must_use]
     pub fn cut_in_body(mut self) -> Self {
         self.cut = Some(Cut::InBody);
         self
     }
 
-    /// Appends this endless stream of bytes to the body.
+    /// Appends an endless stream of bytes to the body.
     #[must_use]
     pub fn dripping(mut self, drip: &Drip) -> Self {
         self.drip = Some(drip.clone());
@@ -76,7 +76,7 @@ impl Reply {
         self
     }
 
-    /// Waits this long before the response.
+    /// Makes the fake wait for the time `delay` before it responds.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;

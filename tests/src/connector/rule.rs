@@ -1,7 +1,8 @@
-//! How a test scripts the fake Connector.
+//! The rules of a test, which choose the responses of the fake Connector.
 
 use super::received::Received;
 use super::reply::Reply;
 
-/// A rule of the test: a function that returns a response, or `None` to leave the request to the next rule.
+/// A function of a test that gets a request and can choose the response. If the function returns `None`, the
+/// fake tries the next rule.
 pub(super) type Rule = Box<dyn Fn(&Received) -> Option<Reply> + Send + Sync>;

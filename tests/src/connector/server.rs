@@ -1,4 +1,4 @@
-//! The responses of the fake Connector.
+//! Chooses the response to each request to the fake Connector, and sends this response.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) unexpected: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
     pub(super) chats: Mutex<Chats>,
-    /// The tokens that the fake accepts; `None` if a request must not have a token.
+    /// The tokens that the fake accepts. With `None`, a request must not have a token.
     pub(super) tokens: Mutex<Option<Tokens>>,
     pub(super) most_at_once: AtomicUsize,
     waiting: AtomicUsize,
@@ -67,8 +67,8 @@ pub(super) async fn exchange(
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    // When the connection breaks, the server drops this future. So if the Spin host of the poller is killed
-    // while this function sleeps, `answered` stays empty.
+    // If the connection breaks during the `sleep` above, hyper (the HTTP library) drops this async function.
+    // This happens if a test kills the Spin host of the poller. `answered` then stays empty.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
@@ -79,9 +79,9 @@ pub(super) async fn exchange(
     Some(response.body(body).expect("a scripted response is well-formed"))
 }
 
-/// Sends the first half of the body, and then breaks the connection. Between the two steps, this function
-/// lets other tasks run once. hyper then sends the first half; without this pause, the first half would still
-/// be in hyper's buffer when the connection breaks.
+/// Makes a stream with the first half of the body, and then an error. The error breaks the connection. Before
+/// the error, the stream lets other tasks run once, and hyper sends the first half. Otherwise, the first half
+/// would still be in hyper's buffer when the connection breaks.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;
@@ -140,7 +140,7 @@ impl Shared {
     }
 }
 
-/// Counts a request while it waits for its response.
+/// Counts one request that waits for its response, until this value is dropped.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {

@@ -1,6 +1,8 @@
-//! The part of the fake Connector that plays Teams. It knows people, their teams and chats, and where the bot
-//! is installed. It creates conversations and lists their members. It complains about bodies that Teams
-//! refuses.
+//! The part of the fake Connector that simulates Teams. This part knows people, teams and chats. It also
+//! knows the people and channels for which the bot is installed.
+//!
+//! The simulation creates conversations, and lists the members of a conversation. If Teams would refuse the
+//! body of a request, the result is a *complaint*, and the complaint fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +11,13 @@ use serde_json::{Value, json};
 
 use super::{Received, Reply};
 
-/// A person of the tenant.
+/// A person in the fake's tenant.
 #[derive(Debug, Clone)]
 struct Person {
     object_id: String,
     email: String,
-    /// How often Teams has purged the chat with the bot.
+    /// How often Teams has *purged* (removed) the chat between the person and the bot. After each purge, the
+    /// next chat has another id.
     purged: u32,
 }
 
@@ -44,16 +47,17 @@ impl Person {
 pub struct Teams {
     people: BTreeMap<String, Person>,
     installed: BTreeSet<String>,
-    /// The members of each team or chat, by the id of its conversation.
+    /// The object ids of the members of each team or chat. The map key is the conversation id of the team or
+    /// chat.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
-    /// The number of members on each page of a member list. If the number is 0, each page has the size that
-    /// the caller asks for. If the number is greater, the fake ignores this size.
+    /// The number of members on each page of a member list. If this number is 0, the `pageSize` of the
+    /// request sets the size of a page.
     page: usize,
 }
 
-/// The response to a request that creates a conversation or reads the members of a conversation, or the
-/// complaint about this request.
+/// The result of a request that creates a conversation or reads the members of a conversation. The result is
+/// a response, or a complaint about the request.
 type Response = Result<Reply, &'static str>;
 
 impl Teams {
@@ -64,28 +68,31 @@ impl Teams {
         self
     }
 
-    /// Installs the bot for a person, or in a channel.
+    /// Installs the bot for a person or in a channel. `id` is the object id of the person, or the id of the
+    /// channel.
     pub fn install(&mut self, id: &str) -> &mut Self {
         self.installed.insert(id.into());
         self
     }
 
-    /// From now on, makes the id of each new thread's first chat message from the present time: the
-    /// milliseconds since 1970. Real Teams does the same. Without this call, the ids stand for a day in 2023.
+    /// Gives the first chat message of each new thread a recent id. Real Teams makes such an id from the
+    /// present time, in milliseconds since 1970. Without a call of this function, the ids name a day in 2023.
+    ///
     /// The bot reads the age of a chat message from the id. If a person replies to a chat message that is
-    /// older than seven days, the bot does not record the reply. So a test of such replies needs this call.
+    /// older than seven days, the bot does not record the reply. So a test of replies in a new thread needs
+    /// this function.
     pub fn threads_of_today(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
     }
 
-    /// Puts people into a team or chat that the bot is in.
+    /// Sets the members of a team or chat. The bot is then also in this team or chat.
     pub fn team(&mut self, conversation_id: &str, members: &[&str]) -> &mut Self {
         self.rosters.insert(conversation_id.into(), members.iter().map(|id| (*id).to_owned()).collect());
         self
     }
 
-    /// Sets the size of a page of members.
+    /// Sets the number of members on each page of a member list.
     pub fn pages_of(&mut self, members: usize) -> &mut Self {
         self.page = members;
         self
@@ -111,8 +118,8 @@ impl Teams {
         self.people.values().any(has_been)
     }
 
-    /// The response to a request that creates a conversation or reads the members of a conversation; `None`
-    /// for every other request.
+    /// The response to a request that creates a conversation or reads the members of a conversation. Returns
+    /// `None` for every other request.
     pub(super) fn response(&mut self, received: &Received) -> Option<Response> {
         let (_, rest) = received.path.split_once("/v3/conversations")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));

@@ -2,9 +2,9 @@
 //! token of Azure Bot Service, and a program can call the bot with a token of Entra. The fake serves the
 //! OpenID metadata and the signing keys of both issuers.
 //!
-//! The fake counts the documents that it serves. It answers 500 to a request that the bot must never send,
-//! and keeps a *complaint*: a text with the reason and the request. A fake with a complaint fails the test
-//! when it is dropped.
+//! The fake counts the requests. The bot must send only GET requests for the documents, without an
+//! `Authorization` header. To any other request, the fake responds with 500 and keeps a *complaint*: a text
+//! with the reason and the request. If the fake has a complaint when the fake is dropped, the test fails.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,25 +20,26 @@ const CHANNEL_KEYS: &str = "/v1/.well-known/keys";
 const ENTRA_METADATA: &str = "/common/v2.0/.well-known/openid-configuration";
 const ENTRA_KEYS: &str = "/common/discovery/v2.0/keys";
 
-/// The fake issuers. Their server stops when this value is dropped. [`Login`](crate::login::Login) can also
-/// serve the documents, because the real login host serves Entra's documents.
+/// The fake issuers. Their server stops when this value is dropped. The fake login host
+/// ([`Login`](crate::login::Login)) can serve the same documents, because the real login host of Entra serves
+/// Entra's documents.
 #[derive(Debug)]
 pub struct OpenId {
     server: LoopbackServer,
     documents: Documents,
 }
 
-/// The documents of the issuers. Several servers can serve them.
+/// The documents of the issuers. Several servers can serve the same documents.
 #[derive(Debug, Clone)]
 pub struct Documents(Arc<Mutex<State>>);
 
 impl Documents {
-    /// Whether this is the path of one of the documents.
+    /// Whether `path` is the path of a document.
     pub fn has(&self, path: &str) -> bool {
         [CHANNEL_METADATA, CHANNEL_KEYS, ENTRA_METADATA, ENTRA_KEYS].contains(&path)
     }
 
-    /// Answers a request for a document.
+    /// Makes the response to a request for a document.
     pub fn response(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         lock(&self.0).response(request)
     }
@@ -52,22 +53,22 @@ struct State {
     unexpected: Vec<String>,
 }
 
-/// How the issuers answer requests for their documents.
+/// How the issuers respond to requests for their documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
     /// They return proper documents.
     Proper,
-    /// They answer 503.
+    /// They respond with 503.
     Unavailable,
-    /// They redirect a request for metadata to this origin.
+    /// They redirect each request for metadata to the origin in the field.
     RedirectsTo(String),
-    /// They return metadata that says that the signing keys are at this origin.
+    /// Their metadata says that the signing keys are at the origin in the field.
     NamesKeysAt(String),
 }
 
 impl OpenId {
-    /// Starts issuers that publish the signing key [`TestKey::issuer`]. According to its `endorsements`, the
-    /// key is allowed to sign for Teams and Web Chat.
+    /// Starts issuers that publish the signing key [`TestKey::issuer`]. The key's member `endorsements` says
+    /// that the key is allowed to sign for Teams and Web Chat.
     pub fn start() -> Self {
         let documents = Documents(Arc::new(Mutex::new(State {
             keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],
@@ -88,28 +89,28 @@ impl OpenId {
         format!("http://{}", self.server.authority())
     }
 
-    /// The value of the variable `openidmetadata`.
+    /// The URL of Azure Bot Service's metadata. This URL is the value of the bot's variable `openidmetadata`.
     pub fn metadata_url(&self) -> String {
         format!("{}{CHANNEL_METADATA}", self.origin())
     }
 
-    /// The documents, for another server that also serves them.
+    /// The documents of these issuers, for another server that serves the same documents.
     pub fn documents(&self) -> Documents {
         self.documents.clone()
     }
 
-    /// Publishes these signing keys from now on.
+    /// Replaces the published signing keys.
     pub fn publish(&self, keys: Vec<Value>) {
         lock(&self.documents.0).keys = keys;
     }
 
-    /// Makes the issuers answer in this way from now on.
+    /// Changes how the issuers respond.
     pub fn behave(&self, behaviour: Behaviour) {
         lock(&self.documents.0).behaviour = behaviour;
     }
 
-    /// How many documents the bot has fetched. To get the signing keys, the bot fetches two documents: the
-    /// metadata and the keys.
+    /// How many requests have arrived, including requests that got no document. To get the signing keys, the
+    /// bot sends two requests: for the metadata and for the keys.
     pub fn fetches(&self) -> usize {
         lock(&self.documents.0).fetches
     }

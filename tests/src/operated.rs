@@ -1,8 +1,13 @@
-//! A strict fake of the bot, for the tests of the operator's page (the web page that the bot serves at
-//! `/ops`). The fake serves the real page, and answers the page's API calls in the shapes of
-//! `docs/openapi.yaml`. It has lists of alerts, conversations and dead letters (messages in the poison
-//! queue), and changes the lists as the page asks. It complains about every API call that the page must not
-//! make.
+//! A fake of the bot, for the tests of the operator's page (the web page that the bot serves at `/ops`). The
+//! fake serves the real page, and responds to the page's API calls in the shapes of `docs/openapi.yaml`.
+//!
+//! The fake has a list of alerts, a list of conversations and a list of dead letters (messages in the poison
+//! queue). If the page sends an alert, the fake adds the alert to the list of alerts. If the page drops or
+//! *replays* a dead letter, the fake removes the dead letter from the list. (To replay a dead letter, the
+//! real bot puts the message on the main queue again.)
+//!
+//! If the page makes an API call that it must not make, the fake responds with 500 and keeps a *complaint*: a
+//! text with the call and the reason.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,11 +24,12 @@ use crate::web::WholeResponse;
 /// The API key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// The highest number of dead letters that one API call replays or drops. If more letters are selected, the
-/// response says so (`more`), and the page repeats the call. The limits of the real bot are higher.
+/// The most dead letters that one API call replays or drops. If the call selects more dead letters, the
+/// member `more` of the response is true, and the page repeats the call. The real bot replays or drops more
+/// dead letters in one call.
 const DONE_AT_ONCE: usize = 32;
 
-/// The fake bot. If the page made a wrong call, the test fails when the fake is dropped.
+/// The fake bot. If the fake has a complaint when this value is dropped, the test fails.
 #[derive(Debug)]
 pub struct Operated {
     server: LoopbackServer,
@@ -34,12 +40,12 @@ pub struct Operated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
-    /// The path with the query.
+    /// The path and the query, e.g. `/api/alerts?limit=20`.
     pub path: String,
     pub body: String,
 }
 
-/// The content of the fake.
+/// The data of the fake: its lists, the scripted responses, and the calls of the page.
 #[derive(Debug, Default)]
 pub struct Shared {
     pub status: Value,
@@ -47,20 +53,21 @@ pub struct Shared {
     pub alerts: Vec<Value>,
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
+    /// The conversations that the bot knows.
     pub targets: Vec<Value>,
-    /// The dead letters that cannot be replayed. The map key is the id of the dead letter, and the value is
-    /// the reason, as a text for people.
+    /// The dead letters that the fake refuses to replay. The map key is the id of the dead letter, and the
+    /// value is the reason, as a text for people.
     pub refusals: BTreeMap<String, String>,
     /// Scripted responses. Each has a text such as `GET /api/alerts`, an HTTP status and a body. If the
-    /// `<method> <path>` of a call starts with the text, the fake answers with the status and the body, and
-    /// removes the scripted response. Such a call changes nothing else in the fake.
+    /// `<method> <path>` of a call starts with the text, the fake responds with the status and the body, and
+    /// removes the scripted response. Such a call does not change the lists.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
 }
 
 impl Operated {
-    /// Starts a fake that answers `GET /ops` with this response of the real bot.
+    /// Starts the fake. `page` is the real bot's response to `GET /ops`. The fake returns the same response.
     pub fn start(page: &WholeResponse) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let (answering, page) = (Arc::clone(&shared), page.clone());
@@ -80,12 +87,12 @@ impl Operated {
         format!("http://{}/ops", self.server.authority())
     }
 
-    /// The content of the fake, which the test can read and change.
+    /// The data of the fake. The test can read and change the data.
     pub fn hold(&self) -> MutexGuard<'_, Shared> {
         locked(&self.shared)
     }
 
-    /// The calls whose `<method> <path>` starts with `beginning`, in order.
+    /// The calls whose `<method> <path>` starts with `beginning`, in the order in which they arrived.
     pub fn calls(&self, beginning: &str) -> Vec<Call> {
         let begins = |call: &&Call| format!("{} {}", call.method, call.path).starts_with(beginning);
         self.hold().calls.iter().filter(begins).cloned().collect()
@@ -131,10 +138,11 @@ fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
     answered(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-/// Returns one page of a list, and the value for the response's `next`: the id of the page's last element, or
-/// null on the last page. The page has at most `limit` elements (`limit` is in the query). If the query has
-/// `after`, the page begins behind the element with this id. The parameter `id` names the JSON member that
-/// contains the id of an element.
+/// Returns one page of a list, and the value for the response's member `next`. (Here, a *page* is a part of a
+/// list, and not the web page.) The value is the id of the page's last element, or null on the last page. The
+/// page has at most `limit` elements (`limit` is in the query). If the query has `after`, the page begins
+/// after the element with this id. The parameter `id` names the JSON member that contains the id of an
+/// element.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,
@@ -250,8 +258,8 @@ impl Shared {
         with_next(json!({"messages": self.dead.len(), "dead": page}), next)
     }
 
-    /// Replays or drops dead letters. `done` is `replayed` or `dropped`: the JSON member in which the
-    /// response lists the ids of these letters.
+    /// Replays or drops the dead letters that the call selects. `done` is `replayed` or `dropped`. In the
+    /// response, the JSON member with this name lists the ids of the replayed or dropped letters.
     fn act(&mut self, path: &str, body: &Value, done: &str) -> Response<Bytes> {
         let ids: Option<Vec<&str>> =
             body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());
@@ -275,7 +283,8 @@ impl Shared {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),
             None => body["all"] == true || letter["outcome"] == body["outcome"],
         };
-        // A call replays or drops at most `DONE_AT_ONCE` letters. Refused letters do not count.
+        // A call replays or drops at most `DONE_AT_ONCE` letters. Refused letters do not count towards this
+        // limit.
         let (mut ended, mut refused, mut more) = (Vec::new(), Vec::new(), false);
         for letter in self.dead.iter().filter(|letter| is_chosen(letter)) {
             let id = letter["id"].as_str().unwrap();
@@ -287,8 +296,8 @@ impl Shared {
                 _ => more = true,
             }
         }
-        // If no dead letter has an id of the call, the fake refuses this id with the reason `unknown`. The
-        // real bot does the same, e.g. after another operator has dropped the letter.
+        // If the call names an id that no dead letter has, the fake refuses this id with the reason
+        // `unknown`. The real bot does the same, e.g. after another operator has dropped the letter.
         let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
         refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
         self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));

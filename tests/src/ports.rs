@@ -1,5 +1,5 @@
-//! Implements the traits that the project's storage clients need (`HttpClient`, `Clock`, `Randomness`), so
-//! that native tests can use these clients.
+//! Implements the traits that the project's storage clients need: `HttpClient`, `Clock` and `Randomness`.
+//! With this implementation, tests can use the storage clients outside WebAssembly.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportEr
 
 use crate::web;
 
-/// The HTTP client, the clock and the random numbers of this machine.
+/// The HTTP client, the clock and the random numbers of the machine that runs the tests.
 #[derive(Debug, Default)]
 pub struct Machine {
     local: LocalPorts,

@@ -1,6 +1,6 @@
-//! A fake of a program that has asked people a question through the bot, and now gets callbacks. A *callback*
-//! is a request by which the poller passes a person's answer on to the program. The fake records the
-//! callbacks, and responds with the HTTP status that the test sets.
+//! A fake of a program that receives callbacks. A *callback* is an HTTP request in which the poller sends a
+//! person's answer to the program that asked the question. The fake records the callbacks, and responds with
+//! the HTTP status that the test sets.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -36,8 +36,9 @@ impl Callback {
 }
 
 impl Callback {
-    /// Checks the signature with the reference library of Standard Webhooks. Returns the body that the
-    /// library accepted.
+    /// Checks the signature with the reference library of Standard Webhooks, the specification that callbacks
+    /// follow. `secret` is the key of the signature. Fails the test if the signature is not valid. Returns
+    /// the body that the library accepted.
     #[track_caller]
     pub fn verified_with(&self, secret: &str) -> Value {
         let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -49,10 +50,12 @@ impl Callback {
     }
 }
 
-/// Takes every queue message from `queue` with Microsoft's own client, as a real program does.
+/// Takes all messages off the queue `queue`, and returns their JSON. Uses Microsoft's own client, as real
+/// programs do.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
-    // Without `DefaultEndpointsProtocol`, the client would expect a SAS in the connection string.
+    // Without `DefaultEndpointsProtocol`, Microsoft's client would expect a SAS (shared access signature) in
+    // the connection string, and not an account key.
     let connection_string = format!("DefaultEndpointsProtocol=http;{connection_string}");
     let environment = [("QUEUE_CONNECTION", connection_string.as_str())];
     match run_node("dev/replies.cjs", &[queue], &environment, "") {
@@ -61,7 +64,7 @@ pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
     }
 }
 
-/// Runs a script of `dev`, and returns the JSON that it prints.
+/// Runs a Node.js script of the folder `dev`, and returns the JSON that the script prints.
 #[track_caller]
 fn run_node(script: &str, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Value {
     let mut command = dev::tools::node();
@@ -74,7 +77,7 @@ fn run_node(script: &str, arguments: &[&str], environment: &[(&str, &str)], inpu
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
-/// The program. It answers 204 until [`Self::answer_with`] sets another status.
+/// The fake program. It responds with 204 until [`Self::answer_with`] sets another status.
 #[derive(Debug)]
 pub struct Program {
     server: LoopbackServer,
@@ -98,7 +101,7 @@ impl Program {
         Self { server, received, status }
     }
 
-    /// Answers every later callback with this status.
+    /// Sets the HTTP status of all later responses.
     pub fn answer_with(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
     }
@@ -113,7 +116,7 @@ impl Program {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until `count` callbacks have arrived. Fails the test if more have arrived.
+    /// Waits until `count` callbacks have arrived. Fails the test if more callbacks have arrived.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Callback> {
         let awaited = format!("{count} callbacks");

@@ -1,6 +1,7 @@
-//! A fake queue service that accepts only Put Message. A test can read the parameters of each Put, such as
-//! the time for which the queue message is hidden, and can make the fake refuse Puts. With Azurite, a test
-//! can do neither: Azurite shows no hidden queue messages, and cannot be told to refuse a Put.
+//! A fake queue service that accepts only Put Message: the call that puts a message on a queue (a *Put*). A
+//! test can read the parameters of each accepted Put, such as the time for which the queue message is hidden.
+//! A test can also make the fake refuse Puts. Azurite (Microsoft's emulator of Azure Storage) is not enough
+//! for these tests: Azurite shows no hidden queue messages, and a test cannot make Azurite refuse a Put.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,15 +14,15 @@ use crate::queue::decode;
 /// An accepted Put.
 #[derive(Debug, Clone)]
 pub struct Put {
-    /// `visibilitytimeout`
+    /// The query parameter `visibilitytimeout`; 0 if the Put has no such parameter.
     pub hidden_seconds: u64,
-    /// `messagettl`
+    /// The query parameter `messagettl`; empty if the Put has no such parameter.
     pub time_to_live: String,
-    /// The envelope: the JSON in the base64 text of the queue message.
+    /// The *envelope*: the JSON that the queue message contains as base64.
     pub envelope: Value,
 }
 
-/// The service. The server stops when this value is dropped.
+/// The fake service. The server stops when this value is dropped.
 #[derive(Debug)]
 pub struct PutOnlyQueue {
     server: LoopbackServer,
@@ -51,13 +52,13 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// From now on, answers 503 to each Put of an envelope for one of these conversations, and accepts all
-    /// other Puts. The new list of conversations replaces the list of an earlier call.
+    /// From now on, responds with 503 to each Put whose envelope names one of these conversations, and
+    /// accepts all other Puts. The new list of conversations replaces the list of an earlier call.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }
 
-    /// Returns the Puts that were accepted so far, and clears the record.
+    /// Returns the accepted Puts, and removes them from the fake.
     pub fn take(&self) -> Vec<Put> {
         std::mem::take(&mut self.shared.lock().unwrap().puts)
     }

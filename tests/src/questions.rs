@@ -1,4 +1,5 @@
-//! Asks questions through the bot, finds the buttons in a question's card, and presses them as a person.
+//! Asks questions through the bot, as a program does, and presses the buttons of a question, as a person
+//! does. The buttons are on the question's *card*: the chat message with the question.
 
 use serde_json::{Value, json};
 
@@ -8,17 +9,18 @@ use crate::queue::decode;
 use crate::stage::Stage;
 use crate::suite::World;
 
-/// The secret with which the poller signs callbacks (the calls that pass an answer on to a program).
+/// The secret with which the poller signs callbacks (the calls that pass a person's answer on to a program).
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Starts a stage with a secret for callbacks, so that the poller can pass a person's answer on to a program.
+/// Starts a *stage*: the bot, the poller and the services that they call, for one test. The stage has the
+/// secret [`SECRET`], because the poller makes no callback without a secret.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).variable("callbacksecret", SECRET).start()
 }
 
-/// The body of an API call that asks a question in a conversation. `to` is the conversation key: the id by
-/// which the bot names the conversation.
+/// Makes the body of an API call that asks a question in a conversation. `to` is the conversation key: the id
+/// by which programs name the conversation.
 pub fn question(to: &str) -> Value {
     json!({
         "to": {"conversation": to}, "text": "Deploy 1.4.2?",
@@ -29,8 +31,8 @@ pub fn question(to: &str) -> Value {
     })
 }
 
-/// Asks a question, and runs the poller, which delivers the question as an alert. Returns the alert's id and
-/// the card that the Connector got.
+/// Asks a question, and runs the poller, which delivers the question as an alert. `body` is the body of the
+/// API call. Returns the alert's id, and the card that the fake Connector received.
 #[track_caller]
 pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
     let before = stage.connector.received().len();
@@ -41,7 +43,8 @@ pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
     (id, sent[before].body["attachments"][0]["content"].clone())
 }
 
-/// The data of a card's button. `id` is the id of the button's action.
+/// Returns the data of a button on the card. `id` is the id of the button's action in [`question`], e.g.
+/// `approve`.
 #[track_caller]
 pub fn data(card: &Value, id: &str) -> Value {
     let actions = card["actions"].as_array().expect("buttons");
@@ -50,7 +53,8 @@ pub fn data(card: &Value, id: &str) -> Value {
     found.unwrap_or_else(|| panic!("no button {id}: {card}")).clone()
 }
 
-/// The activity (an invoke) that Teams sends when a person presses a button.
+/// Makes the activity (an invoke) that Teams sends to the bot when a person presses a button. `id` is the id
+/// of the activity, and `data` is the data of the button.
 pub fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
     let mut activity = message(conversation, id, "");
     (activity["type"], activity["name"]) = ("invoke".into(), "adaptiveCard/action".into());
@@ -62,7 +66,8 @@ pub fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
     activity
 }
 
-/// Sends the invoke, and returns the body of the bot's response. Teams shows this body to the person.
+/// Sends an invoke to the bot, and returns the body of the bot's response. Teams shows this body to the
+/// person.
 #[track_caller]
 pub fn invoke(stage: &Stage, activity: &Value) -> Value {
     stage.post(&stage.connector.host(activity)).expect_status(200).json()
@@ -74,12 +79,13 @@ pub fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-/// The name of the queue into which the poller puts people's answers.
+/// The name of the *queue of replies*. The poller puts people's answers on this queue, and programs read them
+/// there.
 pub fn replies_of(stage: &Stage) -> String {
     format!("{}-replies", stage.queue.name())
 }
 
-/// Takes all people's answers from the queue [`replies_of`], as JSON.
+/// Takes all messages off the queue of replies, and returns their JSON.
 pub fn replies(stage: &Stage) -> Vec<Value> {
     stage.queue.named(&replies_of(stage)).take_all().iter().map(|text| decode(text)).collect()
 }

@@ -1,5 +1,5 @@
-//! Reads and fills the queue of a case in the real Azurite, with the project's own client. In this file, a
-//! *message* is a queue message.
+//! Reads and fills the queue of a case (one end-to-end test) in Azurite, Microsoft's emulator of Azure
+//! Storage. The calls go through the project's own client. In this file, a *message* is a queue message.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use storage_queue::{Account, PutOptions, QueueClient, QueueError, QueueName, Tim
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit of one [`Queue::with`]: all its storage calls together must end within this time.
+/// The time limit for one call of [`Queue::with`]. All storage calls of `calls` must end within this limit.
 const WITHIN: Duration = Duration::from_secs(20);
 
 impl Clone for Queue {
@@ -30,7 +30,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Names a queue, but does not create the queue.
+    /// Makes a value for the queue with this name. Does not create the queue.
     pub fn new(connection_string: &str, name: &str) -> Self {
         Self {
             account: Account::parse(connection_string).unwrap(),
@@ -48,17 +48,17 @@ impl Queue {
         self.name.as_str()
     }
 
-    /// Returns the queue of the same account that has this name. Does not create the queue.
+    /// Makes a value for another queue of the same account. Does not create the queue.
     pub fn named(&self, name: &str) -> Self {
         self.with_name(QueueName::parse(name).unwrap())
     }
 
-    /// The poison queue of this queue.
+    /// The poison queue of this queue: the queue for the messages that the poller could not deliver.
     pub fn poison(&self) -> Self {
         self.with_name(self.name.poison())
     }
 
-    /// Runs `calls` with a client for this queue, and waits for the result.
+    /// Runs `calls` with a client for this queue. Blocks until `calls` ends, and returns the result.
     pub fn with<T>(&self, calls: impl AsyncFnOnce(QueueClient<'_, Machine>) -> T) -> T {
         let deadline = Deadline::after(&self.machine, WITHIN);
         let client = QueueClient::new(&self.machine, &self.account, &self.name, deadline);
@@ -74,7 +74,7 @@ impl Queue {
         }
     }
 
-    /// How many messages the queue contains, hidden messages included; 0 if the queue is missing.
+    /// How many messages the queue contains, including hidden messages; 0 if the queue is missing.
     pub fn count(&self) -> u64 {
         match self.with(async |client| client.approximate_count().await) {
             Err(QueueError::QueueMissing) => 0,
@@ -82,18 +82,20 @@ impl Queue {
         }
     }
 
-    /// Puts a text as it is, without base64. Creates the queue if the queue is missing.
+    /// Puts a message with this text on the queue, without base64. The message never expires. Creates the
+    /// queue if the queue is missing.
     pub fn put(&self, text: &str) {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.with(async |client| client.put_creating_queue_if_missing(text, options).await).unwrap();
     }
 
-    /// Puts JSON as base64.
+    /// Puts a message with this JSON on the queue, in base64.
     pub fn put_json(&self, json: &Value) {
         self.put(&STANDARD.encode(json.to_string()));
     }
 
-    /// Peeks at the texts of up to 32 visible messages.
+    /// Returns the texts of up to 32 visible messages, which stay on the queue (Peek Messages). If the queue
+    /// is missing, the list is empty.
     pub fn texts(&self) -> Vec<String> {
         match self.with(async |client| client.peek(32).await) {
             Err(QueueError::QueueMissing) => Vec::new(),
@@ -101,7 +103,7 @@ impl Queue {
         }
     }
 
-    /// Deletes every visible message, and returns the texts.
+    /// Takes all visible messages off the queue, and returns their texts.
     pub fn take_all(&self) -> Vec<String> {
         self.with(async |client| {
             let mut texts = Vec::new();
@@ -121,18 +123,19 @@ impl Queue {
         })
     }
 
-    /// The JSON of up to 32 visible messages.
+    /// Returns the envelopes (the JSON) of up to 32 visible messages, which stay on the queue.
     pub fn envelopes(&self) -> Vec<Value> {
         self.texts().iter().map(|text| decode(text)).collect()
     }
 }
 
-/// Reads the envelope from a message's text, as the poller reads it; `None` if the text contains no JSON.
+/// Decodes the envelope (the JSON) in a message's text, in the same way as the poller. Returns `None` if the
+/// text contains no JSON.
 pub fn envelope_of(text: &str) -> Option<Value> {
     serde_json::from_str(&envelope::json_of(text).ok()?).ok()
 }
 
-/// Reads the JSON from a message's text.
+/// Like [`envelope_of`], but fails the test if the text contains no JSON.
 #[track_caller]
 pub fn decode(text: &str) -> Value {
     envelope_of(text).unwrap_or_else(|| panic!("no JSON: {text}"))

@@ -1,4 +1,5 @@
-//! A server that the bot must never call. The server records the requests that it receives nevertheless.
+//! A fake server that the bot and the poller must never call. The server records every request, so a test can
+//! check that no request has arrived.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 
 use crate::loopback_server::LoopbackServer;
 
-/// The server. It answers 200 to every request.
+/// The fake server. It responds with 200 to every request.
 #[derive(Debug)]
 pub struct Recorder {
     server: LoopbackServer,
@@ -14,8 +15,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the server on a free loopback port. The manifest allows the components to call loopback, so the
-    /// Spin host does not prevent a call to this server. Only the code of the components does.
+    /// Starts the server on a free loopback port. The manifest (`spin.toml`) allows the components to call
+    /// loopback, so the Spin host does not block a call to this server. The components' own code must prevent
+    /// the call.
     pub fn start() -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let recording = Arc::clone(&received);

@@ -1,4 +1,4 @@
-//! Makes shared access signatures for Azurite's account, in the form that the Azure portal shows.
+//! Makes shared access signatures (SAS) for Azurite's account, in the form that the Azure portal shows.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +11,9 @@ const VERSION: &str = "2021-12-02";
 const EXPIRY: &str = "2099-01-01T00:00:00Z";
 
 /// Makes an account SAS for these services (`ss`), resource types (`srt`) and permissions (`sp`).
-/// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas> defines the string to sign. An
-/// empty line in this string stands for a value that this SAS does not set: the start time, the addresses,
-/// the protocol or the encryption scope.
+/// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas> defines the string to sign. The
+/// string has one line for each value. Four lines are empty, because this SAS does not set the start time,
+/// the addresses, the protocol and the encryption scope.
 pub fn account_sas(services: &str, resource_types: &str, permissions: &str) -> String {
     let to_sign =
         format!("{ACCOUNT}\n{permissions}\n{services}\n{resource_types}\n\n{EXPIRY}\n\n\n{VERSION}\n\n");

@@ -1,8 +1,10 @@
-//! A fake trace collector, which stores the spans that Spin exports.
+//! A fake trace collector. It stores the *spans* that Spin exports. A span is the record of one operation in
+//! a trace, such as a request.
 //!
 //! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The
-//! protobuf messages below have only the fields that cases read. The field numbers come from
-//! opentelemetry-proto: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
+//! protobuf messages below have only the fields that the tests read. The field numbers come from three files
+//! in the folder `opentelemetry/proto/` of opentelemetry-proto: `collector/trace/v1/trace_service.proto`,
+//! `trace/v1/trace.proto` and `common/v1/common.proto`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +23,7 @@ pub struct SpanCollector {
     spans: Arc<Mutex<Vec<Span>>>,
 }
 
-/// A span, as Spin exported it.
+/// A span that Spin exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// 32 hexadecimal digits.
@@ -31,9 +33,9 @@ pub struct Span {
     /// 16 hexadecimal digits; empty if the span begins the trace.
     pub parent_id: String,
     pub name: String,
-    /// Whether the span is an inbound request: Spin exports these spans with the kind `server`.
+    /// Whether the span records an inbound request. Spin exports such a span with the kind `server`.
     pub is_inbound: bool,
-    /// The attributes that are texts or whole numbers; other attributes are left out.
+    /// The attributes whose values are texts or whole numbers. Other attributes are left out.
     pub attributes: BTreeMap<String, String>,
     /// The attributes of each event in the span.
     pub events: Vec<BTreeMap<String, String>>,
@@ -57,14 +59,15 @@ impl SpanCollector {
                 let export = Export::decode(request.into_body()).expect("an ExportTraceServiceRequest");
                 taking.lock().unwrap_or_else(PoisonError::into_inner).extend(export.spans());
             }
-            // An empty body is a protobuf message without fields. It tells Spin that the export succeeded.
+            // An empty body is a protobuf message without fields. This message tells Spin that the export
+            // succeeded.
             async { Some(http::Response::new(Bytes::new())) }
         });
         Self { server, spans }
     }
 
-    /// The environment variables that make Spin export each span to this collector, soon after the span has
-    /// ended.
+    /// The environment variables that make Spin export its spans to this collector. Every 100 milliseconds,
+    /// Spin exports the spans that have ended.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", self.server.authority())),
@@ -72,19 +75,20 @@ impl SpanCollector {
         ]
     }
 
-    /// Every span so far, in the order in which Spin exported them.
+    /// All spans so far, in the order in which Spin exported them.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for a span.
+    /// Waits for a span for which `is_awaited` returns true. `awaited` describes the span in the failure
+    /// message.
     #[track_caller]
     pub fn wait_for(&self, awaited: &str, is_awaited: impl Fn(&Span) -> bool) -> Span {
         eventually(awaited, || self.spans().into_iter().find(|span| is_awaited(span)))
     }
 }
 
-/// `ExportTraceServiceRequest`.
+/// The protobuf message `ExportTraceServiceRequest`.
 #[derive(Clone, PartialEq, Message)]
 struct Export {
     #[prost(message, repeated, tag = "1")]
@@ -103,7 +107,7 @@ struct ScopeSpans {
     spans: Vec<ExportedSpan>,
 }
 
-/// `Span`.
+/// The protobuf message `Span`.
 #[derive(Clone, PartialEq, Message)]
 struct ExportedSpan {
     #[prost(bytes = "vec", tag = "1")]
@@ -122,7 +126,7 @@ struct ExportedSpan {
     events: Vec<Event>,
 }
 
-/// `Span.Event`.
+/// The protobuf message `Span.Event`.
 #[derive(Clone, PartialEq, Message)]
 struct Event {
     #[prost(message, repeated, tag = "3")]
@@ -137,7 +141,7 @@ struct KeyValue {
     value: Option<AnyValue>,
 }
 
-/// `AnyValue`. At most one of the two fields is set.
+/// The protobuf message `AnyValue`. At most one of the two fields is set.
 #[derive(Clone, PartialEq, Message)]
 struct AnyValue {
     #[prost(string, optional, tag = "1")]
@@ -146,7 +150,7 @@ struct AnyValue {
     number: Option<i64>,
 }
 
-/// `SPAN_KIND_SERVER`.
+/// The value of `SPAN_KIND_SERVER` in the protobuf enum `SpanKind`.
 const KIND_SERVER: i32 = 2;
 
 impl Export {

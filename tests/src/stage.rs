@@ -1,6 +1,6 @@
-//! The stage of a case: one or two Spin hosts with the components, and a queue, tables and a fake Connector
-//! for this case only. In this file, a *host* is a Spin host: the embedded host of this repository, or real
-//! Spin.
+//! The *stage* of a case (one end-to-end test): one or two Spin hosts with the components, and a queue,
+//! tables and a fake Connector for this case only. In this file, a *host* is a Spin host: the embedded host
+//! of this repository, or real Spin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,11 +26,13 @@ use crate::suite::World;
 use crate::waiting::eventually;
 use crate::web::{self, WholeResponse};
 
-/// The key that a caller of `POST /internal/poll` sends. It is the value of the variable `pollkey`.
+/// The value of the variable `pollkey`. A caller of `POST /internal/poll`, which runs the poller, must send
+/// this key.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
 /// The settings of a stage. The default stage has `authmode=anonymous`, the poll key [`POLL_KEY`], no cron
-/// trigger, and no kick. (The *kick* is a call from the bot to the poller after each alert. It starts a run.)
+/// trigger, and no kick. The *kick* is a call from the bot to the poller after each alert. The kick starts a
+/// *run*: one execution of the poller.
 #[derive(Debug)]
 pub struct Script<'w> {
     world: &'w World,
@@ -42,13 +44,14 @@ pub struct Script<'w> {
     queue_authority: String,
     /// The `address:port` of the table service.
     table_authority: String,
-    /// The two `address:port` at which the second host calls the queue service and the table service. `None`
-    /// if the stage has one host.
+    /// The `address:port` of the queue service and of the table service that the second host calls. `None` if
+    /// the stage has one host.
     second: Option<(String, String)>,
+    /// Whether the variable `servicehosts` names the fake Connector, so that the bot trusts the Connector.
     trusts_connector: bool,
     is_metered: bool,
     variable_delay: Duration,
-    /// More environment variables of the hosts.
+    /// The environment variables that the test sets for the hosts.
     environment: Vec<(&'static str, String)>,
     login: Option<&'w Login>,
 }
@@ -56,7 +59,7 @@ pub struct Script<'w> {
 /// Which host a test killed, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Death {
-    /// The host's number.
+    /// The host's index. The first host has the index 0.
     pub host: usize,
     /// The time just after the host's process ended.
     pub at: Instant,
@@ -68,12 +71,13 @@ struct Replica {
     host: Host,
     options: HostOptions,
     environment: Vec<(&'static str, String)>,
-    /// Lines that the host wrote before its restarts.
+    /// The lines that the host wrote before a restart.
     past_lines: Vec<String>,
 }
 
-/// One or two running hosts, and the services that they call. When the stage is dropped, it stops the hosts,
-/// and then fails the test if the fake Connector has a complaint.
+/// One or two running hosts, and the services that they call. When the stage is dropped, the hosts stop
+/// first. The fake Connector then fails the test if it has received a request that a component must never
+/// send.
 #[derive(Debug)]
 pub struct Stage {
     // Rust drops the fields in this order. The hosts stop first, so they cannot call a stopped Connector.
@@ -82,7 +86,7 @@ pub struct Stage {
     pub queue: Queue,
     /// The prefix of the names of this case's tables.
     pub table_prefix: String,
-    // The folder with the hosts' state. It is deleted when the stage is dropped.
+    // The folder with the hosts' manifest, state and logs. The folder is deleted when the stage is dropped.
     _folder: TempDir,
 }
 
@@ -120,7 +124,7 @@ impl Replica {
         at
     }
 
-    /// Stops the host without killing it, changes its options, and starts it again.
+    /// Asks the host to end, changes the options of the host, and starts the host again.
     #[track_caller]
     fn stop_and_restart(&mut self, change: impl FnOnce(&mut HostOptions)) {
         self.host.stop();
@@ -164,12 +168,13 @@ impl<'w> Script<'w> {
             .variable("queuename", &queue_name)
             .variable("tableprefix", &table_prefix)
             .variable("pollkey", POLL_KEY)
-            // Without the kick, no run starts until the case starts one.
+            // The default stage has no kick and no cron trigger, so runs start only when the case starts
+            // them.
             .variable("kick", "off")
     }
 
-    /// Uses the queue and the tables of another stage, like a second replica of the same application. Each
-    /// stage keeps its own key-value store.
+    /// Uses the queue and the tables of the stage `other`. The two stages are then like two replicas of one
+    /// application. Each stage has its own key-value store.
     #[must_use]
     pub fn beside(mut self, other: &Stage) -> Self {
         self.queue_name = other.queue.name().to_owned();
@@ -178,7 +183,7 @@ impl<'w> Script<'w> {
         self.variable("queuename", &queue_name).variable("tableprefix", &table_prefix)
     }
 
-    /// Uses the cron trigger of `spin.toml`.
+    /// Keeps the cron trigger of `spin.toml`, which starts a run at regular times.
     #[must_use]
     pub fn with_cron(mut self) -> Self {
         self.manifest = Manifest::local();
@@ -192,29 +197,32 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Makes the embedded host report the resources that each instance of a component uses. The lines of the
-    /// report begin with `Meter `.
+    /// Makes the embedded host report the resources, e.g. memory, that each instance of a component used. In
+    /// the host's output, the lines of this report begin with `Meter `.
     #[must_use]
     pub fn metered(mut self) -> Self {
         self.is_metered = true;
         self
     }
 
-    /// Makes the embedded host wait at each read of a variable, as a slow variable provider does.
+    /// Makes the embedded host wait for `delay` at each read of a variable. This imitates a slow variable
+    /// provider.
     #[must_use]
     pub fn slow_variables(mut self, delay: Duration) -> Self {
         self.variable_delay = delay;
         self
     }
 
-    /// Makes Spin export its spans to this collector. The embedded host makes no spans.
+    /// Makes Spin export its spans to this collector. With the embedded host, this setting has no effect,
+    /// because the embedded host makes no spans.
     #[must_use]
     pub fn exporting(mut self, collector: &SpanCollector) -> Self {
         self.environment.extend(collector.environment());
         self
     }
 
-    /// Sets an environment variable of the host. See [`Self::variable`] for the application's variables.
+    /// Sets an environment variable of the hosts. To set a variable of the application, use
+    /// [`Self::variable`].
     #[must_use]
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
@@ -229,8 +237,9 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets `authmode=required`. The bot sends its client secret to this login host, and gets tokens for the
-    /// Connector. The bot trusts the stage's Connector, and the Connector accepts only these tokens.
+    /// Sets `authmode=required`. The bot sends its client secret to the fake login server `login`, and gets
+    /// tokens for the Connector. The bot trusts the stage's Connector, and sends these tokens to the
+    /// Connector. The Connector accepts only these tokens.
     #[must_use]
     pub fn logged_in(mut self, login: &'w Login) -> Self {
         self.trusts_connector = true;
@@ -242,32 +251,32 @@ impl<'w> Script<'w> {
             .variable("loginendpoint", &login.endpoint())
     }
 
-    /// Makes the bot check the tokens of its callers with the signing keys of this issuer.
+    /// Makes the bot check the tokens of its callers with the signing keys that `issuer` publishes.
     #[must_use]
     pub fn authenticated(self, issuer: &OpenId) -> Self {
         self.variable("openidmetadata", &issuer.metadata_url())
     }
 
-    /// Uses a queue service that refuses connections.
+    /// Makes the components call a queue service that refuses connections.
     #[must_use]
     pub fn unreachable_queue(self, at: &ClosedPort) -> Self {
         self.queue_at(&at.authority())
     }
 
-    /// Uses a queue service at another `address:port`; the tables stay where they are.
+    /// Makes the components call a queue service at another `address:port`. The table service stays the same.
     #[must_use]
     pub fn queue_at(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.queue_authority);
         self.connected()
     }
 
-    /// Uses a table service that refuses connections.
+    /// Makes the components call a table service that refuses connections.
     #[must_use]
     pub fn unreachable_tables(self, at: &ClosedPort) -> Self {
         self.tables_at(&at.authority())
     }
 
-    /// Uses a table service at another `address:port`; the queue stays where it is.
+    /// Makes the components call a table service at another `address:port`. The queue service stays the same.
     #[must_use]
     pub fn tables_at(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.table_authority);
@@ -275,20 +284,21 @@ impl<'w> Script<'w> {
     }
 
     /// Adds a second host with the same queue and tables, and with its own key-value store. The second host
-    /// calls the queue service and the table service at these `address:port`.
+    /// calls the queue service at `queue_authority`, and the table service at `table_authority`.
     #[must_use]
     pub fn second_host(mut self, queue_authority: &str, table_authority: &str) -> Self {
         self.second = Some((queue_authority.to_owned(), table_authority.to_owned()));
         self
     }
 
-    /// Sets the connection string, which names both services.
+    /// Sets the variable `storageconnection`: the connection string with the addresses of the queue service
+    /// and of the table service.
     fn connected(self) -> Self {
         let connection = connection_string(&self.queue_authority, &self.table_authority);
         self.variable("storageconnection", &connection)
     }
 
-    /// Starts the host or hosts.
+    /// Starts the fake Connector, and the host or hosts.
     #[track_caller]
     pub fn start(mut self) -> Stage {
         let connector = Connector::start();
@@ -342,19 +352,19 @@ impl Stage {
         self.replicas.iter().map(|replica| replica.url(path)).collect()
     }
 
-    /// Posts an activity unchanged and without a token.
+    /// Posts an activity to the bot as it is, without a token.
     #[track_caller]
     pub fn post(&self, activity: &Value) -> WholeResponse {
         self.post_with(&[], activity)
     }
 
-    /// Posts an activity with this token.
+    /// Posts an activity to the bot with this bearer token.
     #[track_caller]
     pub fn post_as(&self, token: &str, activity: &Value) -> WholeResponse {
         self.post_with(&[&format!("Bearer {token}")], activity)
     }
 
-    /// Posts an activity with these `Authorization` headers.
+    /// Posts an activity to the bot, with one `Authorization` header for each text in `authorization`.
     #[track_caller]
     pub fn post_with(&self, authorization: &[&str], activity: &Value) -> WholeResponse {
         let request =
@@ -364,34 +374,36 @@ impl Stage {
         web::send(request.body(web::whole(activity.to_string())).unwrap())
     }
 
-    /// Points the activity's serviceUrl to this stage's Connector, and posts the activity. Expects that the
-    /// bot accepts the activity.
+    /// Points the activity's serviceUrl to this stage's Connector, and posts the activity. Fails the test if
+    /// the bot does not respond with 202 and `{}`.
     #[track_caller]
     pub fn say(&self, activity: &Value) {
         let response = self.post(&self.connector.host(activity)).expect_status(202);
         assert_eq!(response.json(), serde_json::json!({}));
     }
 
-    /// Runs the poller through its HTTP entry point, expects success, and returns the run's counts.
+    /// Runs the poller with `POST /internal/poll`, expects the status 200, and returns the body of the
+    /// response. The body has the counts of the run, e.g. how many alerts the run delivered.
     #[track_caller]
     pub fn poll(&self) -> Value {
         self.try_poll().expect_status(200).json()
     }
 
-    /// Runs the poller through its HTTP entry point, and returns the response.
+    /// Runs the poller with `POST /internal/poll`, and returns the response.
     #[track_caller]
     pub fn try_poll(&self) -> WholeResponse {
         let request = http::Request::post(self.url("/internal/poll"));
         web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
     }
 
-    /// Kills a host at once, and starts it again at the same address with the same state folder.
+    /// Kills a host, and starts it again at the same address with the same state folder. `host` is the index
+    /// of the host.
     #[track_caller]
     pub fn kill_and_restart(&mut self, host: usize) -> Death {
         Death { host, at: self.replicas[host].kill_and_restart(|_| ()) }
     }
 
-    /// Like [`Self::kill_and_restart`], but the host starts with an empty key-value store.
+    /// Like [`Self::kill_and_restart`], but deletes the host's key-value store before the restart.
     #[track_caller]
     pub fn kill_and_restart_empty(&mut self, host: usize) -> Death {
         Death { host, at: self.replicas[host].kill_and_restart(key_value::remove) }
@@ -409,14 +421,15 @@ impl Stage {
         key_value::break_store(self.replicas[0].state());
     }
 
-    /// Restarts the first host with the same state folder and with other tables.
+    /// Restarts the first host with another table prefix, and so with other tables. The state folder stays
+    /// the same.
     #[track_caller]
     pub fn move_tables(&mut self, table_prefix: &str) {
         table_prefix.clone_into(&mut self.table_prefix);
         self.restart_with("tableprefix", table_prefix);
     }
 
-    /// Restarts the first host with the same state folder and with another value of a variable.
+    /// Restarts the first host with another value of a variable. The state folder stays the same.
     #[track_caller]
     pub fn restart_with(&mut self, name: &str, value: &str) {
         self.replicas[0].stop_and_restart(|options| {
@@ -425,23 +438,27 @@ impl Stage {
         });
     }
 
-    /// Every line that the hosts and their components have written to stdout, also before a restart. The
-    /// lines of the first host come first.
+    /// All lines that the hosts and their components have written, including the lines before a restart. For
+    /// the embedded host, these are the lines of stdout. For Spin, these are the lines of stdout and stderr.
+    /// The lines of the first host come first.
     pub fn lines(&self) -> Vec<String> {
         self.replicas.iter().flat_map(Replica::lines).collect()
     }
 
-    /// The log lines of this event that the components wrote so far.
+    /// The components' log lines so far with this event, as JSON. The event is the member `event` of the
+    /// JSON.
     pub fn events(&self, event: &str) -> Vec<Value> {
         events_in(&self.lines(), event)
     }
 
-    /// The log lines of this event that one host's components wrote.
+    /// Like [`Self::events`], but only the log lines of one host's components. `host` is the index of the
+    /// host.
     pub fn events_of(&self, host: usize, event: &str) -> Vec<Value> {
         events_in(&self.replicas[host].lines(), event)
     }
 
-    /// Waits for at least `count` log lines of this event.
+    /// Waits until the components have written at least `count` log lines with this event. Returns all these
+    /// log lines.
     #[track_caller]
     pub fn wait_for_events(&self, event: &str, count: usize) -> Vec<Value> {
         eventually(&format!("{count} log lines with event {event:?}"), || {
@@ -449,7 +466,7 @@ impl Stage {
         })
     }
 
-    /// All bytes in the first host's state folder. The folder contains the key-value store.
+    /// The bytes of all files in the first host's state folder. The folder contains the key-value store.
     pub fn state_at_rest(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut folders = vec![self.replicas[0].state().to_owned()];
@@ -471,15 +488,16 @@ impl Stage {
         key_value::read(self.replicas[0].state()).unwrap_or_default()
     }
 
-    /// The content of all hosts' log files. A log file contains everything that a host has written to stdout
-    /// and stderr since its last start.
+    /// The content of all hosts' log files. A log file contains everything that the host has written to
+    /// stdout and stderr since its last start.
     pub fn host_log(&self) -> String {
         self.replicas.iter().map(Replica::log).collect()
     }
 }
 
 fn events_in(lines: &[String], event: &str) -> Vec<Value> {
-    // The embedded host always writes the component's id in front of a log line, and Spin sometimes does.
+    // A log line is JSON. The embedded host always writes the component's id in front of the JSON, and Spin
+    // sometimes does. So this function looks for the first `{`.
     let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
     objects
         .filter_map(|json| serde_json::from_str(json).ok())

@@ -1,5 +1,6 @@
-//! Runs the cases with libtest-mimic. All cases share one Azurite. The components of all cases run in the
-//! same kind of host: the embedded host of this repository, or real Spin.
+//! Runs the cases (the end-to-end tests) with the library libtest-mimic. All cases share one Azurite,
+//! Microsoft's emulator of Azure Storage. The components of all cases run in the same kind of host: the
+//! embedded host of this repository, or real Spin.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -10,36 +11,36 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::failure;
 
-/// The environment that all cases share.
+/// The objects that all cases share.
 #[derive(Debug)]
 pub struct World {
     azurite: OnceLock<Azurite>,
     host: HostKind,
-    /// The lock that makes some cases run alone. A case that must run alone takes the write lock, and every
+    /// The lock with which a case can run alone. A case that must run alone takes the write lock, and every
     /// other case takes a read lock.
     machine: RwLock<()>,
 }
 
 impl World {
-    /// The Azurite of this test run. The first case that needs Azurite starts it. Each case uses its own
-    /// queues and tables.
+    /// The Azurite of this test run. The first call starts Azurite. Each case uses its own queues and tables.
     pub fn azurite(&self) -> &Azurite {
         let start = || AzuritePorts::free().and_then(|ports| Azurite::start(ports, StorageKey::well_known()));
         let start = || start().expect("Azurite starts");
         self.azurite.get_or_init(start)
     }
 
-    /// Which host runs the components: `E2E_HOST=embedded` (default) or `spin`.
+    /// The kind of host that runs the components. The environment variable `E2E_HOST` sets it: `embedded`
+    /// (default) or `spin`.
     pub fn host(&self) -> HostKind {
         self.host
     }
 }
 
-/// A test: a name and a function that panics if it fails.
+/// A case: a name, and a function that panics if the case fails.
 pub type Case = (&'static str, fn(&World));
 
-/// Lists the cases of a module. If a case is missing from the list, nothing calls its function. The compiler
-/// then warns about dead code, and the checks of the project fail.
+/// Makes the list of a module's cases. If a case is missing from the list, the case never runs. The compiler
+/// then warns that the function of the case is unused, and the checks of the project fail.
 #[macro_export]
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
@@ -47,20 +48,20 @@ macro_rules! cases {
     };
 }
 
-/// A group of cases that is skipped if this machine lacks a program. The test run then lists the cases of the
-/// group as ignored, with the reason.
+/// A group of cases that is skipped if this machine lacks a program. The output of the test run then shows
+/// each case of the group as ignored, with the reason.
 #[derive(Debug)]
 pub struct Skipped {
     /// The group's name.
     pub group: &'static str,
-    /// The reason, as a text for people.
+    /// The reason, for the output of the test run.
     pub reason: &'static str,
     /// Whether this machine lacks the program.
     pub skip: bool,
 }
 
-/// Reads from the variable `E2E_HOST` which host runs the components. If the value is unknown, this function
-/// ends the process.
+/// Returns the kind of host that the environment variable `E2E_HOST` names. If the value is unknown, this
+/// function ends the process.
 pub fn chosen_host() -> HostKind {
     match std::env::var("E2E_HOST").as_deref() {
         Err(_) | Ok("" | "embedded") => HostKind::Embedded,
@@ -72,8 +73,8 @@ pub fn chosen_host() -> HostKind {
     }
 }
 
-/// Runs the groups of cases and ends the process with libtest's exit code. While a case of a group in `alone`
-/// runs, no other case runs, because a case with a high load makes the calls of other cases time out.
+/// Runs the groups of cases, and ends the process with libtest's exit code. `alone` names the groups whose
+/// cases run alone, because their high load makes the calls of other cases time out.
 pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> ! {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert_with(default_threads);
@@ -95,14 +96,15 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> !
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // `exit` drops no value, so Azurite would keep running. This line drops the world and stops Azurite.
+    // Dropping the world stops Azurite. Without this line, Azurite would keep running, because `exit` drops
+    // no value.
     drop(Arc::into_inner(world).expect("every case has ended"));
     conclusion.exit()
 }
 
 /// How many cases run at once: the number of cores plus one. One more case than cores is useful, because a
-/// case mostly waits: for the end of a run, or for a time-out. If still more cases ran at once, the calls to
-/// Azurite would time out on a slow machine.
+/// case mostly waits, e.g. for the poller or for a time-out. With even more cases at once, calls to Azurite
+/// would time out on a slow machine.
 fn default_threads() -> usize {
     1 + std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
@@ -110,7 +112,8 @@ fn default_threads() -> usize {
 fn trial(world: &Arc<World>, group: &str, (name, case): Case, is_alone: bool) -> Trial {
     let world = Arc::clone(world);
     Trial::test(format!("{group}::{name}"), move || {
-        // Each case has its own thread, because [`failure`] keeps the report in thread-local variables.
+        // Each case has its own thread, because [`failure`] keeps the report of a failed case in thread-local
+        // variables.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
         let run = move || {
             let machine = &world.machine;

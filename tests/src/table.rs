@@ -1,4 +1,4 @@
-//! Reads and fills a table in the real Azurite, with the project's own client.
+//! Reads and fills a table in Azurite (Microsoft's emulator of Azure Storage), with the project's own client.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName}
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit of one [`Table::with`]: all its storage calls together must end within this time.
+/// The time limit for one call of [`Table::with`]. All storage calls of `calls` must end within this limit.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A table in Azurite.
@@ -20,7 +20,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Names a table, but does not create the table.
+    /// Makes a value for the table with this name. Does not create the table.
     pub fn new(connection_string: &str, name: &str) -> Self {
         Self {
             account: Account::parse(connection_string).unwrap(),
@@ -29,14 +29,14 @@ impl Table {
         }
     }
 
-    /// Runs `calls` with a client for this table, and waits for the result.
+    /// Runs `calls` with a client for this table. Blocks until `calls` ends, and returns the result.
     pub fn with<T>(&self, calls: impl AsyncFnOnce(TableClient<'_, Machine>) -> T) -> T {
         let deadline = Deadline::after(&self.machine, WITHIN);
         let client = TableClient::new(&self.machine, &self.account, &self.name, deadline);
         runtime().block_on(calls(client))
     }
 
-    /// Stores an entity, or replaces the stored entity.
+    /// Stores an entity. If the table has an entity with the same key, replaces the old entity.
     #[track_caller]
     pub fn put(&self, entity: &Entity) {
         self.with(async |client| client.put(entity).await).unwrap();
@@ -49,7 +49,7 @@ impl Table {
         self.with(async |client| client.get(&key).await).unwrap().map(|found| found.entity)
     }
 
-    /// Reads every entity. A missing table counts as empty.
+    /// Reads every entity. If the table is missing, the list is empty.
     #[track_caller]
     pub fn entities(&self) -> Vec<Entity> {
         let query = Query { filter: Filter::everything(), top: 1000, select: Vec::new() };

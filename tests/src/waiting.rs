@@ -1,12 +1,12 @@
-//! Waits for a condition, instead of sleeping for a guessed time.
+//! Waits until a condition is true. A test then need not sleep for a guessed time.
 
 use std::time::{Duration, Instant};
 
-/// The time limit for a quick step on a busy machine.
+/// The longest time that [`eventually`] waits. On a busy machine, even a quick step can take many seconds.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Repeats `attempt` until it returns a result. If no result comes within [`SOON`], this function fails the
-/// test with a message that quotes `awaited`.
+/// Repeats `attempt` until it returns a result. Fails the test if no result comes within [`SOON`]. `awaited`
+/// describes the result in the failure message.
 #[track_caller]
 pub fn eventually<T>(awaited: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;

@@ -1,4 +1,4 @@
-//! A blocking HTTP client that returns whole responses.
+//! A blocking HTTP client. The client returns a response after it has read the whole body.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -18,11 +18,11 @@ use crate::runtime::runtime;
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// The time limit of one request. The bot, the poller and the storage services answer sooner, so a longer
-/// request means that a server hangs.
+/// The time limit of one request. The bot, the poller and the storage services respond in less time. If a
+/// request takes longer, a server hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// A response, read to its end.
+/// A response with its whole body.
 #[derive(Debug, Clone)]
 pub struct WholeResponse {
     pub status: u16,
@@ -37,7 +37,8 @@ impl WholeResponse {
             .unwrap_or_else(|error| panic!("expected a JSON body ({error}), found {}", self.describe()))
     }
 
-    /// The `code` of an error body in the Connector's form; empty if the body has another form.
+    /// The `code` of an error body in the Connector's form: `{"error": {"code": …, "message": …}}`; empty if
+    /// the body has another form.
     pub fn error_code(&self) -> String {
         let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["error"]["code"].as_str().unwrap_or_default().into()
@@ -60,8 +61,8 @@ impl WholeResponse {
         self
     }
 
-    /// Returns the response. Fails the test if the response is not an error in the Connector's form, with
-    /// this HTTP status, this code and a message.
+    /// Returns the response if it is an error in the Connector's form (JSON, see [`Self::error_code`]) with
+    /// this HTTP status, with this code, and with a message. Otherwise fails the test.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let response = self.expect_status(status);
@@ -73,12 +74,12 @@ impl WholeResponse {
     }
 }
 
-/// Makes a body of known length.
+/// Makes a body with a declared length.
 pub fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).boxed_unsync()
 }
 
-/// Makes a body without a declared length, in chunks of 16 KiB.
+/// Makes a body without a declared length. The client sends the body in chunks of 16 KiB.
 pub fn chunked(body: impl Into<Bytes>) -> Body {
     let body = body.into();
     let chunks =
@@ -87,7 +88,7 @@ pub fn chunked(body: impl Into<Bytes>) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
-/// Sends a request and waits for the response. Fails the test if no response comes.
+/// Sends a request and waits for the response. Fails the test if no whole response comes.
 #[track_caller]
 pub fn send(request: http::Request<Body>) -> WholeResponse {
     let what = format!("{} {}", request.method(), request.uri());
@@ -97,8 +98,8 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request and returns the response. If no whole response comes, the error tells two cases apart: the
-/// request certainly did not arrive at the server, or it has perhaps arrived.
+/// Sends a request and returns the response. If no whole response comes, the error says whether the request
+/// perhaps arrived at the server, or certainly did not arrive.
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }
@@ -132,8 +133,8 @@ pub(crate) async fn exchange(request: http::Request<Body>) -> Result<WholeRespon
 fn client() -> &'static Client<HttpConnector, Body> {
     static CLIENT: OnceLock<Client<HttpConnector, Body>> = OnceLock::new();
     CLIENT.get_or_init(|| {
-        // Each request gets a new connection. A kept connection breaks when its server stops, and the next
-        // request on this connection would fail.
+        // Each request gets a new connection. If the client kept a connection open, the server could stop,
+        // and the next request on this connection would fail.
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
     })
 }

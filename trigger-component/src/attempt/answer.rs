@@ -1,15 +1,25 @@
-//! Jobs: queue messages that send no alert. There are two kinds:
+//! Jobs: queue messages that pass a person's answer or message on to a program. A job sends no alert. There
+//! are two kinds:
 //!
-//! - An answer job brings a person's answer to the sender's program, and shows the answer on the card (the
-//!   chat message with the question).
-//! - A message job brings a person's message to a program.
+//! - An answer job belongs to a question that a program asked with an alert. The job passes a person's answer
+//!   on to this program (the *sender's program*), and shows the answer on the *card* (the chat message with
+//!   the question).
+//! - A message job passes a person's message on to a program, through the *queue of replies*
+//!   (`<queuename>-replies`).
 //!
-//! An answer job has four steps. It records the answer in the ledger, puts the answer on the queue of replies
-//! (`<queuename>-replies`), changes the card, and calls the sender's program (the *callback*). The queue
-//! message stores which of the first three steps are done, so a retry does not repeat them. A retry can
-//! repeat the callback. All these callbacks have the same id, so the program can recognise a repetition.
-//! After the last step, the job marks the answer's row in the ledger as done. So a copy of the queue message
-//! does nothing.
+//! An answer job has four steps:
+//!
+//! 1. It records the answer in the *ledger* (the table with a record for each alert).
+//! 2. It puts the answer on the queue of replies.
+//! 3. It changes the card.
+//! 4. If the sender gave a callback URL, the job calls the sender's program. This call is the *callback*.
+//!
+//! The queue message stores which of the first three steps are done, so a retry does not repeat these steps.
+//! A retry can repeat the callback. All callbacks of one job have the same id, so the program can recognise a
+//! repetition. After the last step, the job marks the answer's row in the ledger as done. The queue can hold
+//! a copy of the queue message. Because of the mark, the copy does nothing.
+//!
+//! An answer job with the mark `shows` takes only the steps 1 and 3 (`sharing.rs`).
 
 use std::time::Duration;
 
@@ -37,16 +47,16 @@ use super::{Attempts, DeliveryPath, Outcome, PoisonReason};
 use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
-/// After this many failures, the poller stops trying to change the card, because the ledger and the queue of
-/// replies have the answer already.
+/// The most tries to change a card. After this many failures, the poller leaves the card as it is, because
+/// the ledger and the queue of replies have the answer already.
 pub(super) const MAX_CARD_TRIES: u8 = 5;
 
-/// The reason, in the log and in the poison queue, if the poller cannot decrypt the question of an answer
+/// The reason that the log and the poison queue show if the poller cannot decrypt the question of an answer
 /// job.
 const UNREADABLE: &str = "question: the poller cannot decrypt it, because sealkey or the bot's secret has changed; set sealkey to \
      the new key and the old key (the old sealkey or secret), separated by a comma, and replay";
 
-/// The reason why a job could not begin its steps.
+/// The reason why an answer job could not begin its steps.
 #[derive(Debug)]
 enum NotOpened {
     /// A call to the tables failed.
@@ -61,22 +71,23 @@ impl From<TableError> for NotOpened {
     }
 }
 
-/// The answer of a job, with the records that the steps of the job need.
+/// An answer, with the data that the steps of its job need.
 pub(super) struct InWork {
     pub(super) alert: AlertId,
-    /// The name of the answer's row in the ledger.
+    /// The last part of the key of the answer's row in the ledger.
     pub(super) row: String,
-    /// The id of the press of the button. It is also the id of the callback.
+    /// The id of the person's press of a button, or of the person's text. The callback has the same id.
     pub(super) press: String,
     pub(super) answer: Answer,
-    /// The id of the chat message with the card, if the channel told the bot this id.
+    /// The id of the card, if the channel told the bot this id.
     pub(super) card: Option<String>,
     pub(super) record: Record,
     pub(super) asked: Asked,
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// The keys that encrypt and decrypt questions; `None` if they cannot be derived.
+    /// The keys that encrypt and decrypt questions; `None` if the poller cannot derive the keys from its
+    /// settings.
     pub(super) fn question_keys(&self) -> Option<&QuestionKeys> {
         let tools = &self.answers;
         let derive =
@@ -136,12 +147,18 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record and the answer's row from the ledger. The key of the row contains the id of
-    /// an alert: `lead`. Usually, `lead` is the answered alert itself. But all alerts of one API call can
-    /// share one answer, and so one row. Then `lead` is the first alert of the API call.
+    /// Reads the alert's record and the answer's row from the ledger. The key of the row contains the id
+    /// `lead`. Usually, `lead` is the id of the answered alert. But `lead` can also be the id of another
+    /// alert. For example, all alerts of one API call can share one answer, and then also share one row. In
+    /// this case, `lead` is the id of the call's first alert.
     ///
-    /// Returns `None` if the job has nothing to do: the alert was cancelled before it was sent, or its chat
-    /// message was taken back (deleted), or another answer came first, or the row is marked as done.
+    /// Returns `None` if the job has nothing to do:
+    ///
+    /// - The alert has no record.
+    /// - The alert was cancelled before it was sent.
+    /// - The chat message of the alert was taken back (deleted).
+    /// - Another answer came first.
+    /// - The row is marked as done.
     async fn look_up(
         &self,
         alert: AlertId,
@@ -166,8 +183,8 @@ impl<H: Host> Attempts<'_, H> {
             return Err(NotOpened::Unreadable);
         };
         let known = match known {
-            // The bot has not inserted the row: it was killed before, or the write failed. So this job
-            // inserts the row.
+            // The row is missing: the bot was killed before it inserted the row, or the write failed. So this
+            // job inserts the row.
             None => {
                 let sealed = answer.seal(self.host, keys, lead.as_str(), &row);
                 self.ledger.insert_answer(lead, &row, (&press, &sealed), asked.until).await?
@@ -221,7 +238,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Records the answer in the ledger.
+    /// Records the answer in the ledger. If the question takes one answer, also ends the wait for a text.
     async fn record_answer(&self, leased: &Leased, work: &InWork) -> Result<(), TableError> {
         let InWork { alert, answer, asked, .. } = work;
         let Some(keys) = self.question_keys() else { return Ok(()) };
@@ -233,9 +250,9 @@ impl<H: Host> Attempts<'_, H> {
         Ok(())
     }
 
-    /// Ends the wait for an answer in the form of a text: from now on, a person's text in the conversation
-    /// does not count as an answer to this alert. If the write fails, this function only logs the failure.
-    /// The reason is that the bot has a second check: before it takes a text as the answer, it reads in the
+    /// Ends the wait for an answer in the form of a text. From now on, a person's text in the conversation
+    /// does not count as an answer to this alert. If the write fails, this function only logs the failure,
+    /// because the bot has a second check. Before the bot takes a text as the answer, the bot reads in the
     /// ledger whether a person has answered already.
     pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
         let conversation = ConversationKey::of(&leased.envelope.address);
@@ -245,15 +262,17 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Puts a JSON body on the queue of replies, in base64, because Azure Functions expects base64.
+    /// Puts a JSON body on the queue of replies. The body is in base64, because programs can read the queue
+    /// with Azure Functions, which expects base64.
     async fn put_reply(&self, body: &Value) -> Result<(), QueueError> {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         let text = STANDARD.encode(body.to_string());
         self.answers.replies.put_marking_copies(&text, options, || None).await.result
     }
 
-    /// Changes the card, so that all people of the conversation see the answer. If the call failed and a
-    /// later try can succeed, returns the verdict of the call. Otherwise returns `None`.
+    /// Changes the card. All people of the conversation then see the answer. If the call to the Connector
+    /// failed and a later try can succeed, returns the *verdict* (the classified response) of the call.
+    /// Otherwise returns `None`.
     pub(super) async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
         let InWork { answer, asked, record, card, .. } = work;
         let address = &leased.envelope.address;
@@ -263,9 +282,9 @@ impl<H: Host> Attempts<'_, H> {
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
         let keyed = conversation_and_key(leased, record);
-        // With the alert key, the sender gives a name to the problem that the alert reports. A turn is the
-        // lock of an alert key (`turns.rs`). While this job has the turn, no other attempt of this run
-        // changes the card.
+        // An alert key is the name that the sender gives to a problem. A *turn* is the lock of an alert key
+        // in one conversation (`turns.rs`). While this job has the turn, no other attempt of this run changes
+        // the card.
         let _turn = match &keyed {
             Some((conversation, key)) => {
                 Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await)
@@ -305,7 +324,7 @@ impl<H: Host> Attempts<'_, H> {
         .then_some(verdict)
     }
 
-    /// Whether the chat message of the card now shows a newer alert with the same alert key.
+    /// Whether the chat message that had the card now shows a newer alert with the same alert key.
     async fn is_overtaken(&self, keyed: Option<(ConversationKey, String)>, record: &Record) -> bool {
         let Some((conversation, key)) = keyed else { return false };
         let standing = self.ledger.standing(&conversation, &key).await;
@@ -363,8 +382,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns the outcome of a job that has failed. The queue message is hidden for another try. If the job
-    /// has been due for more than a day, the queue message is moved to the poison queue instead.
+    /// Returns the outcome of a job that has failed: the poller hides the queue message, and tries the job
+    /// again later. If the job has been due for more than a day, the poller moves the queue message to the
+    /// poison queue instead.
     pub(super) fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
         if self.due_for(leased) > LONGEST_OUTAGE {
             return Outcome::poison(PoisonReason::RetriesExhausted, reason);
@@ -377,8 +397,9 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Returns the conversation to which the alert's key belongs, and the key; `None` if the alert has no key. If
-/// the alert began a thread, the key belongs to the Teams channel that contains the thread.
+/// Returns the alert's key, and the conversation to which the key belongs; `None` if the alert has no key.
+/// Usually, the key belongs to the alert's conversation. But if the alert began a thread, the key belongs to
+/// the Teams channel that contains the thread.
 fn conversation_and_key(leased: &Leased, record: &Record) -> Option<(ConversationKey, String)> {
     let key = record.keyed.as_deref().and_then(Keyed::from_note)?.key?;
     let mut address = leased.envelope.address.clone();
@@ -388,14 +409,14 @@ fn conversation_and_key(leased: &Leased, record: &Record) -> Option<(Conversatio
     Some((ConversationKey::of(&address), key))
 }
 
-/// Stores the finished steps in the envelope, for the next try.
+/// Stores in the envelope which steps are done. The next try then does not repeat these steps.
 pub(super) fn keep(leased: &mut Leased, steps: Steps) {
     if let Some(AnswerJob::Answer { done, .. }) = &mut leased.envelope.answer {
         *done = steps;
     }
 }
 
-/// Makes the JSON that brings an answer to a program. The queue of replies and the callback get the same
+/// Makes the JSON that passes an answer on to a program. The queue of replies and the callback get the same
 /// JSON.
 fn answer_body(work: &InWork) -> Value {
     let mut body = json!({
@@ -408,7 +429,7 @@ fn answer_body(work: &InWork) -> Value {
     body
 }
 
-/// Makes the JSON that brings a person's message to a program. The queue of replies gets this JSON.
+/// Makes the JSON that passes a person's message on to a program. The queue of replies gets this JSON.
 fn message_body(envelope: &Envelope, by: &Value) -> Value {
     let address = &envelope.address;
     json!({

@@ -1,5 +1,5 @@
-//! The clients and keys that only jobs need. A job is a queue message that sends no alert, but passes a
-//! person's answer or message on to a program (`answer.rs`).
+//! The settings, clients and keys that only jobs need. A *job* is a queue message that passes a person's
+//! answer or message on to a program, and sends no alert (`answer.rs`).
 
 use std::cell::OnceCell;
 
@@ -14,15 +14,16 @@ use storage_queue::QueueClient;
 #[derive(Debug)]
 pub(crate) struct AnswerTools<'a, H> {
     pub(crate) bot: Option<&'a BotCredentials>,
+    /// The name of the main queue.
     pub(crate) queue: &'a str,
     pub(crate) hosts: &'a CallbackHosts,
     pub(crate) secrets: Option<&'a CallbackSecrets>,
-    /// The queue on which programs find people's answers and messages.
+    /// The *queue of replies*, on which programs find people's answers and messages.
     pub(crate) replies: QueueClient<'a, H>,
     pub(crate) withdrawals: Withdrawals<'a, H>,
-    /// The keys that encrypt and decrypt questions. The run derives these keys when it needs them for the
-    /// first time.
+    /// The keys that encrypt and decrypt questions. The run derives the keys when it first needs them. The
+    /// inner value is `None` if the run cannot derive the keys from the settings.
     pub(crate) keys: OnceCell<Option<QuestionKeys>>,
-    /// The deadline of every callback (the call that brings an answer to the sender's program).
+    /// The deadline of every *callback* (the call that passes an answer on to the program that asked).
     pub(crate) deadline: Deadline,
 }

@@ -1,6 +1,11 @@
-//! The checks before an alert is sent. They find messages that an earlier run has finished, and messages with
-//! a broken seal. They also find alerts that have expired, that the sender or the person has withdrawn, that
-//! are not due yet, or that were tried too often.
+//! The checks before an alert is sent. In this file, a *message* is a queue message, and a *run* is one
+//! execution of the poller. For example, the checks find:
+//!
+//! - messages that an earlier run has finished
+//! - messages with a broken seal (an HMAC that only the bot and the poller can make)
+//! - alerts that have expired or are not due yet
+//! - alerts that the sender has cancelled, or that the person does not want
+//! - alerts that were tried too often
 
 use std::time::Duration;
 
@@ -19,16 +24,17 @@ use super::series::Continued;
 use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
-/// How long a message is hidden if a table cannot be read. Without the table, the run does not know whether
-/// it has to send the alert.
+/// How long a message is hidden if a table cannot be read. Without the table, the run cannot decide whether
+/// to send the alert.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// The pause of a conversation that the channel could not reach. During the pause, the conversation gets no
-/// alerts. If the channel sends the bot an activity from the conversation, the pause ends earlier.
+/// How long a conversation is paused if the channel (e.g. Teams) reports that it cannot reach the
+/// conversation. During the pause, the conversation gets no alerts. The pause ends earlier if a person writes
+/// in the conversation, or if the bot is installed there.
 pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
-    /// Returns the outcome of a message whose alert must not be sent now; `None` if the run has to send the
-    /// alert.
+    /// Makes the checks. Returns `None` if the run has to send the alert. Otherwise returns the outcome of
+    /// the message, e.g. [`Outcome::Expired`].
     pub(super) async fn decide_without_sending(
         &self,
         leased: &mut Leased,
@@ -44,8 +50,9 @@ impl<H: Host> Attempts<'_, H> {
             return Some(outcome);
         }
         // If `replayed_at` is set, a run moved the alert to the poison queue, and an operator then put the
-        // alert on the main queue again. If the run could not delete the old message from the main queue, the
-        // main queue now holds two messages of the alert. The mark `once` says that this is possible.
+        // alert on the main queue again. Perhaps the run could not delete the old message from the main
+        // queue. The main queue then holds two messages of the alert. The mark `once` says that there can be
+        // two messages.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
@@ -109,14 +116,15 @@ impl<H: Host> Attempts<'_, H> {
         None
     }
 
-    /// Hides a message until the person's quiet hours end.
+    /// Returns the outcome that hides a message until the person's quiet hours end.
     pub(super) fn wait_for_quiet(&self, leased: &Leased, until: DateTime<Utc>) -> Outcome {
         let wait = (until - self.host.now()).to_std().unwrap_or_default();
         self.wait_until_due(leased, wait, Outcome::Quiet)
     }
 
-    /// Returns the outcome of a change that would be a new chat message in the person's quiet hours; `None`
-    /// if the change need not wait.
+    /// Decides about a change of an earlier alert, if no run has sent the earlier alert. The poller sends
+    /// such a change as a new chat message, so the change has to wait for the end of the person's quiet
+    /// hours. Returns `None` if the change need not wait.
     pub(super) async fn wait_for_quiet_end(&self, leased: &Leased) -> Option<Outcome> {
         if !respects_quiet_hours(&leased.envelope) {
             return None;
@@ -130,7 +138,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Hides a message until its alert is due.
+    /// Returns the outcome that hides a message until its alert is due. If the queue deletes the message
+    /// earlier, the outcome moves the message to the poison queue.
     fn wait_until_due(
         &self,
         leased: &Leased,
@@ -146,14 +155,13 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Reads the alert's record in three cases:
+    /// Reads the alert's record from the ledger (the table with a record for each alert) in three cases:
     ///
     /// - The message was dequeued before.
-    /// - The queue can hold two messages of the alert (`once`).
-    /// - The bot wrote the message, and the withdrawals that the run has read are not enough to decide about
-    ///   the alert. Then only the record shows whether the sender has cancelled the alert, or whether a run
-    ///   has delivered it by another message. `is_covered` says whether the withdrawals are enough; it is the
-    ///   result of [`Self::is_covered`].
+    /// - The mark `once` is set: the queue can hold two messages of the alert.
+    /// - The bot wrote the message, and `is_covered` is false: the withdrawals that the run has read are not
+    ///   enough to decide about the alert (see [`Self::is_covered`]). Only the record then shows whether the
+    ///   sender has cancelled the alert, or whether a run has delivered the alert with another message.
     ///
     /// In all other cases, this function returns `None` without a read, because the record could not change
     /// the outcome.
@@ -165,17 +173,20 @@ impl<H: Host> Attempts<'_, H> {
         self.ledger.read(&leased.record).await
     }
 
-    /// Whether the bot wrote the message. If the bot seals its messages, a message without a valid seal comes
-    /// from another program. Such a message can have the same id as an alert of the bot. If the sender
-    /// cancels the bot's alert, the poller must not drop the other program's message. So callers check
-    /// `is_ours` before they obey a cancellation.
+    /// Whether the message counts as the bot's message. If the bot seals its messages, a message without a
+    /// valid seal comes from another program. If the bot does not seal its messages, every message counts as
+    /// the bot's message.
+    ///
+    /// Another program's message can have the same id as an alert of the bot. If the sender cancels the bot's
+    /// alert, the poller must not drop the other program's message. So callers check `is_ours` before they
+    /// obey a cancellation.
     pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
     /// Returns the time at which the alert was accepted (`enqueuedAt`). Another program can write a wrong
-    /// `enqueuedAt`. So if the `enqueuedAt` of another program is later than the time at which the queue
-    /// received the message, this function returns the time of the queue.
+    /// `enqueuedAt`. So for a message of another program, the result is never later than the time at which
+    /// the queue received the message.
     pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
@@ -183,14 +194,15 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether the withdrawals that the run has read are enough to decide about the alert. A *withdrawal* is
-    /// a cancellation by the sender, or a person's `stop`, quiet hours, or wish to be forgotten.
+    /// Whether the withdrawals that the run has read are enough to decide about the alert. A *withdrawal*
+    /// says that the sender has cancelled an alert, or that a person has sent `stop`, has set quiet hours, or
+    /// has asked to be forgotten.
     ///
-    /// The run has read the withdrawals of the last ten minutes. They are enough if the bot accepted the
-    /// alert in these ten minutes. A `stop` from an earlier time does not matter then: the bot looked for it
-    /// before it accepted the alert. Other programs do not look for an earlier `stop`. So if another
-    /// program's alert is `stoppable` (a `stop` withdraws it), the run also has to read the address book (the
-    /// table of conversations), and the result is `false`.
+    /// If the run has read all withdrawals of the last ten minutes, they are enough for an alert that was
+    /// accepted in these ten minutes. An older `stop` does not matter, because the bot looks for a `stop`
+    /// before it accepts an alert. But other programs do not look for a `stop`. So if another program's alert
+    /// is `stoppable` (a `stop` withdraws it), the result is `false`: the run also has to read the address
+    /// book (the table of conversations).
     fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
@@ -198,8 +210,9 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Returns whether the sender and the person still want the alert. The sender can cancel the alert, but
     /// only if the bot wrote the message ([`Self::is_ours`]). The person can send `stop`, set quiet hours, or
-    /// ask to be forgotten. For a recent alert, the run has already read the withdrawals. For an older alert,
-    /// this function reads the address book (the table of conversations).
+    /// ask to be forgotten. If `is_covered` is true, this function looks at the withdrawals that the run has
+    /// read. Otherwise, or if the person has changed the quiet hours, this function reads the address book
+    /// (the table of conversations).
     async fn is_wanted(
         &self,
         leased: &Leased,
@@ -230,7 +243,7 @@ impl<H: Host> Attempts<'_, H> {
         self.wanted_in(leased, &conversation).await
     }
 
-    /// Returns whether the person of a conversation wants the alert now, according to the address book.
+    /// Reads in the address book whether the person of a conversation wants the alert now.
     pub(super) async fn wanted_in(
         &self,
         leased: &Leased,
@@ -249,8 +262,8 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Hides a message because a table cannot be read. If the run sent the alert now, the person could get it
-    /// twice, or after a withdrawal.
+    /// Logs that a table or a queue has failed, and returns the outcome that hides the message. If the run
+    /// sent the alert now, the person could get the alert twice, or after a withdrawal.
     pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
@@ -262,8 +275,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Pauses a conversation, because the channel reported that it cannot reach the conversation. If the
-    /// variable `delivery` is `directline`, this function does nothing: the bot sends the alerts, so the bot
-    /// gets this report and pauses the conversation.
+    /// variable `delivery` is `directline`, this function does nothing, because the bot sends the alerts. The
+    /// channel then reports to the bot, and the bot pauses the conversation.
     pub(super) async fn pause_conversation(&self, leased: &Leased) {
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;
@@ -279,10 +292,11 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether an alert waits for the end of the person's quiet hours. The result is `false` for a change: if the
-/// change turns out to be a new chat message, [`Attempts::wait_for_quiet_end`] looks at the quiet hours.
+/// Whether an alert waits for the end of the person's quiet hours. The result is `false` if the queue message
+/// changes or deletes the chat message of an earlier alert. If the poller then sends a change as a new chat
+/// message, [`Attempts::wait_for_quiet_end`] checks the quiet hours.
 fn waits_for_quiet_hours(envelope: &Envelope) -> bool {
-    // Channels notify no person when a chat message changes, so a change need not wait.
+    // If a chat message changes, the channel notifies no person. So a change need not wait.
     let is_change =
         envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
     respects_quiet_hours(envelope) && !is_change
@@ -293,8 +307,8 @@ fn respects_quiet_hours(envelope: &Envelope) -> bool {
     envelope.stoppable && !envelope.is_important()
 }
 
-/// Returns the outcome for an alert that has already ended, as its record in the ledger says; `None` if the
-/// alert has not ended.
+/// Returns the outcome of an alert that has already ended, according to its record in the ledger. Returns
+/// `None` if the alert has not ended.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     let is_copy = record.message.as_deref().is_some_and(|message| message != leased.id());
     match record.status {
@@ -302,8 +316,9 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         _ if record.answered_at.is_some() => {
             Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
         }
-        // The record names the queue message that a run moved to the poison queue. If the message in hand is
-        // another message, an operator has replayed the alert. In this case, the run sends the alert again.
+        // The record names the queue message that a run moved to the poison queue. If `leased` is another
+        // message, an operator has replayed the alert (put it on the main queue again). So the run sends the
+        // alert.
         Status::Dead => {
             let reason = record.reason.as_deref().unwrap_or_default();
             let is_this = record.message.is_some() && !is_copy;

@@ -1,6 +1,11 @@
-//! Finds or creates the conversation of an alert before the alert is sent. The conversation is a personal
-//! chat with a person who never wrote to the bot, a thread in a Teams channel, or a new chat if Teams has
-//! purged the old chat. The *address book* is the table of the conversations that the bot knows.
+//! Finds or creates the conversation of an alert before the alert is sent. There are three kinds of such
+//! conversations:
+//!
+//! - A personal chat with a person. The poller first looks for the chat in the *address book*, the table of
+//!   the conversations that the bot knows. If the address book does not have the chat, the poller creates the
+//!   chat.
+//! - A thread in a Teams channel. The poller creates the thread.
+//! - A new personal chat, if Teams has purged (deleted) the old chat. The poller creates the new chat.
 
 use std::mem;
 
@@ -20,25 +25,27 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats in which the poller looks for a person whose e-mail address the alert names. The
-/// poller looks in the teams and chats with the latest activity.
+/// The most teams and chats in which the poller looks for a person by e-mail address. The poller takes the
+/// teams and chats with the latest activity.
 const MOST_ROSTERS: usize = 20;
 
-/// The minimum time between two calls to the Connector that try to create a person's chat for the same alert.
-/// If the bot is not installed for the person, the Connector refuses the call. Until the next call, the
-/// poller only looks for the person in the address book. If the bot is installed in the meantime, the channel
-/// sends the bot an activity. The bot then adds the person to the address book, and the poller finds the
-/// person there.
+/// The shortest pause between two calls that ask the Connector to create the chat of the same alert. The
+/// Connector refuses such a call if the bot is not installed for the person. During the pause, the poller
+/// only looks for the person in the address book. If the bot is installed during the pause, the channel sends
+/// the bot an activity, and the bot adds the person to the address book. The poller then finds the person
+/// there.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
-/// Returns the outcome of an alert that no later try can send, e.g. because its address names no person.
+/// Returns the outcome that moves a message to the poison queue, because every later try would fail, too. For
+/// example, the alert's address names no person.
 fn permanent(reason: &str) -> Outcome {
     Outcome::poison(PoisonReason::Permanent, reason)
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Finds or creates the chat with a person, and sends the alert there. Returns the verdict of the send.
-    /// If a call to the Connector fails before the send, returns the verdict of the failed call.
+    /// Finds or creates the chat with a person, and sends the alert there. Returns the *verdict* (the
+    /// classified response) of the call that sends the alert. If an earlier call to the Connector fails,
+    /// returns the verdict of the failed call.
     pub(super) async fn send_creating(
         &self,
         leased: &mut Leased,
@@ -79,15 +86,16 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert to `address` instead of the address in its envelope. The steps:
+    /// Sends an alert to the conversation `address`. The alert's envelope has another address. The steps:
     ///
     /// 1. Put `address` into the envelope.
-    /// 2. Make a plan. An alert with a `key` can change a chat message of the conversation `address`. The
-    ///    plan says which chat message the alert changes (`standing.rs`).
+    /// 2. Make a plan (`standing.rs`). An alert with a `key` (the name that the sender gives to a problem)
+    ///    can change a chat message in the conversation. The plan names this chat message.
     /// 3. Send the alert with the function `send`.
-    /// 4. Put the envelope's own address back, so that the message stays in its lane. If `leased.sent_to` is
-    ///    empty, store `address` there. When the run later records the outcome in the ledger, it also records
-    ///    `sent_to` as the alert's conversation.
+    /// 4. Put the envelope's own address back. The message then stays in its *lane* (the run's list of the
+    ///    messages with this address).
+    /// 5. If `leased.sent_to` is empty, store `address` there. When the run later records the outcome in the
+    ///    ledger, the run records `sent_to` as the alert's conversation.
     ///
     /// `is_new`: whether the run has just created the conversation.
     async fn send_to(
@@ -108,16 +116,17 @@ impl<H: Host> Attempts<'_, H> {
         sent
     }
 
-    /// Makes the call to the Connector that the plan describes. Without a plan, sends the alert as a new chat
-    /// message.
+    /// Makes the call to the Connector that `plan` describes. If `plan` is `None`, sends the alert as a new
+    /// chat message.
     async fn send_once(
         &self,
         leased: &mut Leased,
         plan: Option<Plan>,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        // The reads of the tables before this line can take seconds. If the run lock has ended, this run must
-        // not send the alert, because another run can hold the lock now.
+        // The reads of the tables before this line can take seconds. The *run lock* ensures that only one run
+        // sends alerts. If the lock has expired, this run must not send the alert, because another run can
+        // hold the lock now.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Err(Outcome::TooLate.into());
         }
@@ -156,9 +165,11 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates a new chat with the person, and sends the alert there. `missing` is the verdict of the send to
-    /// the old chat. Returns the verdict of the second send. If the creation failed and can succeed later,
-    /// returns the verdict of the creation. If the Connector gave no new chat, returns `missing`.
+    /// Creates a new chat with the person, and sends the alert there. Returns one of these verdicts:
+    ///
+    /// - If there is a new chat: the verdict of the call that sends the alert to the new chat.
+    /// - If the creation of the chat failed and can succeed later: the verdict of the creation.
+    /// - In all other cases: `missing`, the verdict of the call to the old chat.
     async fn send_anew(
         &self,
         connector: &Connector<'_, H>,
@@ -193,7 +204,7 @@ impl<H: Host> Attempts<'_, H> {
         self.send_to(leased, address, &service_url, true, Self::send_once).await
     }
 
-    /// Starts a thread whose first message is the alert.
+    /// Creates a thread in a Teams channel. The alert is the first message of the thread.
     async fn send_thread(
         &self,
         leased: &mut Leased,
@@ -228,9 +239,12 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Finds the person with the e-mail address `email` among the members of the tenant's teams and chats. If
-    /// a call to the Connector fails, returns `Ok(Err(..))` with the verdict of the call. If the alert cannot
-    /// be sent now, e.g. because no team and no chat has such a member, returns `Err` with the outcome.
+    /// Finds the person with the e-mail address `email` among the members of the tenant's teams and chats.
+    /// The result is one of these:
+    ///
+    /// - `Ok(Ok(..))` with the person.
+    /// - `Ok(Err(..))` with the verdict of the failed call to the Connector.
+    /// - `Err` with the outcome of the alert, e.g. because no team and no chat has such a member.
     async fn member(
         &self,
         connector: &Connector<'_, H>,
@@ -283,10 +297,10 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates the chat with the person, and stores it in the address book, so that the poller finds the chat
-    /// there for the next alert to the person. If the bot is not installed for the person, or the tenant has
-    /// no such person, returns `Err`. If the creation fails for another reason, returns `Ok(Err(..))` with
-    /// the verdict.
+    /// Creates the chat with the person, and stores the chat in the address book. The poller then finds the
+    /// chat there for the next alert to the person. If the bot is not installed for the person, or the tenant
+    /// has no such person, returns `Err`. If the creation fails for another reason, returns `Ok(Err(..))`
+    /// with the verdict of the call.
     async fn create_chat(
         &self,
         connector: &Connector<'_, H>,
@@ -322,17 +336,17 @@ impl<H: Host> Attempts<'_, H> {
             Created::Failed(verdict) => return Ok(Err(verdict)),
         }
         self.log_created(leased, &address, "conversation.created");
-        // If this write fails, the poller asks the Connector for the chat again when the next alert comes,
-        // and gets the same chat.
+        // If this write fails, the poller asks the Connector for the chat again at the next alert to the
+        // person. The Connector then returns the same chat.
         if let Err(error) = self.conversations.record_activity(&address, Sign::Update, None).await {
             self.log_not_stored(leased, &error);
         }
         Ok(Ok(address))
     }
 
-    /// Checks that the person wants the alert in the conversation that was found or created. The earlier
-    /// checks did not know this conversation. If the person does not want the alert, the error is the
-    /// outcome.
+    /// Checks whether the person wants the alert in the conversation `address`, which the run has found or
+    /// created. The checks of `checks.rs` did not know this conversation. If the person does not want the
+    /// alert, the error is the outcome of the alert.
     async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
         match self.wanted_in(leased, &ConversationKey::of(address)).await {
             Ok(Wanted::Yes) => Ok(()),
@@ -360,8 +374,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Returns the tenant in the address of a conversation in Teams. If the address names no tenant, the error is
-/// the outcome of the alert.
+/// Returns the id of the Teams tenant in the address of a conversation. If the address names no tenant, the
+/// error is the outcome of the alert.
 fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     let tenant_id = address.vouched_tenant().map(str::to_owned);
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
@@ -372,13 +386,13 @@ fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }
 
-/// Whether a failed creation of a chat can succeed later. `class` is the class of the failed call.
+/// Whether the creation of a chat can succeed later, after a call that failed with the class `class`.
 fn can_be_repeated(class: Class) -> bool {
     matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
 }
 
 /// Makes the result for an alert that waits until the bot is installed. The verdict has no HTTP status,
-/// because the caller has decided this without a call to the Connector.
+/// because the poller made no call to the Connector.
 fn not_installed(reason: &str) -> NotReached {
     NotReached::NotInstalled(Verdict {
         class: Class::DestinationGone,

@@ -1,5 +1,7 @@
-//! Decides what happens to a queue message after the Connector's response. The decision is one pure function
-//! ([`decide`]), which follows the table in `docs/delivery.md`.
+//! Decides what happens to a queue message after an attempt to deliver its alert. [`decide`], a pure
+//! function, decides after the Connector's response, and follows the table in `docs/delivery.md`. If the
+//! alert was not sent, [`wait_for_host`] or [`wait_for_installation`] decides. A *run* is one execution of
+//! the poller.
 
 use std::time::Duration;
 
@@ -13,18 +15,18 @@ use crate::limits::{
     LONGEST_OUTAGE, LONGEST_RETRY_AFTER, Limits, MAX_HIDE, SHORTEST_BEFORE_DELETION,
 };
 
-/// The action that follows from a response.
+/// The action for a queue message after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// The alert was delivered: delete the message.
     Delete,
-    /// The alert was perhaps delivered, and its sender wants no second try: delete the message.
+    /// The alert was perhaps delivered, and its sender has set `onUncertain: drop`: delete the message.
     Drop,
     /// Hide the message for `after`, and store `delivery` in it.
     Hide { after: Duration, delivery: Delivery, why: Hidden },
     /// Move the message to the poison queue.
     Poison(PoisonReason),
-    /// Stop the run, because it can send no alert at all. The message stays as it is.
+    /// Stop the run, because the run can send no alert at all. The message stays as it is.
     StopRun(Stop),
 }
 
@@ -33,8 +35,8 @@ pub(crate) enum Action {
 pub(crate) enum Stop {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// The login host issues no token at present, or Direct Line opens no conversation. `retry_after` is the
-    /// `Retry-After` of the response.
+    /// The login host issues no token at present, or Direct Line (another API for the delivery of alerts)
+    /// opens no conversation. `retry_after` is the `Retry-After` of the response.
     NoToken { retry_after: Option<Duration> },
 }
 
@@ -48,29 +50,28 @@ pub(crate) enum Hidden {
     PossiblyDelivered,
     /// The bot is not installed for the person or in the team.
     NotInstalled,
-    /// The tables could not be read, so the poller does not know whether it has to send the alert.
+    /// A call to the tables failed, so the run does not know whether to send the alert. The reason can also
+    /// be a failed call to the queue, e.g. the Put of the next alert of a series.
     StateUnknown,
 }
 
-/// The word under which the figures count a message whose outcome or reason is unknown. The *figures* count
-/// the messages of the queue over all runs. They have two groups with such a count:
+/// The name of two counts in the *figures* (the counts of the queue's messages over all runs):
 ///
-/// - `ended` counts messages that left the queue. The count `unrecorded` is for messages that a killed run
-///   has probably deleted, if the ledger does not show how their alerts ended.
-/// - `dead` counts messages in the poison queue. The count `unrecorded` is for messages whose reason is
-///   unknown.
+/// - In the group `ended` (messages that left the queue), this count is for messages that a killed run has
+///   probably deleted. The ledger (the table of all alerts) does not show how their alerts ended.
+/// - In the group `dead` (messages in the poison queue), this count is for messages with an unknown reason.
 pub(crate) const UNRECORDED: &str = "unrecorded";
 
-/// The reason why a message is moved to the poison queue. The envelope in the poison queue stores the reason
-/// as `failure.outcome`.
+/// The reason why a message is moved to the poison queue. An envelope (an alert as JSON) in the poison queue
+/// stores the reason as `failure.outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoisonReason {
     DestinationGone,
     Permanent,
     PossiblyDelivered,
     RetriesExhausted,
-    /// The message was dequeued too often without a result. Probably runs were killed while they worked on
-    /// the message.
+    /// The message was dequeued too often without a result. Probably each run that dequeued the message was
+    /// killed, or could not record a result.
     Abandoned,
     /// The queue would delete the message before the next try.
     OutOfTime,
@@ -82,8 +83,8 @@ pub(crate) enum PoisonReason {
     TenantNotAllowed,
     /// The alert has waited too long: the bot is still not installed for the person or in the team.
     NotInstalled,
-    /// The tenant has no such person. Or the poller looked for an e-mail address, and found no member with
-    /// this address in the teams and chats of the bot.
+    /// The tenant has no such person. For an alert to an e-mail address: the poller found no member with this
+    /// address in the teams and chats of the bot.
     UnknownPerson,
 }
 
@@ -104,8 +105,8 @@ impl PoisonReason {
         Self::UnknownPerson,
     ];
 
-    /// Returns the first word of the reason in an alert's record, if this word names a [`PoisonReason`];
-    /// otherwise [`UNRECORDED`].
+    /// Returns the part of `reason` before the first colon, if this part names a [`PoisonReason`]. Otherwise
+    /// returns [`UNRECORDED`]. `reason` is the reason in an alert's record, e.g. `permanent: 400 BadSyntax`.
     pub(crate) fn word_in(reason: &str) -> &'static str {
         let word = reason.split(':').next().unwrap_or_default();
         Self::ALL.into_iter().map(Self::as_str).find(|known| *known == word).unwrap_or(UNRECORDED)
@@ -135,13 +136,14 @@ impl PoisonReason {
 pub(crate) struct Situation<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) on_uncertain: OnUncertain,
-    /// The queue's DequeueCount, which includes the current dequeue.
+    /// The number of dequeues of the message (the queue's DequeueCount). The number includes the current
+    /// dequeue.
     pub(crate) dequeue_count: u32,
-    /// If the Connector has refused the bot's token: whether the refusal concerns this conversation alone.
-    /// See [`super::TokenUse`].
+    /// Whether a refusal of the bot's token concerns this conversation alone. The value has a meaning only if
+    /// the Connector has refused the token. See [`super::TokenUse`].
     pub(crate) refused_alone: bool,
-    /// Whether the Connector's host works. The breaker (`hosts.rs`) knows this from the results of this
-    /// attempt and of earlier attempts.
+    /// Whether the Connector's host works. The circuit breaker (`hosts.rs`) finds the state from the results
+    /// of this attempt and of earlier attempts.
     pub(crate) host: HostState,
     /// How long the alert has been due.
     pub(crate) due_for: Duration,
@@ -179,12 +181,12 @@ pub(crate) fn decide(
             )
         }
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
-        // For `NoToken`, this function has already returned `StopRun` above, and also for an `Unauthorized`
-        // that concerns all conversations. Here, `Unauthorized` concerns this conversation alone, so it
-        // counts as a failure of the alert.
+        // At this point, an `Unauthorized` concerns this conversation alone, so it counts as a failure of the
+        // alert. For `NoToken`, and for an `Unauthorized` that concerns all conversations, this function has
+        // already returned `StopRun` above.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
-            // The pause is never shorter than the back-off. Otherwise, a service that always asks for a pause
-            // of one second would use up all tries of the alert within five seconds.
+            // The pause is never shorter than the back-off. Otherwise, if the host always asked for a pause
+            // of one second, the alert would use up its five tries within five seconds.
             let pause = match situation.host {
                 HostState::Works => {
                     delivery.tries = delivery.tries.saturating_add(1);
@@ -216,8 +218,9 @@ pub(crate) fn decide(
     hide(pause, delivery, why, situation)
 }
 
-/// Decides what happens to a message whose alert is not sent, because the Connector's host is down. `wait` is
-/// the pause that the breaker asks for. The message is hidden for this pause and a random time.
+/// Decides what happens to a message whose host is down: the host of a Connector, or of a program that gets a
+/// person's answer. The run makes no call to this host. `wait` is the pause that the circuit breaker asks
+/// for. The message is hidden for this pause and a random time.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,
@@ -234,9 +237,9 @@ pub(crate) fn wait_for_host(
 }
 
 /// Decides what happens to a message for a person or a team that has not installed the bot. The message is
-/// hidden again and again until the alert expires, or for a day if the alert does not expire. Each attempt
-/// looks for the person in the address book (the table of conversations), because the bot adds the person
-/// there after an installation.
+/// hidden again and again until the alert expires. If the alert never expires, the message is moved to the
+/// poison queue after a day. For a person, each attempt looks in the address book (the table of
+/// conversations), because the bot adds the person there after an installation.
 pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
     if situation.until_expired.is_none() && situation.due_for > LONGEST_OUTAGE {
         return Action::Poison(PoisonReason::NotInstalled);
@@ -248,8 +251,8 @@ pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
 }
 
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
-    // If the alert expires during the pause, the pause ends at that moment, so that a run records the alert
-    // as expired.
+    // If the alert would expire during the pause, the pause ends when the alert expires. A run then records
+    // the alert as expired.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
     match hide_for(pause, situation.until_deletion) {
         Some(after) => Action::Hide { after, delivery, why },
@@ -257,10 +260,10 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
     }
 }
 
-/// If the verdict shows that the run can send no alert at all, returns the reason to stop the run. A stopped
-/// run makes its messages visible again, unchanged. A stopped run counts no failed tries, because otherwise
-/// an outage of the login host would move the whole queue to the poison queue. The run also records a pause,
-/// so that the next runs do not dequeue the messages in vain.
+/// Returns the reason to stop the run, if the verdict (the classified result of a call) shows that the run
+/// can send no alert at all. A stopped run makes the messages that it has not finished visible again, and
+/// counts no failed tries. Otherwise, an outage of the login host would move the whole queue to the poison
+/// queue. The run also records a pause. During the pause, the next runs dequeue no messages.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
     // A refusal without an HTTP status comes from the login host, so it concerns all conversations.
     let concerns_all = !refused_alone || verdict.status.is_none();
@@ -277,8 +280,9 @@ fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
 
-/// Returns a random pause between zero and `first * 2^(attempt - 1)` (full jitter). Because of the random
-/// part, messages that failed at the same time are tried again at different times.
+/// Returns a random pause between zero and `first * 2^(attempt - 1)` (full jitter). The pause is never longer
+/// than [`LONGEST_BACKOFF`]. Because of the random part, messages that failed at the same time are tried
+/// again at different times.
 fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     let longest = first.saturating_mul(factor).min(LONGEST_BACKOFF);
@@ -286,8 +290,8 @@ fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Du
 }
 
 /// Returns the pause before the next try of a job. A job is a queue message that passes a person's answer on
-/// to a program (`answer.rs`). The pause is at least as long as `retry_after`. If `retry_after` is longer
-/// than [`LONGEST_RETRY_AFTER`], this function uses [`LONGEST_RETRY_AFTER`] instead.
+/// to a program (`answer.rs`). The pause is at least as long as `retry_after` or [`LONGEST_RETRY_AFTER`],
+/// whichever is shorter.
 pub(crate) fn answer_pause(
     limits: &Limits,
     attempt: u32,
@@ -298,8 +302,8 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure that the host has perhaps caused. For the first two attempts, the pause
-/// comes from [`backoff`]. All later pauses take 30 to 60 seconds. They do not grow, so that the alert is
+/// Returns the pause after a failure whose cause is perhaps the host. If `attempt` is 1 or 2, the pause comes
+/// from [`backoff`]. All later pauses take 30 to 60 seconds. These pauses do not grow, so that the alert is
 /// delivered soon after the host works again.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
@@ -310,9 +314,10 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
 }
 
 /// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, from 1 s to 7 days. The
-/// pause also has to end before the queue deletes the message. Returns `None` if the deletion is too close.
-/// In this case, the caller moves the message to the poison queue, because a message that the queue deletes
-/// is lost without a trace.
+/// result is shorter than `pause` if the queue would delete the message too soon: the message becomes visible
+/// at least [`SHORTEST_BEFORE_DELETION`] before the queue deletes the message. Returns `None` if too little
+/// time is left. In this case, the caller moves the message to the poison queue, because a message that the
+/// queue deletes is lost without a trace.
 pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
     let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);

@@ -1,7 +1,12 @@
-//! The two ways to deliver an alert. If the variable `delivery` is `connector`, the poller posts the alert to
-//! the Connector. If `delivery` is `directline`, the poller posts a *trigger* (an event activity with the
-//! alert) to the bot over Direct Line, and the bot sends the alert. The second way is for bots that were made
-//! from Microsoft's 2017 template, because the Azure Function in this template posts such triggers.
+//! The two ways to deliver an alert. The poller's variable `delivery` selects the way:
+//!
+//! - `connector`: the poller posts the alert to the Connector.
+//! - `directline`: the poller posts a *trigger* (an event activity with the alert) over Direct Line, another
+//!   API of the Bot Framework. The bot that gets the trigger sends the alert. This way is for bots that were
+//!   made from Microsoft's 2017 template. In this template, an Azure Function posts such triggers, and the
+//!   poller replaces the function.
+//!
+//! A *run* is one execution of the poller.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::{Envelope, QuestionKeys};
@@ -9,7 +14,7 @@ use platform::Host;
 
 use crate::schedule::Leased;
 
-/// The way that the variable `delivery` selects.
+/// The selected way to deliver alerts.
 #[derive(Debug)]
 pub(crate) enum DeliveryPath<'a, H> {
     /// The value `connector`: the poller posts alerts to the Connector.
@@ -19,8 +24,9 @@ pub(crate) enum DeliveryPath<'a, H> {
 }
 
 impl<H: Host> DeliveryPath<'_, H> {
-    /// Fetches the bot's token if the Connector needs one. The run calls this function before it sends the
-    /// first alert.
+    /// Fetches the bot's token. The run calls this function before it sends the first alert. Does nothing
+    /// over Direct Line, or in anonymous mode (for local tests), because the calls then need no token of the
+    /// bot.
     pub(crate) async fn get_ready(&self) -> Result<(), Verdict> {
         match self {
             Self::Connector(connector) => connector.get_ready().await,
@@ -28,9 +34,9 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Returns the name of an alert's Connector host. Under this name, the circuit breaker (`hosts.rs`)
-    /// records whether the host works. On Teams, the name contains the region, because one region can fail
-    /// while other regions work.
+    /// Returns the name of the host that gets an alert. Under this name, the circuit breaker (`hosts.rs`)
+    /// records whether the host works. For the Connector of Teams, the name contains the region, because one
+    /// region can fail while other regions work.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),
@@ -38,8 +44,9 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Delivers an alert. The caller has checked the `serviceUrl` of the alert. If the alert asks a question,
-    /// its buttons contain MACs, and `keys` are the keys for these MACs.
+    /// Delivers an alert. The caller has checked that the bot trusts the `serviceUrl` of the alert. If the
+    /// alert asks a question, `keys` are the keys for the MACs (checksums with a secret key) in the
+    /// question's buttons.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,
@@ -62,8 +69,7 @@ impl<H: Host> DeliveryPath<'_, H> {
     }
 }
 
-/// Makes the chat message that the Connector gets for an alert. If the alert asks a question, its buttons
-/// contain MACs, and `keys` are the keys for these MACs.
+/// Makes the chat message that the Connector gets for an alert. For `keys`, see [`DeliveryPath::deliver`].
 pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
     envelope.message(keys)
 }

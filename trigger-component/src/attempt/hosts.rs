@@ -1,12 +1,15 @@
-//! The circuit breaker: it finds out which Connector hosts fail, so that an outage of a host does not use up
-//! the tries of the alerts to this host. The breaker does the same for the hosts of programs that get
-//! callbacks. (A *callback* is a call that brings a person's answer to a program.)
+//! The circuit breaker, which finds out which Connector hosts fail. Without the breaker, the outage of a host
+//! would use up the tries of the alerts that the poller sends through this host. The breaker also watches the
+//! hosts of programs that get callbacks. (A *callback* is a call that brings a person's answer to a program.)
 //!
-//! For each host (on Teams: for each region of a host), the run records which conversations the host reached,
-//! and for which conversations it failed. When the run ends, it stores these results in the record of the run
-//! lock (a row of a table). The next run reads them there. A killed run does not store its results, so the
-//! stored results are only a hint. The breaker uses the results for two decisions only: when an alert is
-//! tried, and whether a failed try counts.
+//! For each host (on Teams: for each region of a host), the run records the last result for each
+//! conversation. A *run* is one execution of the poller. The result says that the host *reached* the
+//! conversation, or that the host *failed*. Some responses show neither, so the run does not record them.
+//!
+//! When the run ends, it stores the results in the record of the run lock (a row of a table). The next run
+//! reads the results from this record. A killed run does not store its results, so the stored results can be
+//! out of date. The breaker uses the results for two decisions only: when an alert is tried, and whether a
+//! failed attempt counts as a try of the alert.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,40 +21,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::LaneKey;
 
-/// A host is *out* (counts as down) after this many conversations have failed in a row.
+/// A host is *out* (counts as down) if its newest results, for this many conversations, are all failures.
 const CONVERSATIONS: usize = 3;
-/// For each host, the run keeps the last results of at most this many conversations.
+/// For each host, the run keeps the results of at most this many conversations.
 const MAX_RESULTS: usize = 8;
-/// Results older than this are ignored.
+/// The breaker ignores results that are older than this time.
 const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The pause before the first probe of a host that is down. A *probe* is one alert that the run sends to find
-/// out whether the host works again. The pause doubles with each probe that fails.
+/// out whether the host works again. The pause doubles with each probe that fails, up to
+/// [`LONGEST_PROBE_PAUSE`].
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// For this time, an alert that was perhaps delivered leaves the probe to other alerts. Such an alert has
-/// only one try left, so another alert should probe the host first. When a probe is due, the alert waits for
-/// this time. If no other alert probes the host in this time, the alert becomes the probe.
+/// The extra wait of an alert that was perhaps delivered, before this alert can be the probe. Such an alert
+/// has only one try left, so another alert should probe the host first. If no other alert probes the host
+/// during the extra wait, this alert becomes the probe.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
-/// At most this many hosts are stored for the next run.
+/// The run stores the results of at most this many hosts for the next run.
 const STORED_HOSTS: usize = 16;
 
-/// The state of a host after a failed attempt. It follows from this attempt and the results before it.
+/// The state of a host after a failed attempt. The results of this attempt and of earlier attempts decide the
+/// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The last two results of this conversation are failures, and between them the host reached another
-    /// conversation. So the cause of the second failure is probably the alert, and not the host.
+    /// The host works, so the cause of the failure is probably the alert. The last two results of the alert's
+    /// conversation are failures, and between the two failures the host reached another conversation.
+    /// [`Self::Fails`] does not apply.
     Works,
     /// There are too few results to know whether the host or the alert is at fault.
     Unclear,
-    /// The run keeps the last result of each conversation. The host fails in two cases:
+    /// The host fails. The last result of each conversation counts, and one of these two rules applies:
     ///
     /// - The newest three results are failures.
     /// - At least three results are failures, and more than half of all results are failures.
     Fails,
 }
 
-/// The meaning of a response for the state of the host.
+/// Whether a response shows that the host works (`Reached`) or fails (`Failed`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Reached,
@@ -63,8 +69,8 @@ impl Sign {
         match class {
             Class::Accepted | Class::DestinationGone | Class::MessageGone => Some(Self::Reached),
             Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
-            // These responses show nothing about the host, because perhaps a gateway or the login host has
-            // sent them.
+            // These responses show nothing about the host: perhaps they come from a gateway or from the login
+            // host.
             Class::Throttled
             | Class::Unauthorized
             | Class::NoToken
@@ -75,8 +81,9 @@ impl Sign {
     }
 }
 
-/// The last result of a conversation. `at` is the time in milliseconds since 1970. A time of the monotonic
-/// clock would mean nothing to the next run, because each run has its own monotonic clock.
+/// The last result of a conversation. `lane` is the name of the conversation's lane (the messages of one
+/// conversation in a run). `at` is the time of the result in milliseconds since 1970. The time does not come
+/// from the monotonic clock, because each run has its own monotonic clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LastResult {
     lane: String,
@@ -87,16 +94,18 @@ struct LastResult {
 /// The results of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Results {
-    /// One result for each conversation, the newest last.
+    /// One result for each conversation. The newest result is the last element.
     last: Vec<LastResult>,
-    /// The time of the next probe, while the host is down.
+    /// The time of the next probe, in milliseconds since 1970. The value has a meaning only while the host is
+    /// down.
     probe_at: i64,
-    /// The pause after the next probe, in milliseconds. It counts only if the next probe fails.
+    /// The pause after the next probe, in milliseconds. The breaker uses this pause only if the next probe
+    /// fails.
     pause: u64,
 }
 
 impl Results {
-    /// The number of conversations that have failed since the host last reached a conversation.
+    /// The number of conversations for which the host has failed after it last reached a conversation.
     fn failed_in_a_row(&self) -> usize {
         self.last.iter().rev().take_while(|result| !result.reached).count()
     }
@@ -112,8 +121,8 @@ impl Results {
 
     fn remove_old(&mut self, now: i64) {
         let oldest = now - milliseconds(RESULTS_END_AFTER);
-        // A result in the future comes from a run whose clock was ahead. Without this limit, the result would
-        // stay valid for too long.
+        // A time in the future comes from a run whose clock was ahead. Without the limit `newest`, this
+        // result would stay valid for too long.
         let newest = now + milliseconds(RESULTS_END_AFTER);
         self.last.retain(|result| (oldest..newest).contains(&result.at));
     }
@@ -141,7 +150,7 @@ impl Results {
     }
 }
 
-/// A change in the state of a host.
+/// The start (`Failed`) or the end (`Recovered`) of the time in which a host is *out*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     Failed,
@@ -153,13 +162,13 @@ pub(super) enum Change {
 pub(crate) struct Hosts(RefCell<BTreeMap<String, Results>>);
 
 impl Hosts {
-    /// Reads the text that an earlier run stored. A text that cannot be read counts as empty.
+    /// Reads the results that an earlier run stored as a text. An unreadable text counts as empty.
     pub(crate) fn read(stored: &str) -> Self {
         Self(RefCell::new(serde_json::from_slice(stored.as_bytes()).unwrap_or_default()))
     }
 
-    /// Returns the results as a text for the next run. The text is empty if no result is a failure, and has
-    /// at most about 12 KiB.
+    /// Returns the results as a text for the next run. The text has at most about 12 KiB. If no result is a
+    /// failure, the text is empty.
     pub(crate) fn stored(&self) -> String {
         let hosts = self.0.borrow();
         let failing = hosts.iter().filter(|(_, results)| results.last.iter().any(|result| !result.reached));
@@ -168,7 +177,7 @@ impl Hosts {
         if failing.is_empty() { String::new() } else { serde_json::to_string(&failing).unwrap_or_default() }
     }
 
-    /// Removes the results that are older than ten minutes.
+    /// Removes the results that are more than ten minutes old, or more than ten minutes in the future.
     pub(crate) fn remove_old(&self, clock: &impl Clock) {
         let now = clock.now().timestamp_millis();
         let mut hosts = self.0.borrow_mut();
@@ -176,17 +185,18 @@ impl Hosts {
         hosts.retain(|_, results| !results.last.is_empty());
     }
 
-    /// Returns the names of the hosts that are down.
+    /// Returns the names of the hosts that are down, at most [`STORED_HOSTS`] names.
     pub(crate) fn out(&self) -> Vec<String> {
         let hosts = self.0.borrow();
         let out = hosts.iter().filter(|(_, results)| results.is_out());
         out.take(STORED_HOSTS).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Returns how long an alert has to wait, because its host is down; `None` if the run has to send the
-    /// alert now. After the wait, a run calls this function for the alert again. While the host is down, one
-    /// alert at a time gets `None` and probes the host. `is_uncertain`: whether the alert was perhaps
-    /// delivered by an earlier attempt.
+    /// Returns how long an alert has to wait while its host is down. Returns `None` if the run has to send
+    /// the alert now. After the wait, a run calls this function for the alert again. When a probe is due, the
+    /// first alert gets `None`, and so becomes the probe. The other alerts then wait for the result of this
+    /// probe, or for the next probe. `is_uncertain` says whether an earlier attempt perhaps delivered the
+    /// alert.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
@@ -200,8 +210,8 @@ impl Hosts {
             wait = wait.saturating_add(milliseconds(UNCERTAIN_PROBES_AFTER));
         }
         if let Some(wait) = u64::try_from(wait).ok().filter(|wait| *wait > 0) {
-            // An uncertain alert is not hidden for the whole time, because another alert can probe the host
-            // and end the outage earlier.
+            // The run does not hide the alert for the whole extra wait. The reason is that the outage can end
+            // earlier, if another alert probes the host with success.
             return Some(Duration::from_millis(wait).min(LONGEST_PROBE_PAUSE));
         }
         let pause = Duration::from_millis(results.pause).clamp(FIRST_PROBE_AFTER, LONGEST_PROBE_PAUSE);
@@ -210,8 +220,8 @@ impl Hosts {
         None
     }
 
-    /// Records the result of an attempt. Returns the state of the host. If the host goes down with this
-    /// result, or was down and works again, also returns this change.
+    /// Records the result of an attempt, and returns the state of the host. The second value is `Some` if the
+    /// host goes down with this result, or if the host was down and works again.
     pub(super) fn record(
         &self,
         host: &str,
@@ -219,10 +229,10 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // A response of such a class shows nothing about the host, so no result is recorded. For most of
-        // these classes, `decide` does not read the returned state. It reads the state for an `Unauthorized`
-        // that concerns this conversation alone. This failure has to count as a try of the alert, and
-        // `decide` counts a try only if the state is `Works`.
+        // The class shows nothing about the host, so this function records no result. `decide` uses the
+        // returned state in one case only: after an `Unauthorized` that concerns the alert's conversation
+        // alone. This failure has to count as a try of the alert, and `decide` counts a try only if the state
+        // is `Works`.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -249,7 +259,8 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Makes the verdict for an alert that was not sent, because its Connector host is down.
+/// Makes the verdict (the classified result of a call) for an alert whose host is down. The run did not send
+/// this alert.
 pub(super) fn host_out(region: &str) -> Verdict {
     let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
@@ -267,8 +278,8 @@ mod tests {
         LaneKey::named(&format!("{name:x}")).unwrap()
     }
 
-    /// Records results, one second apart. Each pair names a conversation, and says whether the host reached
-    /// this conversation.
+    /// Records results, one second apart. Each pair has the number of a conversation, and says whether the
+    /// host reached this conversation.
     fn record_all(hosts: &Hosts, host: &FakeHost, results: &[(u64, bool)]) -> Vec<HostState> {
         let record = |&(conversation, reached): &(u64, bool)| {
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
@@ -357,7 +368,7 @@ mod tests {
         let next = Hosts::read(&hosts.stored());
         assert!(next.wait(HOST, false, &host).is_some());
         host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER + Duration::from_millis(1));
-        // `out` names the host until a run removes the old results.
+        // `out` names the host until `remove_old` removes the old results.
         assert_eq!(next.out(), [HOST]);
         next.remove_old(&host);
         assert_eq!((next.out(), next.stored()), (Vec::new(), String::new()));

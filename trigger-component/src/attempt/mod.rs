@@ -1,7 +1,10 @@
-//! The attempt to deliver an alert: the checks, the call to the Connector, and the outcome. This module does
-//! not change the alert's message on the queue. `run/apply.rs` does this later, according to the outcome. A
-//! queue message can also be a *job*: it sends no alert, but passes a person's answer or message on to a
-//! program (`answer.rs`).
+//! The attempt to deliver an alert. An attempt checks the alert, calls the Connector (or Direct Line, another
+//! API of the Bot Framework), and returns the outcome. This module does not change the alert's message on the
+//! queue. `run/apply.rs` changes the message later, according to the outcome. A *run* is one execution of the
+//! poller.
+//!
+//! A queue message can also be a *job*. A job sends no alert. A job passes a person's answer or message on to
+//! a program (`answer.rs`).
 
 mod answer;
 mod answer_tools;
@@ -52,9 +55,9 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The main queue. Before the run sends an alert of a series (a recurring alert), it puts the next alert
-    /// of the series on this queue. If a person's answer also concerns alerts in other conversations, the job
-    /// of the answer puts further jobs on this queue (`sharing.rs`).
+    /// The main queue, from which the run gets its messages. Before the run sends an alert of a series (a
+    /// recurring alert), the run puts the next alert of the series on this queue. If a person's answer also
+    /// concerns alerts in other conversations, the run puts further jobs on this queue (`sharing.rs`).
     pub(crate) queue: &'a QueueClient<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
     pub(crate) delivery_path: DeliveryPath<'a, H>,
@@ -62,28 +65,31 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// Records which conversations accepted or refused the bot's token.
+    /// Records for which conversations a Connector has refused the bot's token, and whether a Connector has
+    /// accepted the token.
     pub(crate) token_use: TokenUse,
-    /// The breaker for the hosts of Connectors, and for the hosts of programs that get callbacks.
+    /// The circuit breaker, which records which hosts fail (`hosts.rs`). The hosts are those of Connectors,
+    /// and of programs that get people's answers.
     pub(crate) hosts: Hosts,
     /// The settings and clients for jobs.
     pub(crate) answers: AnswerTools<'a, H>,
-    /// The locks of the alert keys. (An alert key is the member `key` of an alert: the name that the sender
-    /// gives to a problem.) An attempt takes the lock of its alert's key before it sends the alert. So the
-    /// run sends the alerts with the same key one after the other.
+    /// The locks of the alert keys (`turns.rs`). An *alert key* is the member `key` of an alert, which names
+    /// a problem, e.g. `disk-full`. An attempt takes the lock of its alert's key before it sends the alert.
+    /// So the run sends the alerts with the same key one after the other.
     pub(crate) turns: Turns,
-    /// The end of the run lock, on the monotonic clock. After this moment, the run sends nothing, because
-    /// another run can hold the lock then.
+    /// The time, on the monotonic clock, at which the run lock ends. No run sends anything without the run
+    /// lock. After this time, another run can hold the lock, so this run sends nothing.
     pub(crate) may_send_until: Cell<Duration>,
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Checks an alert, sends it if all checks pass, and returns the outcome.
+    /// Checks an alert, sends it if all checks pass, and returns the outcome. If the message is a job,
+    /// carries out the job instead.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         let outcome = self.attempt_in_turn(leased, withdrawn).await;
-        // A turn is the lock of an alert key (`turns.rs`). If the alert was not delivered, the attempt
-        // releases the lock here. After a delivery, the run first records which chat message the conversation
-        // now shows under the key, and then releases the lock.
+        // `leased.turn` is the lock of the alert's key. If the alert was not delivered, the attempt releases
+        // the lock here. After a delivery, the run first records which chat message the conversation now
+        // shows for the key. Then the run releases the lock.
         if !matches!(outcome, Outcome::Delivered(_)) {
             leased.turn = None;
         }
@@ -97,8 +103,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
-        // The bot has checked this URL. The poller checks the URL again, because other programs can write to
-        // the queue.
+        // The bot checks the URLs in its own messages. The poller checks each URL again, because other
+        // programs can write to the queue, too.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
             Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
@@ -115,9 +121,9 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        // An alert can change a chat message that the conversation shows already. The plan names this chat
-        // message (`standing.rs`). If the run does not know the person's chat yet, it cannot make the plan
-        // here. In this case, `send_creating` finds or creates the chat, and then makes the plan.
+        // The plan (`standing.rs`) says whether the alert changes a chat message that the conversation shows
+        // already. If the run does not know the person's chat yet, the run cannot make the plan here. In this
+        // case, `send_creating` finds or creates the chat, and then makes the plan.
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
@@ -126,7 +132,7 @@ impl<H: Host> Attempts<'_, H> {
                 Err(outcome) => return outcome,
             },
         };
-        // The reads above can take seconds, so the run lock has perhaps ended.
+        // The reads above can take seconds. Perhaps the run lock has ended in the meantime.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
@@ -167,20 +173,22 @@ impl<H: Host> Attempts<'_, H> {
         outcome_of(action, verdict)
     }
 
-    /// Returns the keys for the MACs in the buttons of a question. Returns `None` if the alert is no
-    /// question, or if another program wrote the queue message.
+    /// Returns the keys for the MACs (checksums with a secret key) in the buttons of a question. Returns
+    /// `None` if the alert asks no question, if another program wrote the queue message, or if the keys
+    /// cannot be derived.
     pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
         let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));
         question.and_then(|_| self.question_keys())
     }
 
-    /// If a person can answer the alert with a text, records that the conversation waits for this text. The
-    /// text is the person's next message, or a reply in the thread. A failure is only logged, because the
-    /// buttons still work.
+    /// Records that the alert's question is open, if a person can answer the question with a text. The text
+    /// is the person's next message, or a reply in the thread. If the write fails, this function only logs
+    /// the failure, because the buttons still work.
     pub(crate) async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
         let Envelope { id, question, .. } = &leased.envelope;
         let alert = leased.envelope.question_alert();
-        // If the attempt found or created a conversation, `address` is the address of this conversation.
+        // The address of the conversation to which the alert went. If the attempt found or created this
+        // conversation, the envelope has another address.
         let address = leased.destination();
         let Some(question) = question.as_ref().filter(|_| self.is_ours(leased)) else { return };
         if leased.envelope.answered.is_some() {
@@ -196,8 +204,9 @@ impl<H: Host> Attempts<'_, H> {
                 error => error,
             }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
-            // In the address book (the table of conversations), a thread has no row of its own. So the open
-            // question is recorded under the conversation that contains the thread, e.g. a Teams channel.
+            // In the address book (the table of conversations), a thread has no row of its own. So the run
+            // records the open question in the row of the conversation to which the thread belongs, e.g. a
+            // Teams channel.
             let channel = ConversationKey::of(&leased.envelope.address);
             self.conversations.open_question_in_thread(&channel, message, alert, until).await
         } else {
@@ -209,8 +218,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Collects the facts on which the outcome of a message depends. The caller sets `host` and
-    /// `refused_alone` later, because the run learns them only from the Connector's response.
+    /// Collects the facts on which the outcome of a message depends. The values of `host` and `refused_alone`
+    /// are provisional: the caller sets the right values after the Connector's response.
     fn situation<'l>(&self, leased: &'l Leased) -> Situation<'l> {
         let envelope = &leased.envelope;
         Situation {

@@ -1,7 +1,10 @@
-//! Puts the next alert of a series on the queue. A *series* is a recurring alert: one alert after the other,
-//! at regular times. The run does this before it sends the *alert in hand* (the alert of the series that it
-//! has dequeued). If the run is killed, the series loses no alert: the next run repeats this step, and the
-//! ledger shows which parts of the step are done.
+//! Puts the next alert of a series on the queue. A *series* is a recurring alert: a sequence of alerts that
+//! are due at regular times. The *alert in hand* is the alert of the series that the run (one execution of
+//! the poller) has dequeued.
+//!
+//! The run puts the next alert on the queue before it sends the alert in hand. So if the run is killed, the
+//! series loses no alert: the next run dequeues the alert in hand, and repeats this step. The ledger (the
+//! table of all alerts) shows which parts of the step are done.
 
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
@@ -23,12 +26,12 @@ pub(super) enum Continued {
     Send,
     /// The sender has ended the series.
     Ended,
-    /// A newer alert of the series is due already, and is sent instead.
+    /// A newer alert of the series is due already, so the run does not send the alert in hand.
     Missed,
 }
 
-/// The reason why the next alert of the series could not be put on the queue. In this case, the alert in hand
-/// has to wait.
+/// The reason why the run could not put the next alert of the series on the queue. The alert in hand then has
+/// to wait.
 #[derive(Debug, Error)]
 pub(super) enum SeriesError {
     #[error("{0}")]
@@ -44,14 +47,15 @@ impl From<TableError> for SeriesError {
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Puts the next alert of the series on the queue, unless an earlier run has done so. Does nothing if the
-    /// alert is not part of a series, or if another program wrote the queue message.
+    /// Puts the next alert of the series on the queue, unless an earlier run has done so, or the series has
+    /// ended. Returns whether the run sends the alert in hand. If the alert is not part of a series, or if
+    /// another program wrote the queue message, does nothing, and returns [`Continued::Send`].
     pub(super) async fn continue_series(&self, leased: &Leased) -> Result<Continued, SeriesError> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
         let Some((series, first)) = first else { return Ok(Continued::Send) };
-        // The record of the first alert is missing only if an operator has deleted the table. In this case,
-        // the series goes on without the record.
+        // If the record of the first alert is missing, an operator has deleted the table of the ledger. In
+        // this case, the series goes on without the record.
         let record = self.ledger.find(&first).await?;
         if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
             return Ok(Continued::Ended);
@@ -63,9 +67,9 @@ impl<H: Host> Attempts<'_, H> {
         Ok(if is_missed { Continued::Missed } else { Continued::Send })
     }
 
-    /// Puts the alert with this index on the queue, and records it as the next alert of the series. If the
-    /// series ends before this index, records that no alert follows. `first` is the id of the first alert of
-    /// the series, and `record` is its record in the ledger.
+    /// Puts the alert with the number `index` on the queue, and records this alert in the ledger as the next
+    /// alert of the series. If the series ends before this alert would be due, records that no alert follows.
+    /// `first` is the id of the first alert of the series, and `record` is its record in the ledger.
     async fn follow(
         &self,
         leased: &Leased,
@@ -80,9 +84,9 @@ impl<H: Host> Attempts<'_, H> {
             }
             return Ok(());
         };
-        // The id of an alert depends on the time at which the alert was accepted. The bot accepts only the
-        // first alert of a series. A later alert counts as accepted when the previous alert is due. This time
-        // is the same in every run, so every run makes the same id.
+        // The id of an alert depends on the time at which the bot accepted the alert. But the bot accepts
+        // only the first alert of a series. For a later alert, every run uses the due time of the previous
+        // alert instead. This due time is the same in every run, so every run makes the same id.
         let accepted = series.due(index.saturating_sub(1)).unwrap_or(due);
         let id = AlertId::of_series(first, index, Period::of(accepted));
         if following == Following::Alert(id.clone()) {
@@ -117,11 +121,13 @@ impl<H: Host> Attempts<'_, H> {
         let id = EnvelopeId::from_text(id.as_str());
         let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
         let next = leased.envelope.following(id, index, due, now);
-        // `encode` fails only if the alert does not fit into a queue message. This never happens here,
-        // because the bot accepts a series only if each of its alerts fits.
+        // `encode` fails only if the alert does not fit into a queue message. The bot accepts a series only
+        // if each of its alerts fits, so `encode` never fails here. `next` is never `None`, because this
+        // alert is part of a series.
         let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
         let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
-        // The wait is rounded up, so that the queue does not hand out the message before the alert is due.
+        // The run rounds the wait up. Otherwise, the queue could hand out the message before the alert is
+        // due.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let visibility_timeout_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         let options = PutOptions {

@@ -1,12 +1,14 @@
-//! Shared answers. A person's answer to one alert can also concern other alerts:
+//! Shares a person's answer. An answer to one alert can also concern these other alerts:
 //!
-//! - The other alerts of the same API call. (An API call makes one alert for each recipient.)
-//! - The alerts of an *escalation*: later alerts that the poller sends only if no person answers.
+//! - The other alerts of the same API call, if all these alerts share one answer. (An API call makes one
+//!   alert for each recipient.)
+//! - The later alerts of an *escalation*. The poller sends these alerts only if no person answers.
 //!
-//! A *job* is a queue message that passes an answer on (`answer.rs`). The job of the answer cancels these
-//! other alerts if they were not sent yet. If another alert of the same API call was sent, or was perhaps
-//! sent, the job puts a second job on the queue for this alert. The second job records the answer for the
-//! alert, and changes its card (the chat message with the question).
+//! A *job* is a queue message that passes an answer on to a program (`answer.rs`). When the poller carries
+//! out such a job, it cancels the other alerts that were not sent yet. If the alerts share one answer, the
+//! poller also puts a second job on the queue for each other alert that was sent, or was perhaps sent. The
+//! second job records the answer for the other alert, and changes the other alert's card (the chat message
+//! with the question).
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -26,9 +28,9 @@ use crate::schedule::Leased;
 const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {
-    /// Cancels the other alerts that the answer makes unnecessary, and puts a job on the queue for each alert
-    /// that has to show the answer. If a storage call fails, returns `Err` with the outcome of the job
-    /// `leased`.
+    /// Cancels the other alerts that the answer makes unnecessary. Puts a second job on the queue for each
+    /// other alert whose card has to show the answer. If a storage call fails, returns `Err` with the outcome
+    /// of the job `leased`.
     pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
         let InWork { alert, asked, .. } = work;
         let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();
@@ -45,8 +47,9 @@ impl<H: Host> Attempts<'_, H> {
             let may_be_sent = match record.shown(now) {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
-                    // Before a run sends an alert, it does not always read the alert's record. But it knows
-                    // the recent withdrawals. So this job also records the cancellation as a withdrawal.
+                    // This function also records the cancellation as a *withdrawal*, in a list that each run
+                    // reads. The reason is that a run does not always read an alert's record before it sends
+                    // the alert.
                     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
                     self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
                     record.due_at.is_none_or(|due| due <= now)
@@ -94,16 +97,16 @@ impl<H: Host> Attempts<'_, H> {
             done: Steps::default(),
         });
         job.traceparent.clone_from(&leased.envelope.traceparent);
-        // The job `leased` fits into a queue message, and the second job is only a little longer. If the
-        // second job does not fit nevertheless, this function does not put it on the queue, and the card
-        // stays as it is.
+        // The second job is only a little longer than the job `leased`, which fits into a queue message. If
+        // the second job does not fit, this function does not put it on the queue, and the card stays as it
+        // is.
         let Ok(text) = job.encode(self.seal_key) else { return Ok(()) };
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.queue.put_marking_copies(&text, options, || None).await.result
     }
 
-    /// Carries out the second job: records for `alert` the answer that a person gave to another alert of the
-    /// same API call, and changes the card of `alert`.
+    /// Carries out a second job. A person has answered another alert, and `alert` shares this answer. Records
+    /// the answer for `alert`, and changes the card of `alert`.
     pub(super) async fn show_answer(
         &self,
         leased: &mut Leased,
@@ -149,7 +152,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the alert was sent, or was perhaps sent.
+/// Whether the ledger shows that the alert was sent, or was perhaps sent (`Dropped`, `DeliveredUnseen`).
 fn was_sent(record: &Record, now: DateTime<Utc>) -> bool {
     let shown = record.shown(now);
     matches!(shown, Shown::DeliveredUnseen)

@@ -1,20 +1,27 @@
-//! Plans the call to the Connector for three kinds of queue messages: an alert with a `key`, a change of an
-//! earlier alert, and a job that takes an earlier alert back. (A *job* is a queue message that sends no
-//! alert. This job deletes the chat message of the earlier alert.) The call sends, changes or deletes a chat
-//! message. Sometimes no call is needed.
+//! Plans a call to the Connector that sends, changes or deletes a chat message. Three kinds of queue messages
+//! need a plan:
 //!
-//! A *key* is a name that a sender gives to a problem. Alerts with the same key report the same problem, so a
-//! newer alert can change the chat message of an older alert. The key is *firing* while the problem lasts,
-//! i.e. until an alert with the state `resolved`.
+//! - An alert with a `key`.
+//! - A change of an earlier alert.
+//! - A job that takes an earlier alert back, i.e. deletes its chat message. (A *job* is a queue message that
+//!   sends no alert.)
 //!
-//! An older alert never replaces a newer alert. The age of an alert counts from the time at which the bot
-//! accepted the alert. For a delayed alert, the age counts from the time at which the alert is due. The
-//! record of a key (`Standing`) names the chat message that the conversation shows under the key. This module
-//! reads the record before each call. The record is up to date, because only the run with the run lock sends
-//! alerts, and this run sends the alerts of one key one after the other (`turns.rs`).
+//! Sometimes no call is needed.
 //!
-//! If an alert goes to a Teams channel, its key belongs to the channel, and its chat message is in a thread.
-//! The record of the key names the thread.
+//! A *key* is the sender's name for a problem, e.g. `disk-full`. Alerts with the same key report the same
+//! problem, so a newer alert can change the chat message of an older alert. The key is *firing* while the
+//! problem lasts. An alert with the state `resolved` says that the problem has ended.
+//!
+//! An older alert never replaces a newer alert. The older alert is the alert that the bot accepted earlier.
+//! For a delayed alert, the due time counts instead of the time of acceptance.
+//!
+//! The record of a key (`Standing`) names the chat message that the conversation shows for the key. This
+//! module reads the record before each call. The record is up to date, because only the run with the run lock
+//! sends alerts. (A *run* is one execution of the poller.) This run sends the alerts with one key one after
+//! the other (`turns.rs`).
+//!
+//! If an alert goes to a Teams channel, its chat message is in a thread of the channel. The record of the key
+//! belongs to the whole channel, and names the thread.
 
 mod plan;
 mod records;
@@ -39,15 +46,16 @@ use plan::Way;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
-/// The longest time that a change waits for the result of the changed alert. If the ledger does not show that
-/// the alert was sent, the bot cancels the alert, and the poller sends the change as a new alert. But perhaps
-/// a run sent the alert just before the cancellation, and the ledger does not show this yet. So the change
-/// first waits for the result. A run records a result within a second after the send, unless the run is
-/// killed.
+/// The longest time that a change waits for the result of the alert that it changes.
+///
+/// If the changed alert still waits on the queue, the bot cancels this alert, and the poller sends the change
+/// as a new alert. But perhaps a run sent the alert just before the cancellation, and the ledger (the table
+/// of all alerts) does not show the result yet. So the change first waits for the result. A run records a
+/// result within a second after the send, unless the run is killed.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
-/// The first pause of a change that waits for such a result.
+/// The first pause of a change that waits for the result of the changed alert.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause of a change that waits for such a result.
+/// The longest pause of a change that waits for the result of the changed alert.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this key";
@@ -57,22 +65,25 @@ const SAME_CONTENT: &str = "key: the message that the conversation shows has the
 const LATER_CHANGE: &str = "alert: a later change of it was sent";
 const TAKEN_BACK: &str = "alert: its message was taken back";
 
-/// The decision about an alert. The decision depends on the chat message that the conversation shows.
+/// The decision about an alert or a job. The decision depends on the chat message that the conversation
+/// shows.
 enum Decision {
     Send(Way),
-    /// No call is needed, because the conversation shows the content already. The fields are the id of the
-    /// chat message, and the reason for the ledger.
+    /// No call is needed: the conversation already shows the content, or the chat message is already deleted.
+    /// The values are the id of the chat message, and the reason for the ledger.
     IsShown(Option<String>, Option<&'static str>),
-    /// Nothing is sent, and the attempt ends with this outcome.
+    /// The poller makes no call, and the attempt ends with this outcome.
     Not(Outcome),
 }
 
 impl<H: Host> Attempts<'_, H> {
     /// Plans the call for an alert with a `key`, a change of an alert, or a job that takes an alert back.
-    /// Returns `Ok(None)` for every other alert, without a read of the tables. If the run must not call the
-    /// Connector, returns `Err` with the outcome. The outcome is not always a failure: if the conversation
-    /// shows the content already, the outcome is `Delivered`. `is_new`: whether the run has just created the
-    /// conversation, so that the conversation shows no message of the bot.
+    /// Returns `Ok(None)` for every other alert, and for an alert over Direct Line. These alerts need no read
+    /// of the tables.
+    ///
+    /// If the run must not call the Connector, returns `Err` with the outcome. The outcome is not always a
+    /// failure: if the conversation shows the content already, the outcome is `Delivered`. `is_new` says
+    /// whether the run has just created the conversation. A new conversation shows no message of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
@@ -90,10 +101,10 @@ impl<H: Host> Attempts<'_, H> {
         }
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Some(key) = &keyed.key {
-            // A turn is the lock of a key in one conversation. This attempt can make two plans: the first for
-            // a chat that Teams has purged, and the second for the new chat. Then the attempt still has the
-            // turn for the first chat. It sends nothing more to the first chat, so it ends this turn before
-            // it takes the new turn.
+            // A turn is the lock of a key in one conversation. One attempt can make two plans: the first for
+            // a chat that no longer exists in Teams, and the second for the new chat. For the second plan,
+            // the attempt still has the turn of the first chat, and no longer needs it. So this function ends
+            // the old turn before it takes the new turn.
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
@@ -102,8 +113,8 @@ impl<H: Host> Attempts<'_, H> {
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
         let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
         if let Some(record) = record.as_mut().filter(|_| is_new) {
-            // `activity_id` is the id of a chat message in the old conversation. The new conversation does
-            // not have this chat message.
+            // `activity_id` names a chat message of the old conversation. The new conversation does not have
+            // this chat message.
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
@@ -137,14 +148,16 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// If `leased` changes an alert with a question, returns the person's answer, because the changed chat
-    /// message has to show the answer. Returns `None` if no person has answered yet.
+    /// Returns the person's answer if `leased` changes an alert with a question that accepts one answer. The
+    /// changed chat message has to show this answer. Returns `None` if no person has answered yet.
     ///
-    /// The answer is in the record of the alert that `question.alert` names. Usually, `question.alert` names
-    /// the alert that `leased` changes, and `record` is the record of this alert. An example of the other
-    /// case: a sender changes the alert A before A is sent. So the bot cancels A, and the poller sends the
-    /// change B instead. Then the sender changes A again, with the change C. If `leased` is C, `record` is
-    /// the record of A, but `question.alert` names B. So this function reads the record of B.
+    /// The answer is in the record of the alert that `question.alert` names. Usually, this is `record`, the
+    /// record of the alert that `leased` changes. An example of the other case:
+    ///
+    /// 1. A sender changes the alert A before A is sent. So the bot cancels A, and the poller sends the
+    ///    change B instead.
+    /// 2. The sender changes A again, with the change C. `leased` is C.
+    /// 3. `record` is the record of A, but `question.alert` names B. So this function reads the record of B.
     async fn answer_of(
         &self,
         leased: &Leased,
@@ -165,8 +178,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(sealed.and_then(|sealed| Answer::open(keys, alert.as_str(), "", sealed)).map(Box::new))
     }
 
-    /// Reads two records from the ledger: the record of the earlier alert that `keyed` changes or takes back,
-    /// and the record of the key.
+    /// Reads up to two records from the ledger: the record of the earlier alert that `keyed` changes or takes
+    /// back, and the record of the key.
     async fn known(
         &self,
         keyed: &Keyed,
@@ -214,8 +227,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let Some(record) = record.filter(|_| keyed.edits.is_some()) else {
             return Ok(match shown {
-                // An earlier run was killed after it had sent this alert, and before it deleted the queue
-                // message.
+                // An earlier run has sent this alert, but has not deleted the queue message. Probably the run
+                // was killed.
                 Some(_) => Decision::IsShown(shown_id, None),
                 None => fresh(keyed, standing, digest),
             });
@@ -237,7 +250,7 @@ impl<H: Host> Attempts<'_, H> {
             Some(id) => Decision::Send(Way::Change(id)),
             None => match self.wait_for(leased, record) {
                 Some(pause) => Decision::Not(Outcome::NotDue(pause)),
-                // No run has sent the changed alert, so the change is a new chat message.
+                // No run has sent the changed alert, so the change becomes a new chat message.
                 None => match self.wait_for_quiet_end(leased).await {
                     Some(outcome) => Decision::Not(outcome),
                     None => fresh(keyed, standing, digest),
@@ -246,9 +259,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Checks that no newer alert with the same key waits for the same person. The run calls this function
-    /// before it finds or creates the person's chat. If a newer alert waits, the error is the outcome of this
-    /// alert. So the run makes calls to the Connector for the newest alert only.
+    /// Checks that no newer alert with the same key takes the place of this alert. The run calls this
+    /// function before it finds or creates the person's chat. If a newer alert takes the place, the error is
+    /// the outcome of this alert. So the run calls the Connector for the newest alert only.
     pub(super) async fn expect_newest(&self, leased: &Leased) -> Result<(), Outcome> {
         let Some(keyed) = leased.envelope.keyed.as_ref().filter(|_| self.is_ours(leased)) else {
             return Ok(());
@@ -259,10 +272,10 @@ impl<H: Host> Attempts<'_, H> {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
             // The run does not know the person's chat yet, so `conversation` is a placeholder for the chat.
-            // Under the placeholder, the bot notes which alert with the key is the newest (`noted`). Only the
-            // record under the real chat says whether the key is firing. While a key is firing, an alert with
-            // `again: skip` is not sent, so it must not take the place of this alert. To be safe, this check
-            // assumes that the key is firing (`true`).
+            // In the record of the placeholder, the bot notes which alert with the key is the newest
+            // (`noted`). This record does not say whether the key is firing. While a key is firing, the
+            // poller skips a firing alert with `again: skip`, so such a newer alert must not take the place
+            // of the alert in `leased`. To be safe, this check assumes that the key is firing (`true`).
             self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
@@ -272,13 +285,15 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Whether a newer alert with the key takes the place of this alert, because a run has sent the newer
-    /// alert or sends it soon. The newer alert does not count in these cases:
+    /// Whether a newer alert with the key takes the place of this alert. A newer alert takes the place if a
+    /// run has sent the newer alert, or sends it soon. The newer alert does not count in these cases:
     ///
-    /// - It was cancelled, or has ended without being sent.
+    /// - It was cancelled, or has ended without being sent. (But an alert that a still newer alert has
+    ///   replaced does count.)
     /// - It is not due yet.
-    /// - The poller skips it: the key is firing, and the newer alert has the state `firing` and
-    ///   `again: skip`.
+    /// - It is overdue: no run has recorded a result in time.
+    /// - The key is firing, and the newer alert has the state `firing` and `again: skip`. The poller skips
+    ///   such an alert.
     ///
     /// `mine` is the place of this alert in the order of the alerts with the key.
     async fn is_newer_coming(
@@ -305,10 +320,9 @@ impl<H: Host> Attempts<'_, H> {
         }))
     }
 
-    /// Returns how long a change has to wait for the result of the changed alert; `None` if the change need
-    /// not wait. `leased` is the change, and `record` is the record of the changed alert. The bot has
-    /// cancelled the changed alert, but perhaps a run sent the alert just before the cancellation, and has
-    /// not recorded the result yet.
+    /// Returns the next pause of a change that has to wait for the result of the changed alert. Returns
+    /// `None` if the change need not wait. `leased` is the change, and `record` is the record of the changed
+    /// alert. For the reason of the wait, see [`RESULT_WITHIN`].
     fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
         let waited = self.due_for(leased);
         let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;
@@ -317,17 +331,17 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether two records name the same chat message: `standing`, the record of the key, and `record`, the
-/// record of the alert that is changed or taken back. They name different chat messages if this alert was
-/// sent as a reply, or if a later alert with the key was sent as a new chat message. If `record` names no
-/// chat message, the result is `true`.
+/// Whether `standing` and `record` name the same chat message. `standing` is the record of the key, and
+/// `record` is the record of the alert that is changed or taken back. The two records name different chat
+/// messages if this alert was sent as a reply, or if a later alert with the key was sent as a new chat
+/// message. If `record` names no chat message, the result is `true`.
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
 }
 
-/// If an alert goes to a Teams channel, returns the thread that contains the chat message to change. Returns
-/// `None` if the alert goes elsewhere, or if no record names a thread.
+/// Returns the address of the thread that contains the chat message to change or delete, if the alert goes to
+/// a Teams channel. Returns `None` if the alert goes elsewhere, or if no record names a thread.
 fn thread_of(
     leased: &Leased,
     record: Option<&Record>,
@@ -339,8 +353,8 @@ fn thread_of(
     ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()
 }
 
-/// Decides about a job that takes an alert back. `record` is the record of that alert, and `activity_id` is
-/// the id of the chat message to delete.
+/// Decides about a job that takes an earlier alert back. `record` is the record of the earlier alert, and
+/// `activity_id` is the id of the chat message to delete.
 fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
     if record.is_some_and(|record| record.status == Status::Withdrawn) {
         return Decision::IsShown(None, None);
@@ -354,13 +368,12 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
     }
 }
 
-/// Decides about an alert that the conversation does not show yet. The decision follows the alert's rule
-/// `again`.
+/// Decides about an alert that the conversation does not show yet, according to the alert's rule `again`.
 fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     let Some(standing) = standing else { return Decision::Send(Way::New) };
     let again = match (keyed.again, keyed.state) {
-        // `skip` concerns only alerts with the state `firing`. If the alert says that the problem has ended,
-        // the message has to show this.
+        // `skip` applies only to alerts with the state `firing`. An alert with the state `resolved` says that
+        // the problem has ended, so the chat message has to show this alert.
         (Again::Skip, KeyState::Resolved) => Again::Update,
         (again, _) => again,
     };
@@ -377,8 +390,8 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     }
 }
 
-/// Returns the digest (a hash) of an alert's content and state. The digest contains the state, because an
-/// alert with the same text and another state is new for the person and has to be sent.
+/// Returns the digest (a hash) of an alert's content and state. An alert with the same text and another state
+/// is new for the person, and has to be sent. So the digest contains the state.
 fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) -> String {
     let message = message_of(envelope, keys).content();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])

@@ -1,4 +1,5 @@
-//! Decides whether a refusal of the bot's token concerns one conversation or all conversations.
+//! Decides whether a refusal of the bot's token concerns one conversation or all conversations. If the
+//! refusal concerns all conversations, the run (one execution of the poller) stops.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -8,17 +9,16 @@ use platform::Host;
 
 use crate::schedule::LaneKey;
 
-/// After a Connector has refused the token for one conversation, the attempt waits at most this long until a
-/// Connector accepts the token for another conversation. Calls that began at the same moment usually get
-/// their responses within this time.
+/// The longest wait after a Connector has refused the token for one conversation. During the wait, a
+/// Connector perhaps accepts the token for another conversation. Calls that began at the same moment usually
+/// get their responses within this time.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// Whether a Connector has accepted the bot's token in a run, and the conversations for which a Connector has
-/// refused the token.
+/// The facts about the bot's token that the responses of Connectors have shown in a run.
 #[derive(Debug, Default)]
 pub(crate) struct TokenUse {
-    /// Whether a Connector has accepted an alert, which shows that the token is good.
+    /// Whether a Connector has accepted an alert. If so, the token is good.
     is_good: Cell<bool>,
     /// The conversations for which a Connector has refused the token.
     refused: RefCell<Vec<LaneKey>>,
@@ -29,13 +29,17 @@ impl TokenUse {
         self.is_good.set(true);
     }
 
-    /// Returns whether a refusal of the token concerns this conversation alone. This is true in two cases: in
-    /// this run, a Connector has accepted an alert with the token, or no Connector has refused the token for
-    /// another conversation. If no Connector has accepted an alert yet, this function first waits up to
-    /// [`WAIT_FOR_OTHERS`].
+    /// Returns whether a refusal of the token concerns this conversation alone. The result is `true` in two
+    /// cases:
+    ///
+    /// - In this run, a Connector has accepted an alert with the token.
+    /// - In this run, no Connector has refused the token for another conversation.
+    ///
+    /// If no Connector has accepted an alert yet, this function waits for an acceptance before it returns,
+    /// for at most [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // The caller uses the result only if a Connector has refused the token with an HTTP status. A refusal
-        // without an HTTP status comes from the login host, and always stops the run.
+        // The caller does not use the result in these cases. A refusal without an HTTP status comes from the
+        // login host, and always stops the run.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

@@ -1,5 +1,10 @@
-//! The withdrawals that this run has read. A withdrawal records that a sender has cancelled an alert, or that
-//! a person has sent `stop`, has set quiet hours, or has asked to be forgotten.
+//! The withdrawals that a run (one execution of the poller) has read. A withdrawal records one of these
+//! events:
+//!
+//! - A sender has cancelled an alert.
+//! - A person has sent `stop` or `start`, has changed the quiet hours, or has asked to be forgotten. (In the
+//!   quiet hours, the person wants no alerts.)
+//! - The bot has perhaps put an alert on the queue twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +19,7 @@ pub(crate) enum Wanted {
     Yes,
     Cancelled,
     Stopped,
-    /// The person asked to be forgotten after the alert was accepted.
+    /// The bot accepted the alert, and later the person asked to be forgotten.
     Forgotten,
     /// The person's quiet hours last until this moment.
     Quiet {
@@ -22,48 +27,50 @@ pub(crate) enum Wanted {
     },
 }
 
-/// The minimum time between two reads of the withdrawals, if no dequeued alert can be cancelled or stopped.
-/// For example, the bot's echo of a person's message cannot be cancelled or stopped. Only a person's wish to
-/// be forgotten withdraws such alerts, so fewer reads are enough. If a dequeued alert can be cancelled or
-/// stopped, the run reads the withdrawals at once.
+/// The minimum time between two reads of the withdrawals, if the run has dequeued only alerts that no
+/// cancellation and no `stop` can withdraw. An example of such an alert is a person's own message, which the
+/// poller sends back. Only the person's wish to be forgotten withdraws such an alert, so fewer reads are
+/// enough. If a cancellation or a `stop` can withdraw a dequeued alert, the run reads the withdrawals at
+/// once.
 const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// The withdrawals of the last ten minutes. If an alert was accepted in these ten minutes, these withdrawals
-/// are enough to decide about it. For an older alert, the run also reads the alert's record and the
-/// conversation.
+/// The withdrawals of the last ten minutes. If the bot accepted an alert in these ten minutes, the
+/// withdrawals show whether the alert is still wanted. For an older alert, the run also reads the alert's
+/// record and the conversation's record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
-    /// For each conversation: `true` if the person's last command was `stop`, and `false` if it was `start`.
+    /// For each conversation with a recent command: `true` if the last command was `stop`, and `false` if it
+    /// was `start`.
     stopped: BTreeMap<String, bool>,
-    /// The ids of alerts of which the queue can hold two messages: the bot repeated a Put Message, because
-    /// the response to the first call was lost. The envelope of the second message has the mark `once` (the
-    /// queue can hold two messages of the alert). The envelope of the first message lacks this mark. So the
-    /// bot also stores a row with the alert's id, and the run reads this row together with the withdrawals.
+    /// The ids of alerts that the queue perhaps holds twice. The bot repeated the Put Message, because the
+    /// response to the first call was lost. The second message has the mark `once`, which says that there are
+    /// perhaps two messages. The first message lacks this mark. So the bot also stores a row with the alert's
+    /// id, and the run reads this row together with the withdrawals.
     doubled: BTreeSet<String>,
     /// For each conversation: the last time at which the person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
-    /// The conversations whose person has changed their quiet hours.
+    /// The conversations in which a person has recently changed the quiet hours.
     quieted: BTreeSet<String>,
-    /// The time of the last read; `None` before the first read, and if the last read did not return all
-    /// withdrawals.
+    /// The time of the last read. `None` before the first read, after a failed read, and after a read that
+    /// did not return all withdrawals.
     read_at: Option<DateTime<Utc>>,
 }
 
 impl Withdrawn {
-    /// Returns a time if the run has to read withdrawals before it works on these queue messages. The run
-    /// then has to read all withdrawals that were recorded since this time. Returns `None` if the run need
-    /// not read any.
+    /// Returns a time. Before the run works on these queue messages, it has to read all withdrawals that were
+    /// recorded since this time. Returns `None` if the run need not read any withdrawals.
     pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
         let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
         let has_to_read = !messages.is_empty() && (is_old || messages.iter().any(can_be));
-        // The first read covers the whole time `RECENTLY`, and not only the time since these messages were
-        // accepted. The reason is that the run can later dequeue an older alert.
+        // If `read_at` is `None`, the read covers the whole time `RECENTLY`, and not only the time since the
+        // bot accepted these messages. The reason is that the run can later dequeue an older alert.
         has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 
-    /// Adds the withdrawals of a read, the oldest first. `is_all`: whether the read returned all withdrawals.
+    /// Adds the withdrawals that a read has returned, the oldest first. `is_all` says whether the read
+    /// returned all withdrawals.
     pub(crate) fn add(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), read_at: DateTime<Utc>) {
         for withdrawal in withdrawals {
             match withdrawal {
@@ -78,8 +85,8 @@ impl Withdrawn {
         self.read_at = is_all.then_some(read_at);
     }
 
-    /// Marks the withdrawals as incomplete after a failed read. As long as they are incomplete, the run reads
-    /// the conversation and the alert's record for each queue message.
+    /// Marks the withdrawals as incomplete after a failed read. Until the next complete read, the run reads
+    /// the conversation's record and the alert's record for each queue message.
     pub(crate) fn invalidate(&mut self) {
         self.read_at = None;
     }
@@ -94,7 +101,8 @@ impl Withdrawn {
         self.doubled.contains(id)
     }
 
-    /// Whether this run has read no withdrawal.
+    /// Whether the run has read none of these events: a cancellation, a `stop` or `start`, a change of quiet
+    /// hours, a wish to be forgotten.
     pub(crate) fn is_empty(&self) -> bool {
         self.cancelled.is_empty()
             && self.stopped.is_empty()
@@ -102,14 +110,15 @@ impl Withdrawn {
             && self.quieted.is_empty()
     }
 
-    /// Whether the person of a conversation has changed their quiet hours, so that the run has to read the
-    /// quiet hours from the address book (the table of conversations).
+    /// Whether the person of a conversation has recently changed the quiet hours. If so, the run has to read
+    /// the quiet hours from the address book (the table of conversations).
     pub(crate) fn is_quieted(&self, conversation: &str) -> bool {
         self.quieted.contains(conversation)
     }
 
-    /// Returns whether an alert is still wanted. `id` is the alert's id if the alert can be cancelled.
-    /// `is_stoppable`: whether the person's `stop` withdraws the alert.
+    /// Returns whether an alert is still wanted. This function ignores quiet hours. `id` is the alert's id,
+    /// or `None` if the alert cannot be cancelled. `is_stoppable` says whether the person's `stop` withdraws
+    /// the alert.
     pub(crate) fn look_up(
         &self,
         id: Option<&str>,
@@ -160,8 +169,8 @@ mod tests {
             (Some("b"), "c", 0, true, Wanted::Stopped),
             (Some("b"), "c", 0, false, Wanted::Yes),
             (None, "d", 0, true, Wanted::Yes),
-            // A person's wish to be forgotten (here at second 10) withdraws every alert that was accepted at
-            // this second or earlier.
+            // In the conversation `e`, the person asked to be forgotten at second 10. This withdraws every
+            // alert to `e` that was accepted at second 10 or earlier.
             (Some("b"), "e", 9, true, Wanted::Forgotten),
             (None, "e", 10, false, Wanted::Forgotten),
             (None, "e", 11, true, Wanted::Yes),

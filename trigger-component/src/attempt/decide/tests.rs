@@ -282,25 +282,26 @@ proptest! {
         };
         let limits = Limits::default();
         let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
-        // A message is deleted without a copy in the poison queue only in two cases: the alert was delivered,
-        // or its sender wants no second try (`onUncertain: drop`).
+        // In two cases only, a message is deleted without a copy in the poison queue. First: the alert was
+        // delivered. Second: the alert was perhaps delivered, and its sender has set `onUncertain: drop`.
         prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
         let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
         prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
-        // These verdicts have no HTTP status, so the login host has refused the token. In this case, the run
-        // stops, no matter what `refused_alone` says.
+        // The verdicts of this test have no HTTP status. So an `Unauthorized` comes from the login host, and
+        // stops the run, no matter what `refused_alone` says. `NoToken` always stops the run.
         prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
         if let Action::Hide { after, delivery: after_delivery, .. } = action {
             prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
             prop_assert!(after.as_secs() < until_deletion, "the queue deletes the message before the pause ends");
             prop_assert_eq!(after_delivery.accounted, 9);
-            // Throttling uses up no tries, and no count ever decreases.
+            // These counts never decrease.
             prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
+            // Throttling uses up no tries.
             prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
             let is_try = matches!(class, Class::Unavailable | Class::GatewayFailed | Class::Unauthorized);
             prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
             prop_assert!(after_delivery.outages < limits.max_outages || !is_try);
-            // While the host fails, no failure is counted.
+            // While the host fails, `decide` counts no failure.
             prop_assert!(host != HostState::Fails || (after_delivery.tries, after_delivery.outages) == (tries, outages));
         }
     }

@@ -1,13 +1,13 @@
-//! The plan of a call to the Connector that sends, changes or deletes a chat message. Three kinds of queue
-//! messages need a plan: an alert with a `key`, a change of an alert, and a job that takes an alert back.
-//! [`super`] explains these words. In the comments below, a *message* is a chat message.
+//! The plan of a call to the Connector. The call sends, changes or deletes a chat message. Three kinds of
+//! queue messages need a plan: an alert with a `key`, a change of an alert, and a job that takes an alert
+//! back. [`super`] explains keys and jobs. In the comments below, a *message* is a chat message.
 
 use bot_framework::ConversationReference;
 use envelope::Keyed;
 use state::ConversationKey;
 use state::ledger::Standing;
 
-/// The call that a plan makes.
+/// The kind of call to the Connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
     /// Sends a new message.
@@ -20,22 +20,22 @@ pub(super) enum Way {
     Delete(String),
 }
 
-/// The call for an alert, with the data that the run records after the call.
+/// The call for an alert or a job, with the data for the records that the run writes.
 #[derive(Debug)]
 pub(in crate::attempt) struct Plan {
     pub(super) keyed: Keyed,
     pub(super) way: Way,
-    /// The conversation to which the key belongs.
+    /// The conversation to which the alert goes. If the alert has a key, the key belongs to this
+    /// conversation.
     pub(super) conversation: ConversationKey,
     /// The thread that contains the message in [`Self::way`]. `None` if the conversation is not a Teams
     /// channel, or if the thread is unknown.
     pub(super) thread: Option<ConversationReference>,
-    /// The record of the key, as it was read before the call.
+    /// The record of the key, as the run read it before the call. `None` if the alert has no key.
     pub(super) standing: Option<Standing>,
-    /// Whether the note about the newest alert is up to date. The note is a part of the record of the key,
-    /// and names the newest alert with the key. If the note names an alert that is older than this alert, the
-    /// run has to correct the note before it changes a message.
+    /// Whether the record of the key already notes this alert, or a newer alert, as the newest alert with the
+    /// key. If the value is `false`, the run has to note this alert before it changes a message.
     pub(super) is_noted: bool,
-    /// The digest of the alert's content and state.
+    /// The digest (a hash) of the alert's content and state.
     pub(super) digest: String,
 }

@@ -1,8 +1,8 @@
-//! Writes the records after a call to the Connector that has sent, changed or deleted a chat message. There
-//! are three kinds of records ([`super`] explains the words):
+//! Writes the records after a call to the Connector. The call has sent, changed or deleted a chat message.
+//! There are three kinds of records ([`super`] explains the words):
 //!
-//! - The record of the key names the chat message that the conversation shows under the key.
-//! - The record of a changed alert names the last change.
+//! - The record of the key names the chat message that the conversation shows for the key.
+//! - The record of a changed alert describes the last change.
 //! - The record of an alert that was taken back gets the status `withdrawn`.
 
 use bot_framework::Verdict;
@@ -16,7 +16,8 @@ use crate::attempt::Attempts;
 use crate::schedule::{KeyedChange, Leased};
 
 impl<H: Host> Attempts<'_, H> {
-    /// Sets `leased.change`: the records that the run has to write for an alert that it has sent.
+    /// Sets `leased.change`: the records that the run has to write. The call has succeeded, or no call was
+    /// needed.
     pub(super) fn set_change(
         &self,
         leased: &mut Leased,
@@ -54,8 +55,9 @@ impl<H: Host> Attempts<'_, H> {
         }));
     }
 
-    /// Writes the records in `leased.change`. A failure is only logged. If the record of the key was not
-    /// written, the next alert with the key can become a new chat message instead of a change.
+    /// Writes the records in `leased.change`. If a write fails, this function only logs the failure. Without
+    /// the record of the key, the next alert with the key perhaps becomes a new chat message, and does not
+    /// change the old chat message.
     pub(crate) async fn record_change(&self, leased: &Leased) {
         let Some(change) = &leased.change else { return };
         let warn = |event: &str, reason: String| {
@@ -85,15 +87,15 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Makes the note about a change, for the record of the changed alert. `envelope` is the change, and
-/// `activity_id` is the id of the changed chat message, if it is known.
+/// Makes the note about a change, for the record of the changed alert. `envelope` is the envelope of the
+/// change. `activity_id` is the id of the changed chat message, if the id is known.
 pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
     let (at, by) = (envelope.enqueued_at.timestamp_millis(), envelope.id.as_str().to_owned());
     Edit { at, by, activity_id, thread: None }
 }
 
-/// If an alert was sent to a Teams channel, returns the thread with the alert, as JSON for the ledger.
-/// Returns `None` for all other alerts.
+/// Returns the address of the thread with the alert, as JSON for the ledger. Returns `None` if the alert was
+/// not sent to a Teams channel.
 pub(crate) fn thread_to_record(leased: &Leased) -> Option<String> {
     let creation = leased.envelope.creation.as_ref();
     let is_in_thread = creation.is_some_and(|creation| creation.of == CreationOf::Thread);

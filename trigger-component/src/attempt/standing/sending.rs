@@ -1,6 +1,6 @@
-//! Makes the call to the Connector that a [`Plan`] describes: sends, changes or deletes a chat message. After
-//! a change, a second call can send a reply that tells people about the change. A *message* here is a chat
-//! message.
+//! Makes the call to the Connector that a [`Plan`] describes. The call sends, changes or deletes a chat
+//! message. After a change, a second call can send a reply that tells people about the change. A *message*
+//! here is a chat message.
 
 use std::mem;
 
@@ -20,9 +20,9 @@ const DELETED: &str = "key: the message was deleted, so the alert is a new messa
 const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
 
 impl<H: Host> Attempts<'_, H> {
-    /// Makes the call that a plan describes. If the message cannot be changed, a second call sends a new
-    /// message. If the run has no time left for the second call, the error is the outcome `TooLate`. If the
-    /// Connector accepts the call, this function sets `leased.change`, the records that the run has to write.
+    /// Carries out a plan. If the Connector cannot change the message, a second call sends a new message. If
+    /// the run lock has ended before the second call, the error is the outcome `TooLate`. If the Connector
+    /// accepts the call, this function sets `leased.change` (the records that the run has to write).
     pub(in crate::attempt) async fn carry_out(
         &self,
         leased: &mut Leased,
@@ -51,7 +51,8 @@ impl<H: Host> Attempts<'_, H> {
                 plan.way = Way::New;
                 verdict = self.call(connector, leased, &plan, service_url).await?;
             }
-            // The goal is reached: the message is deleted already, or Teams has purged the whole chat.
+            // The message is deleted already, or the whole chat no longer exists. So the job has nothing more
+            // to do.
             (Way::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
             (Way::Delete(_), Class::DestinationGone) if verdict.status == Some(404) => {
                 verdict.class = Class::Accepted;
@@ -70,11 +71,11 @@ impl<H: Host> Attempts<'_, H> {
         Ok(verdict)
     }
 
-    /// Before an alert changes a message, records that this alert is the newest alert with its key. (A *key*
-    /// is the name that the sender gave to a problem.) When a run later dequeues an older alert with the key,
-    /// it finds this record, so the older alert does not change the message back. This function writes the
-    /// record before the call, because the response to the call can get lost. Does nothing if the record of
-    /// the key already names this alert or a newer alert.
+    /// Records this alert as the newest alert with its key, if the plan changes a message. (A *key* is the
+    /// sender's name for a problem.) When a run later dequeues an older alert with the key, the run finds
+    /// this record. So the older alert does not change the message back. This function writes the record
+    /// before the call, because the response to the call can get lost. Does nothing if the record of the key
+    /// already names this alert or a newer alert.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
         let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
@@ -86,9 +87,9 @@ impl<H: Host> Attempts<'_, H> {
         noted.map_err(|error| self.state_unknown(leased, &error))
     }
 
-    /// Makes the call that a plan describes. If the plan replies to, changes or deletes a message in a
-    /// thread, the call goes to this thread. If the plan sends a new message to a Teams channel, the call
-    /// starts a new thread.
+    /// Makes one call, in the thread that the plan names. If the plan names no thread, or if the call sends a
+    /// new message, makes the call in the conversation of the alert. In a Teams channel, a new message starts
+    /// a new thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,
@@ -108,7 +109,7 @@ impl<H: Host> Attempts<'_, H> {
         called
     }
 
-    /// Makes the call that `way` describes, in the conversation that the envelope's address names.
+    /// Makes the call that `way` describes, in the conversation that `leased.envelope.address` names.
     async fn call_here(
         &self,
         connector: &Connector<'_, H>,
@@ -136,9 +137,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Sends a reply that tells people about the change of a message, because channels notify no person when
-    /// a message changes. If this call fails, the change still counts as delivered. This function then
-    /// returns a reason, and the run records this reason in the ledger.
+    /// Sends a reply that tells people about a changed message, because channels notify no person when a
+    /// message changes. If the reply fails, the alert still counts as delivered. In this case, this function
+    /// returns a reason, and the run records the reason in the ledger.
     async fn notify(
         &self,
         connector: &Connector<'_, H>,

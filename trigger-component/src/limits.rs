@@ -1,5 +1,5 @@
-//! The limits of a run: sizes, times and counts. A *message* here is a message of the queue, unless the text
-//! says *chat message*.
+//! The limits of a run (one execution of the poller): sizes, times and counts. A *message* here is a message
+//! of the queue, unless the text says *chat message*.
 
 use std::time::Duration;
 
@@ -8,61 +8,63 @@ use std::time::Duration;
 pub struct Limits {
     /// The most messages that one Get Messages call asks for. 32 is the service's own limit.
     pub batch: u8,
-    /// How long a dequeued message is hidden from other runs. The lease is longer than a run, so that no
-    /// lease ends while the run works. The lease is not much longer than a run, because the messages of a
-    /// killed run stay hidden until their leases end.
+    /// The length of a *lease*: the time for which the queue hides a dequeued message from other runs. A
+    /// lease is longer than a run, so that no lease ends while the run works. A lease is not much longer than
+    /// a run, because the messages of a killed run stay hidden until their leases end.
     pub lease: Duration,
-    /// A run starts no more work when it has lasted for this time.
+    /// When a run is this old, it starts no more work.
     pub budget: Duration,
-    /// When a run has lasted for this time, it makes no more calls, and calls that are under way fail. The
-    /// time is less than 30 s, because hosted platforms end a request after 30 s.
+    /// When a run is this old, it makes no more calls, and its open calls fail. This limit is less than 30 s,
+    /// because hosted platforms end a request after 30 s.
     pub hard_end: Duration,
-    /// The most conversations that a run works on at once.
+    /// The most conversations that a run works on at the same time.
     pub conversations_at_once: usize,
-    /// A run calls Get Messages again only if fewer than this many of its dequeued messages wait for their
-    /// attempt.
+    /// A run calls Get Messages again only if it has fewer waiting messages than this. A dequeued message
+    /// waits until the run begins to work on it.
     pub fetch_below: usize,
-    /// After this many failed attempts, the poller moves an alert to the poison queue. A failed attempt
-    /// counts here only if the Connector's host works: since the previous failure in the alert's
-    /// conversation, the poller has reached another conversation through this host. So the cause is probably
-    /// the alert, and not the host.
+    /// After this many *tries*, the poller moves an alert to the poison queue. A try is a failed attempt
+    /// whose cause is probably the alert, and not the Connector's host. The poller assumes this cause if the
+    /// host has reached another conversation since the previous failure in the alert's conversation.
     pub max_tries: u32,
     /// After this many failed attempts with an unclear cause, the poller moves an alert to the poison queue.
-    /// The cause is unclear if the poller has tried too few other conversations to know whether the host or
-    /// the alert is at fault. This many attempts take about 17 minutes.
+    /// The cause is unclear if the poller has too few results of other conversations to know whether the host
+    /// or the alert is at fault. With the default of 24, these attempts take about 17 minutes.
     pub max_outages: u32,
-    /// If an alert was dequeued more than this many times without a recorded result, the poller moves it to
-    /// the poison queue.
+    /// If a message was dequeued more than this many times without a recorded result (for example, because
+    /// runs were killed), the poller moves the message to the poison queue.
     pub max_unaccounted: u32,
-    /// The upper limit of the random pause after the first failure. The limit doubles with each further
-    /// failure.
+    /// The longest pause after the first failure. The pause is random, from zero to this limit. The limit
+    /// doubles with each further failure.
     pub backoff: Duration,
-    /// The upper limit of the random pause after the first response 429 without `Retry-After`. The limit
-    /// doubles with each further response of this kind.
+    /// The longest pause after the first response 429, if this response has no `Retry-After`. The pause is
+    /// random, from zero to this limit. The limit doubles with each further 429.
     pub throttled_backoff: Duration,
-    /// The pause before another try of an alert that was perhaps delivered.
+    /// The pause after an attempt that has perhaps delivered the alert (e.g. because the response was lost).
     pub uncertain_pause: Duration,
     /// The minimum time between two chat messages into one conversation, because Teams accepts 7 messages a
-    /// second.
+    /// second in each conversation.
     pub conversation_gap: Duration,
-    /// The minimum time between two chat messages to one tenant on one channel (e.g. Teams); zero means no
-    /// limit.
+    /// The minimum time between two chat messages to one tenant on one channel (e.g. Teams). Zero means that
+    /// there is no minimum time.
     pub tenant_gap: Duration,
 }
 
-/// The time at the end of a run that is reserved for the work after the Connector's last response, such as
-/// the Delete of the queue message.
+/// The last part of a run, before [`Limits::hard_end`]. The run needs this time for the work after the
+/// Connector's last response, such as the Delete of the queue message.
 pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// The time from the last try of a message to the end of its time to live, when the queue deletes the
-/// message. This time is longer than a minute, because on some platforms a poller runs only once a minute.
+/// The usual time between the last try of a message and the message's deletion by the queue. The queue
+/// deletes a message when its time to live ends. This constant is longer than a minute, because on some
+/// platforms a poller runs only once a minute.
 pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The shortest time from the last try of a message to its deletion by the queue. When the poller hides a
-/// message, the time that the message has left decides when its last try comes:
-/// - Four minutes or more: two minutes before the deletion ([`LAST_TRY_BEFORE_DELETION`]).
-/// - Three to four minutes: when half of this time has passed.
-/// - Less than three minutes: 90 seconds before the deletion (this constant).
+/// The shortest time between the last try of a message and the message's deletion by the queue. When the
+/// poller hides a message, it looks at the time until the deletion, and chooses the moment of the last try:
+///
+/// - Four minutes or more: the last try comes two minutes before the deletion ([`LAST_TRY_BEFORE_DELETION`]).
+/// - Three to four minutes: the last try comes when half of the time has passed.
+/// - Less than three minutes: the last try comes 90 seconds before the deletion (this constant).
+/// - About 90 seconds or less: there is no further try. The poller moves the message to the poison queue.
 ///
 /// For example, a delayed message of Bot Framework Composer has two minutes left at its first try. If this
 /// try fails, the poller hides the message for at most 30 seconds. The constant is more than a minute,
@@ -72,31 +74,29 @@ pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 /// How long a message is hidden if it could not be put on the poison queue.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// If an older message of a conversation is *overdue*, a run hides the younger messages for at least half of
-/// the time for which the older message has been overdue. If this half is longer than this constant, the run
-/// uses this constant instead. The older message is overdue if its own pause has ended, but no run has
-/// dequeued it since then.
+/// The upper limit for the minimum pause of messages that wait for an *overdue* message. A message is overdue
+/// if its own pause has ended, but no run has dequeued it since then. The minimum pause is half of the time
+/// for which the message has been overdue. For example, if a message has been overdue for 8 seconds, a run
+/// hides the younger messages of the conversation for at least 4 seconds.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// The longest time that an alert waits for a Connector host that is down, counted from the time at which the
-/// alert is due. After this time, the poller moves the alert to the poison queue.
+/// The longest time that an alert waits for a Connector host that is down. The time begins when the alert is
+/// due. After this time, the poller moves the alert to the poison queue.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The shorter pause between two checks whether the bot is installed for a person. The poller uses this pause
-/// until the alert has been due for [`INSTALLED_SOON`], because the person perhaps installs the bot soon.
+/// The pause between two checks whether the bot is installed for a person, in the first hour after the alert
+/// is due ([`INSTALLED_SOON`]). This pause is short, because the person perhaps installs the bot soon.
 pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
-/// The longer pause between two checks whether the bot is installed for a person. The poller uses this pause
-/// after the alert has been due for [`INSTALLED_SOON`].
+/// The pause between two checks whether the bot is installed for a person, after the first hour.
 pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// How long an alert has to be due before the poller uses [`INSTALLATION_PAUSE`] instead of
-/// [`FIRST_INSTALLATION_PAUSE`].
+/// How long the poller uses [`FIRST_INSTALLATION_PAUSE`]. The time begins when the alert is due. Afterwards,
+/// the poller uses [`INSTALLATION_PAUSE`].
 pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
 
-/// The longest pause that the poller makes because of a `Retry-After`. If a `Retry-After` is longer, the
-/// poller waits only for this time.
+/// The longest pause that the poller makes because of a `Retry-After`.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The longest visibility time-out that the queue accepts.
@@ -143,10 +143,12 @@ mod tests {
 
     use super::*;
 
-    /// If no run records a result within `SETTLED_WITHIN` after an alert is due, the bot shows the alert as
-    /// overdue. So the last wait of an alert has to end within `SETTLED_WITHIN`. If the sender cancels an
-    /// alert, the bot assumes that a run dequeues and drops it within `DEQUEUED_WITHIN`. So each pause has to
-    /// be shorter than `DEQUEUED_WITHIN`.
+    /// The poller's waits have to be shorter than two time limits of the bot:
+    ///
+    /// - `SETTLED_WITHIN`: if no run records a result within this time after an alert is due, the bot shows
+    ///   the state `overdue` to the sender. So the longest wait of an alert has to end within this time.
+    /// - `DEQUEUED_WITHIN`: if the sender cancels an alert, the bot assumes that a run dequeues the alert's
+    ///   message within this time, and drops the alert. So each pause has to be shorter than this time.
     #[test]
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;

@@ -1,4 +1,4 @@
-//! All refusals of `/internal/poll`, as one closed list. `docs/errors.md` lists them, too.
+//! All refusals of the route `/internal/poll`. The page `docs/errors.md` describes the same refusals.
 
 use bot_framework::ForeignHost;
 use bytes::Bytes;
@@ -10,26 +10,28 @@ use thiserror::Error;
 /// The reason why `/internal/poll` did not begin a run, or why the run failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PollRefusal {
-    /// The path is not `/internal/poll`. Or the variable `pollkey` is empty, and the request is not a *kick*
-    /// (a call by the bot after it has put a message on the queue).
+    /// The path is not `/internal/poll`. Or the variable `pollkey` is empty, and the request is not the
+    /// *kick* (the call that the bot makes after it has put a message on the queue).
     #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
     /// The method is neither GET nor POST.
     #[error("method: not allowed on this route; use GET or POST")]
     MethodNotAllowed,
-    /// The request has no valid poll key.
+    /// The request is not the kick, and has no valid poll key (the value of `pollkey`).
     #[error("poll key: missing or wrong; send the value of pollkey")]
     Unauthorized,
-    /// The poller is in anonymous mode, and the header `Host` names another machine.
+    /// The poller is in anonymous mode, and the header `Host` does not name this machine.
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
-    /// A variable is wrong. Only the log names the variable, because the caller is perhaps not the operator.
+    /// A variable is wrong. The response does not name the variable, because the caller is perhaps not the
+    /// operator. The log names the variable.
     #[error("poller: a setting is wrong; see its log for the variable and the reason")]
     Misconfigured,
-    /// The queue service did not answer, or refused the storage call.
+    /// The queue service sent no response, or its response was an error.
     #[error("queue: cannot be read, and nothing is lost; call again later")]
     QueueUnavailable,
-    /// The table service did not answer, or the login host issued no token for the storage account.
+    /// The table service sent no response, or its response was an error. Or the login host (the host that
+    /// issues access tokens) issued no token for the storage account.
     #[error("storage tables: cannot be used, so the run stopped, and nothing is lost; call again later")]
     StateUnavailable,
 }

@@ -1,6 +1,7 @@
-//! The route `/internal/poll`, which starts the same run as the cron trigger. The bot calls this route after
-//! it has put a message on the queue. This call is the *kick*. The schedulers of platforms without a cron
-//! trigger also call this route. GET works like POST, because Akamai's scheduler sends only GET
+//! The HTTP route `/internal/poll`. A request to this route starts a *run* (one execution of the poller), as
+//! a tick of the cron trigger does. The bot calls this route after it has put a message on the queue. The
+//! bot's call is the *kick*. The schedulers of platforms without a cron trigger call this route, too. GET
+//! works like POST, because Akamai's scheduler sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::AuthMode;
@@ -16,16 +17,21 @@ use crate::poll_refusal::PollRefusal;
 use crate::run::{self, Beginning, EntryPoint, RunError};
 use crate::settings::{bot_key, poll_key};
 
-/// Answers a request to `/internal/poll`: starts a run, and returns 200 with the run's counts when the run
-/// has ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the
-/// run has begun.
+/// Starts a run for a request to `/internal/poll`, and returns 200 with the run's report when the run has
+/// ended. If the request has `Prefer: respond-async` (RFC 7240), this function returns 202 as soon as the run
+/// has begun. If the run does no work ([`Beginning::Skipped`]), the status is 200 or 202, too.
 ///
-/// Refusals: 401 (the poll key is missing or wrong), 403 (`authmode` is `anonymous`, and the header `Host`
-/// names another machine), 404 (another path; or `pollkey` is empty, and the request is not the bot's kick),
-/// 405 (neither GET nor POST), 500 (a setting is wrong), 503 (the storage account cannot be used).
+/// This function refuses a request with one of these statuses:
+///
+/// - 401: the poll key is missing or wrong.
+/// - 403: `authmode` is `anonymous`, and the header `Host` does not name this machine.
+/// - 404: the path is not `/internal/poll`. Or `pollkey` is empty, and the request is not the bot's kick.
+/// - 405: the method is neither GET nor POST.
+/// - 500: a setting is wrong.
+/// - 503: the storage account cannot be used.
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // The run's time counts from here, because the code below reads settings, and the Spin host can take
-    // seconds to read each of them.
+    // The time limits of the run count from this moment. The code below reads settings, and the Spin host can
+    // take seconds to read each of them.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
@@ -40,14 +46,14 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
         Ok(Beginning::Skipped(report)) => response::json(StatusCode::ACCEPTED, &report.to_json()).into(),
         Ok(Beginning::Begun(run)) => {
             let begun = response::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
-            // The run has logged its result, so the result is dropped here.
+            // The method `work` logs the result, so this code drops the result.
             Reply::then(begun, async move { drop(run.work(host).await) })
         }
         Err(error) => failed(&error).into(),
     }
 }
 
-/// Checks that the caller is allowed to begin a run. The error is the refusal.
+/// Checks that the caller is allowed to start a run. The error is the response that refuses the request.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
     let no_such_route = || PollRefusal::NoSuchRoute.answer();
     if request.uri().path() != "/internal/poll" {
@@ -66,7 +72,8 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
     }
-    // The bot's key works even if `pollkey` is not set, but only with `Prefer: respond-async`.
+    // The bot's kick has a key of its own. This key works even if `pollkey` is empty, but only in a request
+    // with `Prefer: respond-async`.
     if is_method_allowed
         && responds_async(request)
         && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
@@ -97,9 +104,9 @@ fn failed(error: &RunError) -> Response<Bytes> {
     refusal.answer()
 }
 
-/// Whether the request has this `key` in the header `Authorization: Bearer <key>`. If the request has no such
-/// header, the key can be in the URL as `?key=<key>`, because some schedulers cannot set a header (Akamai's
-/// cron).
+/// Whether the request has this key in the header `Authorization: Bearer <key>`. If the request has no header
+/// `Authorization`, this function looks for the key in the URL (`?key=<key>`), because some schedulers cannot
+/// set a header (e.g. Akamai's cron).
 fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
@@ -123,7 +130,8 @@ mod tests {
     const EMPTY_QUEUE: &str = "<QueueMessagesList/>";
     const KEY: &str = "a-key-of-16-or-so";
 
-    /// Makes a fake Spin host with an empty queue and with tables. `key` is the value of `pollkey`.
+    /// Makes a fake Spin host with a storage account that has an empty queue and tables. `key` is the value
+    /// of `pollkey`.
     fn host(key: &str) -> FakeHost {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -267,7 +275,7 @@ mod tests {
             assert_eq!(reply.response.status().as_u16(), expected, "{row}");
             assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
-            // The run makes one Get Messages call. After the run has released the run lock, it makes one Peek
+            // The run makes one Get Messages call. After the release of the run lock, the run makes one Peek
             // Messages call.
             assert_eq!(queue_calls(&host), if expected == 202 { 2 } else { 0 }, "{row}");
             assert!(host.store.borrow().is_empty(), "{row}");

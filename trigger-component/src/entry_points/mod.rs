@@ -1,4 +1,5 @@
-//! The entry points that start runs: the cron trigger and HTTP.
+//! The entry points of the poller: the handler of the cron trigger, and the handler of HTTP requests. Both
+//! start a *run* (one execution of the poller).
 
 mod http;
 #[cfg(target_os = "wasi")]

@@ -28,8 +28,8 @@ impl cron::Guest for CronEntryPoint {
     fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
         let host = SpinHost::new(&crate::JOINED);
         let called_at = host.monotonic();
-        // The Spin host logs this text. The text has no details, because the run has logged the error
-        // already.
+        // The Spin host logs the text of this error. The text names no reason, because the run has already
+        // logged the reason.
         platform::spin::run(run(&host, EntryPoint::Cron, called_at))
             .map(drop)
             .map_err(|_| cron::Error::Other("run: failed; see the component's log for the reason".into()))

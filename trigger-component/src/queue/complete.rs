@@ -1,4 +1,4 @@
-//! Deletes finished messages from the queue.
+//! Deletes a message from the queue, usually after its alert has ended.
 
 use std::cell::Cell;
 
@@ -12,15 +12,16 @@ use crate::schedule::Leased;
 impl<H: Host> Queues<'_, H> {
     /// Deletes a message whose alert has just ended. `end` is the alert's final status.
     ///
-    /// Usually this function only deletes the message, and the run records `end` in the ledger later. In two
-    /// cases, this function also records `end`:
-    /// 1. The first Delete call fails, so the message perhaps stays on the queue. This function records `end`
-    ///    before it repeats the call.
-    /// 2. `once` is set in the envelope, because the queue can hold a second message of the alert. This
-    ///    function records `end` before it deletes the message.
+    /// Usually this function only deletes the message, and the run records `end` in the ledger later. (The
+    /// *ledger* is the table with a record for each alert.) In two cases, this function itself records `end`:
     ///
-    /// If a later run then dequeues a message of the alert, it finds the record, and does not send the alert
-    /// again.
+    /// 1. The first Delete call fails. This function records `end` before it repeats the call, because the
+    ///    message perhaps stays on the queue.
+    /// 2. The envelope has the mark `once`: the queue can hold a second message of the alert. This function
+    ///    records `end` before it deletes the message.
+    ///
+    /// If a later run then dequeues a message of the alert, the run finds `end` in the ledger, and does not
+    /// send the alert again.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {
@@ -31,7 +32,9 @@ impl<H: Host> Queues<'_, H> {
         self.remove(leased, note).await
     }
 
-    /// Deletes a message whose alert had already ended, and records nothing.
+    /// Deletes a message, and records nothing in the ledger. The caller uses this function if the message's
+    /// alert had ended before, or if the message is a *job* (it holds no alert, but brings a person's answer
+    /// or message to a program).
     pub(crate) async fn delete(&self, leased: &Leased) -> Left {
         self.remove(leased, async || {}).await
     }
@@ -46,8 +49,8 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Writes a transition (a new status of an alert) to the ledger at once, and returns whether the write
-    /// succeeded. A failure is only logged. If the Delete of the message fails, too, the alert can be
-    /// delivered twice.
+    /// succeeded. This function only logs a failure. If the ledger lacks the final status of an alert, and
+    /// the Delete of the message fails, too, the alert can be delivered twice.
     pub(super) async fn record_transition(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.record(transition).await else { return true };
         let fields = json!({

@@ -1,4 +1,4 @@
-//! Hides messages for a while, or makes them visible again at once.
+//! Hides messages for some time, or makes them visible again.
 
 use std::time::Duration;
 
@@ -11,16 +11,18 @@ use super::Queues;
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
-    /// Hides a message for `after`, and stores `delivery` (the counts of failed attempts) in the message's
-    /// text. If the text cannot be changed, this function stores `delivery` in the ledger. Returns an upper
-    /// limit of the time for which the message stays hidden. The limit can be longer than `after` if the call
-    /// to the queue failed.
+    /// Hides a message for `after`, and stores `delivery` (the poller's counts of attempts) in the envelope.
+    /// If the envelope cannot be changed, or if the call to the queue fails, this function stores `delivery`
+    /// in the ledger (the table with a record for each alert).
     ///
-    /// If `delivery` is `None`, no attempt counts as failed (for example, the alert is not due), and the text
-    /// usually stays as it is. So the dequeue counts as *unaccounted* (a dequeue without a recorded result).
-    /// If the message has more than two unaccounted dequeues, this function stores the message's DequeueCount
-    /// in the text as `accounted`. From then on, these dequeues count as dequeues with a result. Otherwise
-    /// the poller would at last move the message to the poison queue.
+    /// Returns the longest time for which the message can stay hidden. This time can be longer than `after`
+    /// if the call to the queue failed.
+    ///
+    /// If no attempt failed, for example because the alert is not due, `delivery` is `None`. This dequeue
+    /// then counts as *unaccounted* (a dequeue without a recorded result), and too many unaccounted dequeues
+    /// would move the message to the poison queue. So if the message has more than two unaccounted dequeues,
+    /// this function stores the message's DequeueCount as `accounted` in the envelope. From then on, these
+    /// dequeues are no longer unaccounted.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -30,8 +32,8 @@ impl<H: Host> Queues<'_, H> {
         let Leased { message, envelope, .. } = leased;
         let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // Up to two unaccounted dequeues are far below the limit of five (`max_unaccounted`), so this
-            // call need not change the text.
+            // The poller accepts five unaccounted dequeues (`max_unaccounted`). So with one or two of them,
+            // the envelope can stay as it is.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
@@ -42,7 +44,7 @@ impl<H: Host> Queues<'_, H> {
         if let Some(delivery) = delivery.filter(|_| text.is_none() || hidden.is_err()) {
             // If this write fails, too, the queue's DequeueCount still limits how often the alert is tried.
             let tried = Some(delivery.to_json().to_string());
-            // With `until`, the ledger keeps the record until the alert is due.
+            // With `until`, the ledger keeps the record at least until the alert is due.
             let until = leased.kept_until();
             let waiting =
                 Transition { tried, until, ..Transition::to(leased.record.clone(), Status::Waiting) };
@@ -52,11 +54,11 @@ impl<H: Host> Queues<'_, H> {
             Ok(_) => after,
             Err(error) => {
                 self.log_trouble("hide", leased, &error);
-                // The message becomes visible at one of three times:
+                // The moment at which the message becomes visible depends on the failure:
                 // - If the call hid the message, and only the response was lost: when `after` has passed.
                 // - If the call had no effect: at the end of this run's lease.
-                // - If another run has dequeued the message (`LeaseLost`): at the end of that run's lease,
-                //   i.e. at most `limits.lease` from now.
+                // - If another run has dequeued the message (`LeaseLost`): at the end of the other run's
+                //   lease. The other lease ends at most `limits.lease` from now.
                 let lease = match error {
                     QueueError::LeaseLost { .. } => self.limits.lease,
                     _ => (leased.leased_at + self.limits.lease).saturating_sub(self.host.monotonic()),
@@ -66,18 +68,20 @@ impl<H: Host> Queues<'_, H> {
         }
     }
 
-    /// Returns the message's text with `delivery` in it; `None` if the text cannot be changed.
+    /// Returns the message's text (the envelope as JSON) with `delivery` in it; `None` if the text cannot be
+    /// changed.
     fn text_with(&self, leased: &Leased, delivery: &Delivery) -> Option<String> {
         let Leased { envelope, seal, .. } = leased;
-        // A message of an older format keeps its text, so that the older tools can read it.
+        // A message in the format of older bots keeps its text, so that the tools for this format can read
+        // it.
         if envelope.shape.is_legacy() {
             return None;
         }
         let key = match seal {
             SealState::Valid => self.seal_key,
             SealState::Missing => None,
-            // Without a valid seal, the text perhaps comes from another program, so the poller must not seal
-            // the text.
+            // A seal proves that the bot wrote the envelope. Without a valid seal, the envelope perhaps comes
+            // from another program, so the poller must not seal it.
             SealState::Broken | SealState::Unchecked => return None,
         };
         let mut envelope = envelope.clone();

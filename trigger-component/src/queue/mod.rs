@@ -1,5 +1,5 @@
-//! The changes of a message on the queue: the run deletes the message, hides it, makes it visible again, or
-//! moves it to the poison queue.
+//! Changes messages on the queue: deletes a message, hides it, makes it visible again, or moves it to the
+//! poison queue.
 
 mod complete;
 mod hide;
@@ -19,8 +19,9 @@ pub(crate) use warnings::Warnings;
 use crate::limits::Limits;
 use crate::schedule::Leased;
 
-/// The clients with which a run changes messages: for the queue, the poison queue, the ledger, and the table
-/// of dead letters. All jobs (futures) of a run share this value.
+/// The clients with which a run changes messages. They are for the queue, the poison queue, the ledger (the
+/// table with a record for each alert), and the table of dead letters (the list of the messages on the poison
+/// queue). All jobs (futures) of a run share this value.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,
@@ -29,7 +30,6 @@ pub(crate) struct Queues<'a, H> {
     pub(crate) main: QueueClient<'a, H>,
     pub(crate) poison: QueueClient<'a, H>,
     pub(crate) ledger: &'a Ledger<'a, H>,
-    /// The list of the messages on the poison queue.
     pub(crate) dead: DeadLetters<'a, H>,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) warnings: Warnings,
@@ -39,11 +39,11 @@ pub(crate) struct Queues<'a, H> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
     Yes,
-    /// The message is still on the queue, so a run dequeues it again.
+    /// The message is still on the queue, so a run dequeues the message again.
     No,
-    /// The result of the Delete is unknown. The record of the run lock lists the run's messages in hand, and
-    /// this message stays in the list. The next run reads the list, and finds out whether the queue still
-    /// holds the message.
+    /// The result of the Delete is unknown. The message stays in the list of the messages that the run has
+    /// *in hand* (dequeued, but not finished). The record of the run lock stores this list. The next run
+    /// reads the list, and finds out whether the queue still holds the message.
     Unknown,
 }
 
@@ -65,8 +65,8 @@ impl Left {
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Logs that a call to the queue or the tables failed. The run goes on after such a failure. Logs each
-    /// `event` only once in a run.
+    /// Logs a failed call to the queue or the tables, if the run goes on after the failure. Logs each `event`
+    /// at most once in a run.
     pub(crate) fn warn_once(&self, event: &'static str, error: &dyn std::error::Error) {
         self.warnings.once(self.host, self.run, event, error);
     }

@@ -20,8 +20,9 @@ pub(crate) struct PoisonCopy<'m> {
     pub(crate) record: RecordKey,
     /// The envelope, if the message holds one.
     pub(crate) envelope: Option<&'m Envelope>,
-    /// Whether the bot wrote the envelope. An operator can replay (put back on the main queue) only a message
-    /// of the bot.
+    /// Whether an operator can *replay* the message (put it back on the main queue). For this, the message
+    /// must have the current format and a valid seal. If the poller has no seal key, no seal is necessary.
+    /// (The *seal* proves that the bot wrote the envelope.)
     pub(crate) is_genuine: bool,
     pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
@@ -30,8 +31,8 @@ pub(crate) struct PoisonCopy<'m> {
 }
 
 impl PoisonCopy<'_> {
-    /// Makes the row that lists the message in the table of dead letters (the messages of the poison queue).
-    /// `text` is the text of the copy in the poison queue.
+    /// Makes the row for the table of dead letters (the list of the messages in the poison queue). `text` is
+    /// the text of the copy in the poison queue.
     fn letter(&self, text: &str, before: Option<&BeforeDeath>, now: DateTime<Utc>) -> DeadLetter {
         let Self { message, envelope, .. } = self;
         let alert = envelope.map(|envelope| envelope.id.excerpt().into_owned());
@@ -76,7 +77,7 @@ pub(crate) enum Poisoned {
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Moves a message to the poison queue, and writes the reason into the text of the copy there.
+    /// Moves a message to the poison queue. If possible, writes the reason into the text of the copy there.
     pub(crate) async fn move_to_poison_queue(
         &self,
         leased: &Leased,
@@ -93,28 +94,28 @@ impl<H: Host> Queues<'_, H> {
             at: self.host.now(),
             attempts: message.dequeue_count,
         };
-        // The poller seals the new text only if the old text had a valid seal. Otherwise the poller's seal
-        // would make the message of another program look like a message of the bot.
+        // The poller seals the new text only if the old text had a valid seal. Otherwise a message of another
+        // program would look like a message of the bot.
         let text = match seal {
-            // A message of an older format keeps its text, so that the older tools can read it in the poison
-            // queue.
+            // A message in the format of older bots keeps its text, so that the tools for this format can
+            // read it in the poison queue.
             _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
             SealState::Valid => envelope.encode_failed(self.seal_key, &failure),
             SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
             SealState::Broken => Ok(message.text.clone()),
         };
-        // The text with the reason can be too long for a message. In this case, the run copies the old text.
+        // With the reason, the text can be too long for a message. In this case, the copy gets the old text.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        // In the older formats, the alert has no id of its own, so its id is made of the queue message's id.
-        // A replay would put a new message on the main queue, and so give the alert another id. If the Delete
-        // of the old message fails, the main queue holds the old and the new message. Because their ids
-        // differ, the poller would deliver the alert twice. So an operator cannot replay a message of an
-        // older format.
         let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
         let copy = PoisonCopy {
             message,
             record: leased.record.clone(),
             envelope: Some(envelope),
+            // An operator cannot replay a message in the format of older bots. In this format, an alert has
+            // no id of its own, so the poller makes the alert's id from the id of the queue message. A replay
+            // would put a new queue message on the main queue, so the alert would get another id. If the
+            // Delete of the old message fails, the main queue holds the old and the new message. The poller
+            // would treat the two messages as two alerts, and deliver both.
             is_genuine: is_sealed && !envelope.shape.is_legacy(),
             why,
             reason,
@@ -124,12 +125,14 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Moves a message to the poison queue, in this order:
-    /// 1. Inserts a row into the table of dead letters, so that the table lists every message of the poison
-    ///    queue.
+    ///
+    /// 1. Inserts a row into the table of dead letters. This step comes first, so that the table lists every
+    ///    message of the poison queue.
     /// 2. Puts a copy into the poison queue.
-    /// 3. Records the status `dead` in the ledger. If the Delete fails, a later run finds this status, and
-    ///    puts no second copy into the poison queue.
-    /// 4. Deletes the message. The Delete comes last, so that a failure never loses the message.
+    /// 3. Records the status `dead` in the ledger. If step 4 fails, a later run finds this status, and puts
+    ///    no second copy into the poison queue.
+    /// 4. Deletes the message from the main queue. This step comes last, so that a failure never loses the
+    ///    message.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
         let before = self.before_death(&copy).await;
         let letter = copy.letter(text, before.as_ref(), self.host.now());
@@ -145,9 +148,8 @@ impl<H: Host> Queues<'_, H> {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
             self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
-        // If the row cannot be written, the message is still moved to the poison queue. The route
-        // `/api/dead?text=true` shows the message even without the row, because this route reads the poison
-        // queue.
+        // If the row cannot be written, this function goes on. The route `/api/dead?text=true` still shows
+        // the message, because this route reads the poison queue.
         if let Err(error) = self.dead.record(&letter).await {
             self.warn_once("dead.not-listed", &error);
         }
@@ -155,8 +157,8 @@ impl<H: Host> Queues<'_, H> {
         let put = self.poison.put_marking_copies(text, options, || None).await;
         if let Err(error) = put.result {
             log(Level::Error, "poison.put.failed", error.to_string());
-            // If the poison queue certainly holds no copy, this function removes the row. If the removal
-            // fails, the row stays until an operator drops the dead letter.
+            // If it is certain that the Put had no effect, the poison queue holds no copy, so this function
+            // removes the row. If the removal fails, the row stays until an operator drops the dead letter.
             if !put.is_doubtful {
                 _ = self.dead.remove(&letter.id).await;
             }
@@ -179,14 +181,14 @@ impl<H: Host> Queues<'_, H> {
         Poisoned::Yes { end: Box::new(dead), is_recorded: recorded.is_ok(), left }
     }
 
-    /// Reads the sender and the time of the last replay from the alert's record; `None` if an operator cannot
-    /// replay the message.
+    /// Reads some facts from the alert's record: the sender, the tag, and the time of the last replay.
+    /// Returns `None` if an operator cannot replay the message.
     ///
-    /// As soon as the copy is in the poison queue, an operator can replay the alert, even before the run has
-    /// recorded the status `dead`. In this case, `dead` must not overwrite the status of the replayed alert.
-    /// So this function reads the time of the last replay before the run makes the copy, and the caller
-    /// passes this time to the ledger. If the record then has a later replay, the ledger does not record
-    /// `dead`.
+    /// As soon as the copy is in the poison queue, an operator can replay the alert. Perhaps this happens
+    /// before the run records the status `dead`. Then `dead` must not overwrite the new status of the
+    /// replayed alert. So this function reads the time of the last replay before the run makes the copy, and
+    /// the caller passes this time to the ledger. If the record contains a later replay by then, the ledger
+    /// does not record `dead`.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

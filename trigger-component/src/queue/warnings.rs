@@ -1,5 +1,5 @@
-//! Warnings about failed calls to the queue or the tables. The run goes on after such a failure, but alerts
-//! are perhaps delivered twice, later, or in another order.
+//! Warnings about failed calls to the queue or the tables. The run goes on after such a failure. But perhaps
+//! alerts are delivered twice, later, or in another order.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -7,13 +7,13 @@ use std::error::Error;
 use platform::{Clock, Level, Log};
 use serde_json::json;
 
-/// The events that this run has already logged. Each event is logged once in a run, because a table that
-/// fails once usually fails many times.
+/// The events that this run has already logged. The run logs each event only once, because a failing table
+/// usually fails many times.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(RefCell<Vec<&'static str>>);
 
 impl Warnings {
-    /// Logs `event` with the reason, if this run has not logged it before.
+    /// Logs `event` with the reason, unless this run has already logged `event`.
     pub(crate) fn once(&self, host: &(impl Log + Clock), run: &str, event: &'static str, error: &dyn Error) {
         let mut logged = self.0.borrow_mut();
         if !logged.contains(&event) {

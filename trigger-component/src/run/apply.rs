@@ -1,5 +1,6 @@
-//! Carries out the outcome of an attempt: changes the message on the queue, the waiting line (*line*) of the
-//! conversation, and the alert's record in the ledger.
+//! Carries out the outcome of an attempt to deliver an alert. For this, the run changes the message on the
+//! queue, the *line* of the conversation, and the alert's record in the ledger. A line is the waiting line of
+//! a conversation: the list of its hidden messages. The *ledger* is the table with a record for each alert.
 
 use std::time::Duration;
 
@@ -20,59 +21,63 @@ use crate::queue::{Left, Poisoned};
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
-/// The reason in the alert's record, if one attempt got no response, and a later attempt delivered the alert.
+/// The reason in the record of a delivered alert, if an earlier attempt had perhaps delivered the alert, too.
 const SENT_TWICE: &str =
     "delivery: an earlier attempt got no response, so the person may have the alert twice";
 
-/// The result of [`RunContext::apply`]. It says what the loop of the run does with the conversation.
+/// The result of [`RunContext::apply`]. From this result, the loop of the run knows how the conversation goes
+/// on.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The message is finished, so the next message of its conversation can start.
+    /// The run has finished its work on the message, so the next message of the conversation can start.
     Ended(Ended),
-    /// The message stays on the queue, and is hidden or still leased. The next message of its conversation
-    /// can start.
+    /// The message stays on the queue. It is hidden for a pause, or it is still *leased* (hidden since the
+    /// run dequeued it). The next message of the conversation can start.
     Done { count: Count, transition: Option<Transition> },
-    /// The message is still leased. The caller has to hide it for `after`. The caller also has to hide the
-    /// younger messages of its conversation, so that they become visible later than this message.
+    /// The message is still leased. The caller has to hide this message for `after`. The caller also has to
+    /// hide the younger messages of the conversation, so that they become visible later than this message.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// The run lock ended before the run could send the alert. The message returns to its lane, as the first
-    /// message.
+    /// The run did not send the alert, because it perhaps no longer holds the run lock. The message returns
+    /// to the front of its *lane* (the messages that the run has dequeued for one conversation).
     NotSent,
-    /// The run has to stop, and the message has to be put back.
+    /// The run has to stop, and to make the message visible again.
     StopRun { count: Count, stop: Stop, reason: String },
 }
 
-/// The end of a message that the run has deleted or has moved to the poison queue.
+/// The result for a message that the run has deleted, or has tried to delete. Perhaps the run has put a copy
+/// into the poison queue before.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) count: Count,
-    /// The counter that counts this message in the figures (the counts of messages over all runs). The run
-    /// increments the counter only if the message has left the queue.
+    /// The counter for this message in the figures (the counts of messages over all runs). The run increments
+    /// the counter only if the message has left the queue.
     pub(crate) figure: Figure,
     pub(crate) left: Left,
-    /// The alert's final status, if this run has ended the alert.
+    /// The alert's final status, if this attempt ended the alert.
     pub(crate) end: Option<Transition>,
-    /// Whether the ledger has recorded `end` already. If not, the next write to the ledger records `end`.
+    /// Whether the ledger has recorded `end` already. If `false`, the run's next write to the ledger records
+    /// `end`.
     pub(crate) is_recorded: bool,
 }
 
 impl Ended {
-    /// Returns the end of a message that was moved to the poison queue; `None` if the move failed.
+    /// Returns the result for a message that was moved to the poison queue; `None` if the move failed.
     pub(super) fn of_poisoned(poisoned: Poisoned, why: PoisonReason) -> Option<Self> {
         let Poisoned::Yes { end, is_recorded, left } = poisoned else { return None };
         let figure = Figure::Dead(why.as_str());
         Some(Self { count: Count::Poisoned(why), figure, left, end: Some(*end), is_recorded })
     }
 
-    /// Returns the result for a message whose alert had ended before this run dequeued the message.
+    /// Returns the result for a message that was deleted without a new final status in the ledger. The alert
+    /// had ended before, or the message held no alert.
     fn again(count: Count, figure: Figure, left: Left) -> Applied {
         Applied::Ended(Self { count, figure, left, end: None, is_recorded: false })
     }
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Carries out an outcome. If the message is in the line of its conversation, `line_after` is the line
-    /// without the message.
+    /// Carries out an outcome. `line_after` is the conversation's line without the message; `None` if the
+    /// message is not in the line.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
@@ -98,8 +103,8 @@ impl<H: Host> RunContext<'_, H> {
                 let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
                 let activity_id = verdict.activity_id.clone();
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
-                // The Delete does not wait for the other two writes. If this run were killed before the
-                // Delete, the next run would send the alert again.
+                // `self.complete` deletes the message, and does not wait for the other two writes. If this
+                // run were killed before the Delete, the next run would send the alert again.
                 let (applied, (), ()) = join3(
                     self.complete(leased, end, count),
                     self.attempts.record_change(leased),
@@ -118,8 +123,9 @@ impl<H: Host> RunContext<'_, H> {
                 self.log(Level::Warn, "alert.dropped", leased, &verdict);
                 applied
             }
-            // The run first stores the line without this message, and then deletes the message. In the other
-            // order, a killed run could leave a line in which messages wait for a deleted message.
+            // Here and in most arms below, the run stores the line without this message before it deletes the
+            // message. In the other order, a killed run could leave a line in which messages wait for a
+            // deleted message.
             Outcome::AlreadySent(end) => {
                 self.leave_line(leased, line_after).await;
                 let figure = end.map_or(Figure::Copy, Figure::Ended);
@@ -178,8 +184,8 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
                     _ => reason,
                 };
-                // If `answer` is set, the queue message sends no alert. It brings a person's answer or
-                // message to a program. So the ledger has no record of an alert for it.
+                // If `answer` is set, the queue message holds no alert, but brings a person's answer or
+                // message to a program. Then the ledger has no alert's record for this queue message.
                 let is_alert = leased.envelope.answer.is_none();
                 let transition = is_alert.then(|| Transition { reason: Some(reason), ..to(Status::Waiting) });
                 Applied::Wait { count, after, delivery, transition }
@@ -203,16 +209,18 @@ impl<H: Host> RunContext<'_, H> {
         }
     }
 
-    /// Returns the result for a message that could not be moved to the poison queue. The run hides the
-    /// message, and a later run perhaps delivers its alert. So the younger messages of the conversation wait
-    /// for this message.
+    /// Returns the result for a message that could not be moved to the poison queue. Usually the run hides
+    /// this message. The younger messages of the conversation wait for this message, because a later run
+    /// perhaps delivers its alert. If the queue deletes this message too soon for a pause, this message stays
+    /// leased, and no message waits for it.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
         if why == PoisonReason::PossiblyDelivered {
-            // The alert was perhaps delivered, so no run may send it again. The failed Put leaves the message
-            // on the queue. With this increment, `uncertain` is more than 1, so the next run tries to move
-            // the message to the poison queue, and sends nothing.
+            // The alert was perhaps delivered, so no run may send it again. But the message stays on the main
+            // queue, because the Put to the poison queue failed. `uncertain` was at least 1, so it is at
+            // least 2 now. With this value, the next run sends nothing, and only tries to move the message to
+            // the poison queue.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
         match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {
@@ -244,7 +252,7 @@ impl<H: Host> RunContext<'_, H> {
         let left = self.queues.complete(leased, &end).await;
         // `queues.complete` has perhaps recorded `end` already. But an earlier write of this run, with an
         // older status of the alert, can still be under way, and can overwrite `end`. So `is_recorded` is
-        // always `false`, and the run's next write to the ledger records `end` (again).
+        // `false`, and the run's next write to the ledger records `end` again.
         let figure = Figure::Ended(end.status);
         Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })
     }

@@ -1,5 +1,6 @@
-//! Begins a run, and lets it work. If new messages come onto the queue while the run ends, the run takes the
-//! run lock again, and goes on.
+//! Begins a run (one execution of the poller), and does its work. A run works only while it holds the *run
+//! lock*, so two runs never work at the same time. After the release of the lock, the run looks at the queue
+//! again. If the queue has new messages, the run takes the lock again, and goes on.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -34,8 +35,9 @@ pub enum EntryPoint {
     Cron,
     /// A call to `/internal/poll` without `Prefer: respond-async`.
     Http,
-    /// A call to `/internal/poll` with `Prefer: respond-async` (a *kick*). The caller has put a message on
-    /// the queue. The caller gets the response when the run has begun, and need not wait until the run ends.
+    /// A call to `/internal/poll` with `Prefer: respond-async` (a *kick*). Usually the caller is the bot, and
+    /// has put a message on the queue before the call. The poller responds when the run has begun, so the
+    /// caller need not wait until the run ends.
     Kick,
 }
 
@@ -49,13 +51,13 @@ impl EntryPoint {
     }
 }
 
-/// The text for operators in the log, if the record of the run lock comes from a newer version of the poller.
+/// The note for operators in the log, if a newer version of the poller wrote the record of the run lock.
 const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version of the poller wrote this \
      record, so this version sends nothing; deploy the newer version again, or delete the record";
 
-/// Runs once, and writes one log line, even if the run fails. `called_at` is the moment at which the Spin
-/// host called the component, on the monotonic clock. The limits count from this moment, because reading the
-/// variables can take seconds.
+/// Does one run, and writes one log line, even if the run fails. `called_at` is the moment at which the Spin
+/// host called the component, on the monotonic clock. The time limits of the run count from this moment,
+/// because reading the variables can take seconds.
 pub async fn run<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -82,8 +84,9 @@ pub async fn run_within<H: Host>(
 pub enum Beginning {
     /// The run has taken the run lock, and can work.
     Begun(Box<Begun>),
-    /// The run does no work, because the queue is empty, another run holds the run lock, or a pause of all
-    /// runs has not ended. The report has the reason.
+    /// The run does no work: the queue is empty, or another run holds the run lock, or all runs pause (for
+    /// example, because the bot's credentials were refused). In the last two cases, the report has the
+    /// reason.
     Skipped(Box<Report>),
 }
 
@@ -103,8 +106,8 @@ struct RunLog {
     report: Report,
     entry_point: EntryPoint,
     start: Duration,
-    /// The table key of the record of the run lock, if a property of this record has an unexpected type. The
-    /// run logs the key.
+    /// The table key of the run lock's record, if a property of this record has an unexpected type. The run
+    /// logs this key.
     odd_record: Option<Key>,
 }
 
@@ -114,15 +117,14 @@ impl RunLog {
         self.report.log(host, self.entry_point.as_str(), error.map(ToString::to_string).as_deref());
     }
 
-    /// Returns the deadline that comes `after` the start of the run.
+    /// Returns the deadline that is later than the start of the run by the duration `after`.
     fn deadline<H: Host>(&self, host: &H, after: Duration) -> Deadline {
         Deadline::after(host, after.saturating_sub(host.monotonic().saturating_sub(self.start)))
     }
 }
 
-/// Begins a run: reads its settings, and takes the run lock if the queue has messages and the lock is free.
-/// If the run does not begin, this function writes the run's log line. `called_at` has the same meaning as
-/// for [`run`].
+/// Begins a run: reads the settings, and takes the run lock if there is work and the lock is free. If the run
+/// does not begin, this function writes the run's log line. For `called_at`, see [`run`].
 pub async fn begin<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -156,7 +158,7 @@ pub async fn begin<H: Host>(
     }
 }
 
-/// Gets access to the storage account, and takes the run lock.
+/// Fetches a token for the storage account, if the account needs one. Then takes the run lock.
 async fn prepare<H: Host>(
     host: &H,
     settings: &mut DrainSettings,
@@ -167,9 +169,10 @@ async fn prepare<H: Host>(
     take_lock(host, settings, limits, log).await
 }
 
-/// Takes the run lock. Returns `None` if the queue is empty, another run holds the lock, or a pause of all
-/// runs has not ended. The run of a kick does not peek at the queue first, because the bot has just put a
-/// message on it.
+/// Takes the run lock. Returns `None` if there is no work, if another run holds the lock, or if all runs
+/// pause. There is work if the queue has messages, or if the last run left unfinished work in the record of
+/// the lock. If a kick started the run, this function does not look at the queue, because the bot has
+/// probably just put a message there.
 async fn take_lock<H: Host>(
     host: &H,
     settings: &DrainSettings,
@@ -187,9 +190,9 @@ async fn take_lock<H: Host>(
             let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
-                // The bot's first Put creates the queue, so a missing queue has no messages. If the client
-                // cannot read the response, the run assumes that the queue has a message.
+                // The bot's first Put creates the queue, so a missing queue has no messages.
                 Err(QueueError::QueueMissing) => true,
+                // The client cannot read the response, so perhaps the queue has a message.
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
             };
@@ -252,7 +255,7 @@ impl Begun {
     }
 }
 
-/// Does the work of a run until the queue is empty or the budget is used up.
+/// Does the work of a run until the queue is empty, or until the run is as old as [`Limits::budget`].
 async fn drain<H: Host>(
     host: &H,
     settings: &DrainSettings,
@@ -338,10 +341,10 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // The bot can put a message on the queue, and send the kick, after the last Get Messages call and
-        // before the release of the run lock. The run that the kick starts does nothing, because this run
-        // still holds the lock. Then the message would have to wait for the next scheduled run. So this run
-        // looks at the queue again.
+        // Perhaps the bot has put a message on the queue, and has sent the kick, after the last Get Messages
+        // call of this run. If the kick came before the release of the run lock, the run of the kick has done
+        // nothing, because this run still held the lock. The message would then have to wait for the next
+        // scheduled run. So this run looks at the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
@@ -357,8 +360,9 @@ async fn drain<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // Runs with messages have to delete expired rows from the tables, too, because some bots have no run
-    // without messages. For example, their queue is never empty, or only kicks start their runs.
+    // A run without messages deletes expired rows in `take_lock`. But some bots have no run without messages:
+    // for example, their queue is never empty, or only kicks start their runs. So runs with messages delete
+    // expired rows, too.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }
@@ -382,8 +386,8 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the run lock again if the queue has messages and no other run has taken the lock. Returns `None`
-/// after a failure, because the next run can deliver the messages.
+/// Takes the run lock again if the queue has messages and the lock is free. After a failure, returns `None`.
+/// The next run then delivers the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
@@ -394,7 +398,7 @@ async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Opt
         Ok::<_, TableError>(lock.map(|lock| (lock, *free)))
     };
     taken.await.unwrap_or_else(|error| {
-        // The messages on the queue wait for the next run of the scheduler.
+        // The messages stay on the queue until the next run.
         context.queues.warn_once("run.not-repeated", &error);
         None
     })

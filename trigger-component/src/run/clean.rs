@@ -8,9 +8,9 @@ use state::runs::Runs;
 
 use crate::settings::DrainSettings;
 
-/// One of every `ONE_IN` runs deletes expired rows. A run that finds no message decides at random. A run that
-/// finds messages decides by its number, because the record of the run lock numbers these runs. If the number
-/// is a multiple of this constant, the run deletes expired rows at its end.
+/// One of every `ONE_IN` runs deletes expired rows. If a run finds no message, a random number decides
+/// whether this run deletes expired rows. If a run finds messages, the run has a number in the record of the
+/// run lock. If this number is a multiple of `ONE_IN`, the run deletes expired rows at its end.
 const ONE_IN: u8 = 60;
 /// The most pages of query results that one run reads from the ledger to find expired rows.
 const PAGES_AT_ONCE: u32 = 8;

@@ -1,4 +1,4 @@
-//! The context of a run.
+//! The settings and clients of a run.
 
 use state::ledger::Ledger;
 use state::runs::{Runs, Withdrawals};
@@ -7,7 +7,7 @@ use crate::attempt::Attempts;
 use crate::limits::Limits;
 use crate::queue::Queues;
 
-/// The settings and clients that all jobs of a run share. A *job* is a future of the run that makes calls to
+/// The settings and clients that all jobs of a run share. A *job* is a future in which the run makes calls to
 /// services.
 #[derive(Debug)]
 pub(crate) struct RunContext<'a, H> {

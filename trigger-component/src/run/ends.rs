@@ -1,5 +1,6 @@
-//! Handles the end of an attempt and the end of a message: counts the message, and records its end for the
-//! next run and in the ledger.
+//! Handles the end of an attempt, and the end of a message. Counts the message. Also keeps the alert's final
+//! status for two writes: to the record of the run lock (for the next run), and to the ledger (the table with
+//! a record for each alert).
 
 use platform::Host;
 
@@ -49,10 +50,10 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Handles the end of a message. The figures (the counts of messages over all runs) count the message if
-    /// it has left the queue. The record of the run lock lists the messages in hand. If the result of the
-    /// Delete is unknown, the message stays in this list. The next run reads the list, and finds out whether
-    /// the queue still holds the message.
+    /// Handles the end of a message. The figures (the counts of messages over all runs) count only a message
+    /// that has left the queue. The record of the run lock lists the messages that the run has *in hand*
+    /// (dequeued, but not finished). If the result of the Delete call is unknown, the message stays in this
+    /// list. The next run reads the list, and finds out whether the queue still holds the message.
     pub(super) fn ended(&mut self, message: &str, Ended { count, figure, left, end, is_recorded }: Ended) {
         let now = self.context.host.monotonic();
         self.report.add(count);

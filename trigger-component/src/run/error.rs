@@ -6,8 +6,8 @@ use storage_queue::QueueError;
 use storage_table::TableError;
 use thiserror::Error;
 
-/// The reason why a run failed. A failed run loses no message, because the queue makes the messages of the
-/// run visible again when their leases end.
+/// The reason why a run failed. A failed run loses no message: when the leases of its messages end, the queue
+/// makes these messages visible again.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A variable is wrong.
@@ -16,11 +16,11 @@ pub enum RunError {
     /// The queue cannot be read.
     #[error("the queue cannot be read: {0}")]
     Queue(#[from] QueueError),
-    /// The login host issued no token for the storage account.
+    /// The login host (the host that issues access tokens) issued no token for the storage account.
     #[error("the storage account cannot be opened: {0}")]
     NoStorageToken(#[from] TokenError),
-    /// The tables cannot be read or written. The run then does not know whether another run is at work, so it
-    /// sends nothing.
+    /// The tables cannot be read or written. Then the run sends nothing, because it does not know whether
+    /// another run works.
     #[error("the tables cannot be used, so nothing is sent: {0}")]
     State(#[from] TableError),
 }

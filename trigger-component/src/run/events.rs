@@ -1,6 +1,6 @@
-//! The events that the jobs of a [run](crate::run::Run) return to the loop of the run. A *job* here is a
-//! future of the run that makes calls to services. In `attempt/answer.rs`, a *job* is something else: a queue
-//! message that brings a person's answer or message to a program.
+//! The events that the jobs of a [run](crate::run::Run) return to the loop of the run. In this file, a *job*
+//! is a future in which the run makes calls to services. (In `attempt/answer.rs`, a *job* is a queue message
+//! that brings a person's answer or message to a program.)
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::schedule::{LaneKey, Leased, Line};
 
 /// The result of a job.
 pub(crate) enum Event {
-    /// A Get Messages call has ended. The messages were leased at `asked_at` or later.
+    /// A Get Messages call has ended. The leases of the messages began at `asked_at` or later.
     Fetched { result: Result<Vec<QueueMessage>, QueueError>, asked_at: Duration },
     /// A write of the record of the run lock has ended.
     LockWritten(Box<LockWriteDone>),
@@ -28,47 +28,49 @@ pub(crate) enum Event {
     Worked { leased: Box<Leased>, applied: Applied },
     /// The run has hidden messages of a conversation, or has made them visible again.
     PutBack(Box<PutBackDone>),
-    /// The run has tried to move a message that is no envelope to the poison queue. `message` is the id of
-    /// the message. `ended` is `None` if the move failed.
+    /// The run has tried to move an unreadable message (a message that is no envelope) to the poison queue.
+    /// `message` is the id of the message. `ended` is `None` if the move failed.
     Poisoned { message: String, ended: Option<Box<Ended>> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
-    /// The job that fetches the bot's token has ended.
+    /// The job that fetches the bot's token has ended. The field is an error if the job got no token.
     Ready(Result<(), Verdict>),
     /// The timer fired.
     TimerFired,
 }
 
-/// The result of a read of the recent withdrawals ([`Withdrawal`]: a cancelled alert, a person's `stop`, …).
-/// The flag is false if there are too many recent withdrawals, so that the read returned only some of them.
+/// The result of a read of the recent withdrawals. A [`Withdrawal`] records, for example, that a sender has
+/// cancelled an alert, or that a person has sent `stop`. The flag is true if the read returned all recent
+/// withdrawals, and false if there were too many of them.
 pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
-/// The results of a write of the record of the run lock, and of the reads that ran at the same time.
+/// The results of a write of the run lock's record, and of the reads that the job made at the same time.
 pub(crate) struct LockWriteDone {
     /// `Ok(None)` means that another run has taken the run lock.
     pub(crate) result: Result<Option<Written>, TableError>,
-    /// The decoded messages that this write listed in the record for the first time.
+    /// The decoded messages that this write adds to the record.
     pub(crate) opened: Vec<Leased>,
-    /// The messages that are no envelopes, and that this write listed in the record for the first time.
+    /// The messages that are no envelopes, and that this write adds to the record.
     pub(crate) unreadable: Vec<Unreadable>,
-    /// The withdrawals and the time of their read; `None` if they were not read.
+    /// The recent withdrawals, and the time at which their read began; `None` if the job did not read them.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
-    /// The waiting lines that were read at the same time, because the run did not know them.
+    /// The waiting lines that the job read. The run did not know these lines before. (A *waiting line* is the
+    /// list of a conversation's hidden messages.)
     pub(crate) lines: Vec<StoredLine>,
 }
 
-/// Whether the delivery path is ready.
+/// Whether the run can begin to send alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// The run has had no message to send yet.
+    /// The run has had no message to send yet, so it has fetched no token.
     Unknown,
-    /// A job fetches the bot's token. This can take seconds, so the loop goes on meanwhile.
+    /// A job fetches the bot's token. The loop goes on meanwhile, because the job can take seconds.
     GettingReady,
-    /// The job has ended. If it failed, the first attempt fails for the same reason.
+    /// The job has ended. If the job got no token, the first attempt fails for the same reason.
     Ready,
 }
 
-/// A future of the run that makes calls to other services, and returns an event.
+/// A job of the run: a future that returns an event.
 pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 
 /// The result of a write of the ledger.
@@ -76,28 +78,29 @@ pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 pub(crate) struct LedgerWritten {
     /// The transitions (new statuses of alerts) that the ledger has not recorded.
     pub(super) left: Vec<Transition>,
-    /// The records of the alerts whose final status the ledger has recorded.
+    /// The keys of the records whose final status the ledger has recorded.
     pub(super) records: Vec<RecordKey>,
 }
 
-/// The result after messages of a conversation were hidden or made visible again.
+/// The result of a job that has hidden messages of a conversation, or has made them visible again.
 #[derive(Debug)]
 pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
-    /// The conversation's line now.
+    /// The conversation's waiting line after this job.
     pub(crate) line: Line,
-    /// The ids of the messages that leave the run's list of messages in hand.
+    /// The ids of the messages that the run no longer has in hand.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
-    /// The ids and the ends of the messages that the run has moved to the poison queue. The time to live of
-    /// these messages ends so soon that they cannot wait for the older messages of their conversation.
+    /// The ids and the results of the messages that the run has moved to the poison queue. The time to live
+    /// of these messages ends too soon, so they cannot wait for the older messages of the conversation.
     pub(crate) ended: Vec<(String, Ended)>,
-    /// The moment at which the hidden messages become visible; `None` if the run does not wait for them.
+    /// The moment at which the hidden messages become visible, if the run waits for this moment; otherwise
+    /// `None`.
     pub(crate) visible_soon: Option<Duration>,
 }
 
-/// The moment at which the timer fires, and the timer. The timer has a `FuturesUnordered` of its own, which
-/// polls the timer only after the timer's waker was called. So the loop does not poll the timer each time
-/// that a job returns an event.
+/// The timer of the run, and the moment at which the timer fires. The timer is in a `FuturesUnordered` of its
+/// own. This collection polls the timer only after a call of the timer's waker. Without the collection, the
+/// loop would poll the timer each time that a job returns an event.
 #[derive(Default)]
 pub(super) struct Timer<'a>(pub(super) Option<(Duration, FuturesUnordered<Job<'a>>)>);

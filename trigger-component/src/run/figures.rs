@@ -1,11 +1,13 @@
-//! Counts messages for the *figures*. The figures are the counts of all messages of the queue, over all runs.
-//! The record of the run lock stores them.
+//! Counts messages for the *figures*: the counts of the messages of the queue, added up over all runs. The
+//! record of the run lock stores the figures.
 //!
 //! The run counts a message when the message has left the queue. At the same moment, the run removes the
-//! message from its list of messages in hand. One write stores the counts and the list. So if the run is
-//! killed, the next run knows which messages are counted. If the Delete of a message failed, the run does not
-//! count the message. A later run counts it, because the later run dequeues the message again, or finds it in
-//! the list.
+//! message from its list of messages *in hand* (messages that it has dequeued, but not finished). One write
+//! stores the figures and the list. So if the run is killed, the next run knows that the messages in the list
+//! are not counted yet.
+//!
+//! If the Delete of a message fails, the run does not count the message. A later run dequeues the message
+//! again, or finds the message in the list. Then the later run counts the message.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -18,8 +20,8 @@ use super::report::{Count, Report};
 use crate::attempt::{PAUSE, PoisonReason, UNRECORDED};
 use crate::schedule::Leased;
 
-/// The word in the figures for a *copy*: the queue held two messages of one alert, and the other message had
-/// already ended the alert.
+/// The word in the figures for a *copy*. A message is a copy if the queue held another message of the same
+/// alert, and the alert had already ended with the other message.
 const COPY: &str = "copy";
 
 /// The counter for a message that has left the queue.
@@ -27,9 +29,9 @@ const COPY: &str = "copy";
 pub(crate) enum Figure {
     /// The message's alert ended with this status.
     Ended(Status),
-    /// The message is a copy: another queue message had ended the same alert before.
+    /// The message is a copy (see `COPY`).
     Copy,
-    /// The message was moved to the poison queue. The word names the reason.
+    /// The message was moved to the poison queue. The field is the reason in one word.
     Dead(&'static str),
 }
 
@@ -37,12 +39,13 @@ pub(crate) enum Figure {
 #[derive(Debug)]
 pub(super) struct Counting {
     figures: Figures,
-    /// Whether the poller pauses conversations that cannot be reached. Over Direct Line, the bot pauses them.
+    /// Whether the poller pauses a conversation that it cannot reach. If the poller delivers alerts over
+    /// Direct Line (another API of the Bot Framework), the bot makes these pauses.
     pauses: bool,
 }
 
 impl Counting {
-    /// Begins with the figures of the last run. `run` is the id of this run.
+    /// Makes the value for this run from the figures of the last run. `run` is the id of this run.
     pub(super) fn new(
         figures: Figures,
         run: &str,
@@ -59,27 +62,29 @@ impl Counting {
         Self { figures: Figures { last_run, ..figures }, pauses }
     }
 
-    /// Returns the figures, ready to be stored.
+    /// Corrects the count of dequeued messages if it is too low, and returns the figures, ready to be stored.
     pub(super) fn figures(&mut self) -> &Figures {
         self.figures.settle();
         &self.figures
     }
 
-    /// Counts a message that was dequeued. Returns whether an earlier run had counted the message as missing.
+    /// Counts a dequeued message. Returns whether an earlier run had counted the message as *missing* (see
+    /// [`Counting::missed`]).
     pub(super) fn received(&mut self, message: &QueueMessage) -> bool {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
         } else if self.figures.remove_missing(message.id.as_str()) {
-            // An earlier run found this message missing, and counted it as gone. But the message is on the
-            // queue. This run cannot take back the count, because a counter of Prometheus must not decrease.
-            // So the messages that were found again have their own counter.
+            // An earlier run did not find this message, and counted it as gone. This count was wrong, but the
+            // run cannot take it back, because a counter of Prometheus must not decrease. So another counter
+            // counts the messages that were found again.
             self.figures.found_again += 1;
             return true;
         }
         false
     }
 
-    /// Counts the result of an attempt.
+    /// Changes the figures after an attempt: the facts about deliveries, the paused conversations, and the
+    /// counts of waits.
     pub(super) fn worked(&mut self, leased: &Leased, count: Count, now: DateTime<Utc>) {
         if count == Count::Delivered {
             self.figures.delivered_at = now.timestamp_millis();
@@ -108,9 +113,9 @@ impl Counting {
         *counter.or_default() += 1;
     }
 
-    /// Counts a *missing* message: a killed run had it in hand, and this run did not find it on the queue.
-    /// The killed run has probably deleted the message, so the message counts as gone. If a run dequeues the
-    /// message later, [`Counting::received`] counts it as found again.
+    /// Counts a *missing* message: a killed run had the message in hand, and this run did not find the
+    /// message on the queue. The killed run has probably deleted the message, so the message counts as gone.
+    /// If a run dequeues the message later, [`Counting::received`] counts the message as found again.
     pub(super) fn missed(&mut self, message: &str, missed: Missed) {
         match missed {
             Missed::Ended { is_copy: true, .. } => self.gone(Figure::Copy),

@@ -1,7 +1,9 @@
-//! The intake of messages: the run dequeues and decodes messages, and lists them in the record of the run
-//! lock as its messages in hand. After this write, the run puts the messages into their lanes. A *withdrawal*
-//! is a cancelled alert, a person's `stop`, or a similar record. A *line* is the waiting line of a
-//! conversation.
+//! The intake of messages. The run dequeues and decodes messages. Then the run writes them into the record of
+//! the run lock, as its messages *in hand*. After this write, the run puts each message into its *lane* (the
+//! list of the dequeued messages of one conversation).
+//!
+//! A *withdrawal* records, for example, that a sender has cancelled an alert, or that a person has sent
+//! `stop`. A *line* is the waiting line of a conversation (the list of its hidden messages).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,16 +26,17 @@ use crate::attempt::PoisonReason;
 use crate::queue::PoisonCopy;
 use crate::schedule::{LaneKey, Leased, Line};
 
-/// How long a working run waits for its next Get Messages call, if the last call returned no message.
+/// After a Get Messages call without a message, a run waits for this time before it calls Get Messages again.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// If a run that a kick started has dequeued at least this many messages since its last pause, it does not
-/// end when it finds the queue empty. It pauses for [`NEXT_GET_AFTER`], and then calls Get Messages again,
-/// because the bot is probably still putting messages on the queue, one after the other. Without the pause,
-/// this run would end, and the next kick would have to begin a new run.
+/// The number of messages after which a run expects further messages. If a run that a kick started has
+/// dequeued this many messages since its last pause, the bot is probably still putting messages on the queue,
+/// one after the other. When such a run finds the queue empty, it pauses for [`NEXT_GET_AFTER`], and then
+/// calls Get Messages again. Without the pause, the run would end, and the next kick would have to begin a
+/// new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
-    /// Fetches more messages if the run has time for them, and has not too many messages already.
+    /// Fetches more messages if the run has time for them, and if fewer messages than `fetch_below` wait.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
         let now = self.context.host.monotonic();
@@ -44,10 +47,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.next_get_at = now + NEXT_GET_AFTER;
             return;
         }
-        // The run fetches only as many messages as it has time for. Otherwise it would have to put messages
-        // back at its end, and the younger messages of their conversations would have to wait. The messages
-        // that the run has sent so far show how long a message takes. New messages can take twice as long, so
-        // the run plans with half of the time that is left.
+        // The run fetches only as many messages as it has time for. If it fetched more, it would have to put
+        // messages back at its end, and the younger messages of their conversations would have to wait. The
+        // messages that the run has sent so far show how long a message takes. New messages can take twice as
+        // long, so the run plans with half of the time that is left.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.most_in_write + most_of_one(&self.opened);
         let room = self.lanes.room(left, coming, limits);
@@ -55,7 +58,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         if room >= limits.batch.div_ceil(8) {
             self.fetch(room);
         } else {
-            // The run has no time for a fetch, so it does not wait for new messages either.
+            // The run has too little time for a fetch, so it does not wait for new messages either.
             self.awaits_more = false;
             self.next_get_at = now + NEXT_GET_AFTER;
         }
@@ -105,9 +108,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
             if message.dequeue_count > 1 {
-                // Perhaps the list of messages in hand has this message from an earlier dequeue, with an old
-                // pop receipt that is no longer valid. The code below adds the message with its new pop
-                // receipt.
+                // Perhaps the list of messages in hand contains this message from an earlier dequeue. The pop
+                // receipt in the list is then no longer valid, so this code removes the message. The code
+                // below adds the message with its new pop receipt.
                 self.exclusive.remove(message.id.as_str());
             }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
@@ -115,17 +118,18 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
             match Envelope::decode(&message.text, seal_key, arrival) {
                 Ok((mut envelope, seal)) => {
-                    // An envelope with `failure` was in the poison queue. An operator has replayed it, so its
-                    // counts of attempts start at zero.
+                    // An envelope with `failure` was in the poison queue, and an operator has replayed it. So
+                    // the counts of attempts start at zero again.
                     if envelope.take_failure().is_some() {
                         envelope.delivery = Delivery::default();
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missed {
-                        // The ledger says that the message is missing: a killed run had the message in hand,
-                        // and the next run could not find it. But the message is here, so the run corrects
-                        // the record now. Otherwise the record would perhaps stay wrong: if the run only
-                        // hides the message behind an older message, it writes nothing into the record.
+                        // The ledger says that this message is missing: a killed run had the message in hand,
+                        // and a later run could not find the message on the queue. But the message is here,
+                        // so this run corrects the ledger at once. Without this correction, the ledger could
+                        // stay wrong, because the run writes nothing into the ledger if it only hides the
+                        // message behind an older message.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -142,7 +146,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         self.exclusive.add(self.unreadable[before.1..].iter().map(Unreadable::in_hand));
     }
 
-    /// Moves a message that is no envelope to the poison queue, with its text unchanged.
+    /// Moves an unreadable message (a message that is no envelope) to the poison queue. Does not change the
+    /// text of the message.
     fn poison_unreadable(&mut self, unreadable: Unreadable) {
         let context = self.context;
         self.poisoning += 1;
@@ -156,7 +161,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     Ok(known) => known,
                     Err(error) => {
                         // Without the record, the run cannot know whether the poison queue has a copy
-                        // already. So the poison queue perhaps gets a second copy.
+                        // already, so it perhaps puts a second copy there.
                         context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
@@ -182,9 +187,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Writes the record of the run lock if a write is due. A write is due if the run has dequeued messages,
-    /// or if it has to renew the run lock. At the same time, the job reads the withdrawals and the lines that
-    /// the run needs.
+    /// Writes the record of the run lock if a write is due and the run still has work. A write is due if the
+    /// run has dequeued messages that the record does not list, or if it has to renew the run lock. At the
+    /// same time, the job reads the withdrawals and the lines that the run needs.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
@@ -216,9 +221,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Handles the end of a write of the record of the run lock. After a successful write, the record lists
-    /// the messages of `done`. So the run puts the envelopes into their lanes, and moves the messages that
-    /// are no envelopes to the poison queue.
+    /// Handles the end of a write of the run lock's record. If the write succeeded, the record lists the
+    /// messages of `done`. So the run puts the decoded messages into their lanes, and moves the unreadable
+    /// messages to the poison queue.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
@@ -245,8 +250,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.push(opened);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the run lock. This run sends nothing more. At its end, it makes the
-                // envelopes visible again. The messages that are no envelopes stay leased until the other run
+                // Another run holds the run lock, so this run sends nothing more. At its end, this run makes
+                // the decoded messages visible again. The unreadable messages stay leased until the other run
                 // recovers them, or until their leases end.
                 false => self.opened.extend(opened),
             },
@@ -264,8 +269,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
     }
 
     /// Puts messages into their lanes, the oldest first. If a message was dequeued before, its conversation
-    /// comes after the other conversations. So a conversation that refuses the bot is not tried first in
-    /// every run.
+    /// comes after the other conversations. So if a conversation refuses the bot, the next runs do not try
+    /// this conversation first.
     fn push(&mut self, mut opened: Vec<Leased>) {
         let again = opened.iter().filter(|leased| leased.message.dequeue_count > 1);
         let again: Vec<LaneKey> = again.map(|leased| leased.lane).collect();
@@ -275,9 +280,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Reads the waiting lines of these conversations. If a line cannot be read, the messages of its
-    /// conversation do not wait for the hidden older messages in the line, so the run perhaps sends them in
-    /// another order.
+    /// Reads the waiting lines of these conversations. If the line of a conversation cannot be read, its
+    /// messages do not wait for older, hidden messages. So the run perhaps sends the messages in another
+    /// order.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {
@@ -290,7 +295,7 @@ impl<H: Host> RunContext<'_, H> {
     }
 }
 
-/// Returns how many of these messages belong to the conversation with the most messages.
+/// Counts these messages by conversation, and returns the highest of the counts.
 fn most_of_one(messages: &[Leased]) -> u32 {
     let of = |lane| messages.iter().filter(|leased| leased.lane == lane).count();
     let most = messages.iter().map(|leased| of(leased.lane)).max().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The transitions that a run records in the ledger, many in one call. A transition is the new status of an
+//! Collects the transitions of a run, so that the run can record many of them in one call. A *transition* is
+//! the new status of an alert. The run records transitions in the *ledger*, the table with a record for each
 //! alert.
 
 use std::time::Duration;
@@ -6,9 +7,9 @@ use std::time::Duration;
 use platform::Clock;
 use state::ledger::{RecordKey, Transition};
 
-/// If this many transitions wait, the run writes them immediately.
+/// If this many transitions wait, the run writes them at once.
 const FULL_BATCH: usize = 64;
-/// The longest time that a transition waits for other transitions.
+/// If fewer transitions wait, the run writes them after this time.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
 /// The pause between a failed write and the next write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -17,12 +18,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct LedgerWrites {
     waiting: Vec<Transition>,
-    /// The moment at which the waiting transitions have to be written.
+    /// The moment at which the run has to write the waiting transitions.
     due: Option<Duration>,
     is_writing: bool,
-    /// The table keys of the records in the write that is under way.
+    /// The keys of the records that the write under way changes.
     under_way: Vec<RecordKey>,
-    /// Whether the last write failed. If so, the next write waits until `due`, even if the batch is full.
+    /// Whether the last write failed. If `true`, the next write waits until `due`, even if the batch is full.
     has_failed: bool,
 }
 
@@ -34,12 +35,12 @@ impl LedgerWrites {
         }
     }
 
-    /// Handles the final status of an alert (`end`) that the ledger has recorded already. Drops the waiting
-    /// transitions of the alert, because they are older than `end`.
+    /// Handles a final status (`end`) that the ledger has already recorded. Drops the waiting transitions of
+    /// the same alert, because they are older than `end`.
     ///
-    /// Perhaps a write is under way that has an older transition of the alert. The older transition can reach
-    /// the ledger after `end`, and overwrite it. In this case, this function lets `end` wait for the next
-    /// write, and also returns it.
+    /// Perhaps the write under way contains an older transition of the alert. This transition can reach the
+    /// ledger after `end`, and overwrite `end`. In this case, this function adds `end` to the waiting
+    /// transitions, and also returns `end`.
     pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
         self.waiting.retain(|waiting| waiting.key != end.key);
         if self.waiting.is_empty() {
@@ -50,8 +51,8 @@ impl LedgerWrites {
         again
     }
 
-    /// The moment of the next write, on the monotonic clock; `None` if no transition waits, and while a write
-    /// is under way.
+    /// The moment of the next write, on the monotonic clock; `None` if no transition waits, or if a write is
+    /// under way.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due.filter(|_| !self.is_writing)
     }
@@ -68,8 +69,9 @@ impl LedgerWrites {
         Some(some)
     }
 
-    /// Handles the end of a write. The transitions that were not written (`left`) wait for the next write.
-    /// They come before the newer transitions, so that the newest transition of an alert counts.
+    /// Handles the end of a write. The transitions that were not written (`left`) wait for the next write,
+    /// before the newer transitions. The order is important, because the ledger records only the last
+    /// transition of each alert.
     pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
         self.under_way.clear();

@@ -22,9 +22,9 @@ pub struct Limits {
     /// A run calls Get Messages again only if it has fewer waiting messages than this. A dequeued message
     /// waits until the run begins to work on it.
     pub fetch_below: usize,
-    /// After this many *tries*, the poller moves an alert to the poison queue. A try is a failed attempt
-    /// whose cause is probably the alert, and not the Connector's host. The poller assumes this cause if the
-    /// host has reached another conversation since the previous failure in the alert's conversation.
+    /// The poller moves an alert to the poison queue after this many failed attempts whose cause is probably
+    /// the alert, and not the Connector's host. The poller assumes this cause if the host has reached another
+    /// conversation after the previous failure in the alert's conversation.
     pub max_tries: u32,
     /// After this many failed attempts with an unclear cause, the poller moves an alert to the poison queue.
     /// The cause is unclear if the poller has too few results of other conversations to know whether the host

@@ -65,8 +65,8 @@ impl Left {
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Logs a failed call to the queue or the tables, if the run goes on after the failure. Logs each `event`
-    /// at most once in a run.
+    /// Logs a failed call to the queue or the tables, after which the run goes on. Logs each `event` at most
+    /// once in a run.
     pub(crate) fn warn_once(&self, event: &'static str, error: &dyn std::error::Error) {
         self.warnings.once(self.host, self.run, event, error);
     }

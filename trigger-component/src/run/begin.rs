@@ -1,6 +1,7 @@
 //! Begins a run (one execution of the poller), and does its work. A run works only while it holds the *run
-//! lock*, so two runs never work at the same time. After the release of the lock, the run looks at the queue
-//! again. If the queue has new messages, the run takes the lock again, and goes on.
+//! lock*, so two runs never work at the same time. When the queue is empty, the run releases the lock, and
+//! then looks at the queue again. If the queue has new messages by then, the run takes the lock again, and
+//! goes on.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;

@@ -12,8 +12,8 @@ use storage_queue::QueueSettings;
 use crate::run::RunError;
 
 /// The variables that a run needs. One call to the Spin host reads all of them. The list does not contain
-/// `pollkey`, because the poller reads `pollkey` first, in a separate call. So an HTTP request without this
-/// key causes no other call to the host.
+/// `pollkey`, the key of `POST /internal/poll`. The poller reads `pollkey` in an earlier call to the host. So
+/// the poller can usually refuse a request without the right key before it reads these variables.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
     names: &[
@@ -55,20 +55,24 @@ pub(crate) struct DrainSettings {
     pub(crate) bot: Option<BotCredentials>,
     pub(crate) queue: QueueSettings,
     pub(crate) tables: Tables,
+    /// The key of the seal, i.e. of the HMAC that the bot adds to each queue message; `None` if there is no
+    /// such key.
     pub(crate) seal_key: Option<SealKey>,
+    /// Whether the poller delivers queue messages without a seal.
     pub(crate) unsealed: Unsealed,
-    /// How many chat messages a second the poller sends to one tenant on one channel (e.g. Teams); 0 means no
+    /// The maximum number of chat messages a second to one tenant on one channel (e.g. Teams); 0 means no
     /// limit.
     pub(crate) pace: u32,
-    /// The hosts of programs to which the poller is allowed to send a person's answer (by a *callback*).
+    /// The hosts to which the poller is allowed to send *callbacks*. A callback brings a person's answer to a
+    /// program.
     pub(crate) callback_hosts: CallbackHosts,
     /// The secrets that sign the callbacks; `None` if `callbacksecret` is empty.
     pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
 impl DrainSettings {
-    /// If the connection string has neither an account key nor a SAS, fetches a token for the storage account
-    /// with the bot's credentials.
+    /// Prepares the access to the storage account. If the connection string has neither an account key nor a
+    /// SAS, fetches a token for the storage account with the bot's credentials.
     pub(crate) async fn open_storage<H: Host>(
         &mut self,
         host: &H,
@@ -118,7 +122,7 @@ impl DrainSettings {
     }
 }
 
-/// Reads `pace`: how many chat messages a second the poller sends to one tenant on one channel.
+/// Reads `pace`, the maximum number of chat messages a second to one tenant on one channel.
 fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     match settings.setting("pace")?.trim() {
         "" => Ok(30),
@@ -128,9 +132,10 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     }
 }
 
-/// Checks the poller's variables. Returns the error of the first wrong variable that a run would read. The
-/// run would end with this error. Also returns one error for each other wrong variable that only the poller
-/// reads. `bot_component::check_settings` checks the variables that both components read.
+/// Checks the poller's variables. A run reads its variables one after the other, and ends at the first error.
+/// This function returns that error. It also checks `pace`, `pollkey`, `unsealed` and `delivery` separately,
+/// and returns their errors, too. `bot_component::check_settings` checks the variables that both components
+/// read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();
     let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);
@@ -145,11 +150,11 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     faults
 }
 
-/// The minimum length of `pollkey`, because an attacker could guess a shorter key.
+/// The minimum length of `pollkey`. An attacker could guess a shorter key.
 const SHORTEST_POLL_KEY_BYTES: usize = 16;
 
-/// Reads the key of `POST /internal/poll`, and removes the white space around it. Returns `None` if the
-/// variable is empty. In this case, the route answers 404 to every caller except the bot.
+/// Reads `pollkey`, the key of `POST /internal/poll`, and removes the white space around the key. Returns
+/// `None` if the variable is empty. Then the route returns 404 to every caller except the bot.
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
     let key = Secret::new(settings.setting("pollkey")?.trim());
     if key.as_ref().is_some_and(|key| key.expose().len() < SHORTEST_POLL_KEY_BYTES) {
@@ -166,8 +171,9 @@ pub(crate) fn bot_key(settings: &impl Settings) -> Result<Secret, SettingsError>
     kick_key(settings, bot.as_ref(), settings.setting("queuename")?.trim())
 }
 
-/// Reads whether the poller delivers messages without a seal, i.e. messages of programs other than the bot.
-/// The default is `allow` in anonymous mode, and otherwise `refuse`.
+/// Reads whether the poller delivers queue messages without a seal. The bot seals its messages, so a message
+/// without a seal usually comes from another program that writes to the queue. The default is `allow` in
+/// anonymous mode, and otherwise `refuse`.
 fn unsealed(settings: &impl Settings, mode: AuthMode) -> Result<Unsealed, SettingsError> {
     let (allow, refuse) = (("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse));
     match mode {

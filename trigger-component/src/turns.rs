@@ -1,11 +1,14 @@
-//! Turns: locks inside one run. Each turn belongs to one conversation and one alert key (the `key` of an
-//! alert, which names a problem). An attempt takes the turn before it sends an alert with the key. So the run
-//! sends the alerts with one key one after the other.
+//! Turns: locks inside one run (one execution of the poller). Each turn belongs to one conversation and one
+//! alert key (the `key` of an alert, which names a problem). Before the run sends an alert with a key, the
+//! *attempt* (the work on this alert) takes the turn. So the run never sends two alerts with the same key at
+//! the same time.
 //!
-//! The lanes alone do not keep this order, because two alerts with the same key can be in different lanes.
-//! For example, the bot accepts an alert to a person before it knows the conversation with the person. Then
-//! the bot learns the conversation, and accepts a second alert. The two alerts have different addresses, so
-//! they are in different lanes.
+//! A *lane* lists the queue messages that the run has dequeued for one conversation. The run sends the
+//! messages of one lane one after the other, but works on several lanes at once. Without turns, the run could
+//! send two alerts with the same key at once, because the alerts can be in different lanes. For example, the
+//! bot accepts an alert to a person before it knows the conversation with the person. Then the bot learns the
+//! conversation, and accepts a second alert. The two alerts have different addresses, so they are in
+//! different lanes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,8 +18,8 @@ use std::task::{Poll, Waker};
 
 type Waiting = Rc<RefCell<BTreeMap<String, Vec<Waker>>>>;
 
-/// The turns that attempts of this run have taken, by name. Each entry lists the wakers of the attempts that
-/// wait for the turn.
+/// The turns that attempts of this run have taken, by name. The name contains the conversation and the alert
+/// key. Each entry lists the wakers of the attempts that wait for the turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Waiting);
 
@@ -28,8 +31,8 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
-    /// Takes the turn with this name. If another attempt has the turn, first waits until the other attempt
-    /// drops it.
+    /// Takes the turn with this name. If another attempt has this turn, waits until the other attempt drops
+    /// it.
     pub(crate) async fn take(&self, name: String) -> Turn {
         poll_fn(|context| {
             let mut turns = self.0.borrow_mut();

@@ -1,6 +1,7 @@
-//! Answers of people to questions that a program has sent. Each answer reaches the program once, even if the
-//! program is down for hours. A *job* is the queue message that passes an answer on. The *card* is the chat
-//! message with the question.
+//! Answers of people to questions that a program has sent. The first answer to a question reaches the program
+//! once, even if the program is down for hours. A *job* is the queue message of an answer. For a job, the
+//! poller sends the answer to the program by a *callback* (an HTTP call), and puts the answer on the *queue
+//! of replies* (a queue that programs can read). The *card* is the chat message with the question.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -32,8 +33,8 @@ fn keys() -> QuestionKeys {
     QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
 }
 
-/// The question of an alert, with the URL of the program that gets the answer. `shared`: whether an answer to
-/// this question also answers other alerts.
+/// Makes the question data that the ledger stores, e.g. the URL of the program that gets the answer.
+/// `shared`: whether other alerts share the answer.
 fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
     Asked {
         question,
@@ -69,7 +70,8 @@ fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> 
     shared_job(conversation, alert, None, person, at)
 }
 
-/// Does the same as [`job`], for an alert that shares its answer with the alert `lead`.
+/// Does the same as [`job`]. `lead`: if the alert shares its answer with other alerts, the first of these
+/// alerts.
 fn shared_job(
     conversation: &str,
     alert: &AlertId,
@@ -99,8 +101,9 @@ fn shared_job(
     serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap()
 }
 
-/// Sets the program that gets the answers. The program accepts callbacks while `is_up` returns true. Returns
-/// a map from the id of each callback to the number of times that the program has accepted the callback.
+/// Sets the program's responses to callbacks. The program accepts a callback while `is_up` returns true.
+/// Returns a map from the id of each callback to the number of times that the program has accepted the
+/// callback.
 fn program(sim: &Sim, is_up: impl Fn() -> bool + 'static) -> Rc<RefCell<BTreeMap<String, usize>>> {
     let accepted = Rc::new(RefCell::new(BTreeMap::new()));
     let counting = Rc::clone(&accepted);
@@ -206,7 +209,8 @@ fn answer_whose_run_is_killed_still_reaches_the_program() {
     }
 }
 
-/// Delivers a question to several people. Their alerts share the answer. Returns the ids of the alerts.
+/// Delivers a question to several people, with one alert to each person. The alerts share the answer, and the
+/// first alert is the *lead*. Returns the ids of the alerts.
 fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
     let call = CallId::random(Period::of(wall(sim)), [7; 16]);
     let ids: Vec<AlertId> = (0..).zip(conversations).map(|(index, _)| call.alert(index)).collect();
@@ -238,7 +242,8 @@ fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
     ids
 }
 
-/// Two people answer. The run that handles their two jobs is killed.
+/// Two people answer. The run that handles their two jobs is killed after `kill` milliseconds. If `kill` is
+/// 0, the run is not killed.
 #[test]
 fn shared_answer_whose_run_is_killed_reaches_every_card() {
     for kill in [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 120, 140, 160, 200, 240, 280, 320, 400] {
@@ -288,8 +293,7 @@ fn unsealed_job_is_moved_to_the_poison_queue() {
     assert!(accepted.borrow().is_empty());
 }
 
-/// Replaces the encrypted question of the only alert in the ledger, and returns the old text. To *open* a
-/// question means to decrypt it.
+/// Replaces the sealed (encrypted) question of the only alert in the ledger, and returns the old text.
 fn set_question(sim: &Sim, text: Value) -> Value {
     let mut tables = sim.tables.borrow_mut();
     let records = tables.entities_mut("proactivebotledger").values_mut();
@@ -297,6 +301,7 @@ fn set_question(sim: &Sim, text: Value) -> Value {
     std::mem::replace(questions.next().expect("a question"), text)
 }
 
+/// The poller cannot *open* (decrypt) the question, because the question is sealed with another key.
 #[test]
 fn answer_to_a_question_that_the_poller_cannot_open_waits_in_the_poison_queue() {
     let sim = sim(8);

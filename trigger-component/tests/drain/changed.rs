@@ -1,5 +1,6 @@
-//! Changes of alerts, and alerts that are taken back (the poller deletes their chat messages). A key is
-//! *firing* while the problem that it names lasts.
+//! Changes of alerts, and alerts that are taken back. A *change* is a queue message with new content for the
+//! chat message of an earlier alert. If a sender takes an alert back, the poller deletes the chat message of
+//! this alert. The `key` of an alert names a problem, and the key is *firing* while this problem lasts.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use crate::settled::with_tables;
 use crate::sim::{START_SECONDS, Sim};
 use crate::{counts, envelope, seconds};
 
-/// Makes the alert `number`, which changes the alert `of`. `accepted_at` is in milliseconds after the start
-/// of the simulation.
+/// Makes the change `number` of the alert `of`. `accepted_at` is in milliseconds after `START_SECONDS`.
+/// `more` has further members of `keyed`.
 pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} change"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -38,8 +39,8 @@ fn changes_of_one_alert_change_one_message_and_an_older_change_is_dropped() {
         sim.run();
         assert_eq!((texts(&sim), status(&sim, number)), (vec![expected.to_owned()], result));
     }
-    // A person has deleted the chat message, so the change is sent as a new chat message. The next change
-    // changes the new chat message.
+    // A person has deleted the chat message, so the Connector refuses change 4 (404). The poller then sends
+    // the content of change 4 as a new chat message. Change 5 changes this new chat message.
     sim.chats.borrow_mut().delete_all(CONVERSATION);
     for (number, accepted_at) in [(4, 400), (5, 500)] {
         accept(&sim, &change(&sim, number, 0, accepted_at, &json!({})), false);
@@ -63,7 +64,7 @@ fn change_of_an_alert_whose_message_shows_a_newer_alert_is_dropped() {
     sim.run();
     assert_eq!((status(&sim, 3), status(&sim, 4)), ("replaced", "delivered"));
     assert_eq!(texts(&sim), ["4 change"]);
-    // The next alert with the key changes the same message.
+    // Alert 5 has the same key, and changes the same chat message.
     accept(&sim, &keyed(&sim, 5, 5, &json!({})), true);
     sim.run();
     assert_eq!(texts(&sim), ["5 text"]);
@@ -77,8 +78,9 @@ fn change_of_an_alert_does_not_change_the_message_of_another_alert_with_the_same
         sim.run();
         accept(&sim, &keyed(&sim, 2, 2, &json!({"again": again})), true);
         sim.run();
-        // The second alert is a second chat message. With `"again": "new"`, the key moves to this message.
-        // With `"again": "reply"`, the key stays with the first chat message.
+        // The second alert is a second chat message. The next alert with the key changes one of the two chat
+        // messages: with `"again": "new"` the second, and with `"again": "reply"` the first. `of_key` is the
+        // alert of this chat message, and `own` is the other alert.
         let (own, of_key) = if again == "new" { (1, 2) } else { (2, 1) };
         let of = json!({"key": key(), "at": START_SECONDS * 1000 + i64::from(own), "again": again});
         accept(&sim, &change(&sim, 3, own, 900, &of), false);
@@ -104,7 +106,8 @@ fn change_of_an_unsent_alert_waits_for_the_result_of_the_alert() {
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();
     plain["cancellable"] = true.into();
-    // The queue hands out the change first. The alert's queue message comes later, as if it had been hidden.
+    // The run dequeues the change before the alert. The test puts the alert's own message on the queue later,
+    // as if the queue had hidden this message until then.
     accept(&sim, &change(&sim, 1, 0, 100, &json!({})), false);
     with_tables(&sim, async |host, account, tables, deadline| {
         let alert = NewAlert::queued(id_of(&sim, 0), conversation().as_str());
@@ -126,7 +129,7 @@ fn change_of_an_unsent_alert_waits_for_the_result_of_the_alert() {
     assert_eq!(record(&sim, &id_of(&sim, 0)).replaced_by.as_deref(), Some(id_of(&sim, 1).as_str()));
 }
 
-/// Makes the job `number`, i.e. the queue message that takes the alert `of` back.
+/// Makes the job `number`, which takes the alert `of` back. (A *job* is a queue message that sends no alert.)
 pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Value {
     let mut message = change(sim, number, of, 900, more);
     message["text"] = "".into();
@@ -146,7 +149,8 @@ fn alert_that_is_taken_back_is_deleted_and_the_next_alert_with_the_key_is_a_new_
     accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
     sim.run();
     assert_eq!(texts(&sim), ["3 text"]);
-    // The chat message of alert 3 shows the newer alert 4 now, so the job must not delete it.
+    // The chat message of alert 3 now shows the newer alert 4. So the job that takes alert 3 back must not
+    // delete this chat message.
     accept(&sim, &keyed(&sim, 4, 4, &json!({})), true);
     sim.run();
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 3});
@@ -179,7 +183,7 @@ fn job_that_cannot_delete_the_message_of_an_alert_gets_the_status_dead_and_the_a
         }
         assert_eq!((status(&sim, 0), status(&sim, 1)), (expected, job), "{channel} {delete_status}");
     }
-    // The person has deleted the chat message already.
+    // The person has already deleted the chat message, so the job has nothing to delete.
     let sim = Sim::new(17);
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();

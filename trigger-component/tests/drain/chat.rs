@@ -1,4 +1,4 @@
-//! The chat messages that the conversations of the simulation show. Calls to the Connector change and delete
+//! The chat messages that the simulated conversations show. Calls to the Connector send, change and delete
 //! these messages, as on Teams.
 
 use std::collections::BTreeMap;
@@ -8,16 +8,18 @@ use percent_encoding::percent_decode_str;
 
 use crate::script::Reply;
 
-/// For each conversation, the id and the text of each message, the oldest first.
+/// The chat messages of all conversations.
 #[derive(Debug, Default)]
 pub(crate) struct Chats {
+    /// For each conversation: the id and the text of each message, the oldest first.
     messages: BTreeMap<String, Vec<(String, String)>>,
     sent: usize,
 }
 
 impl Chats {
-    /// Carries out a call: sends (POST), changes (PUT) or deletes a message. Returns the HTTP status of the
-    /// response, and the id of the message.
+    /// Carries out a call that the Connector has accepted: sends (POST), changes (PUT) or deletes a message.
+    /// Returns the HTTP status of the response, and the id of the message. For a POST, `reply` has the
+    /// status.
     pub(crate) fn answer(
         &mut self,
         method: &Method,

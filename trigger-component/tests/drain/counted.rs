@@ -1,5 +1,5 @@
-//! The figures (the counts of the queue's messages over all runs) count each message once, even if runs are
-//! killed and storage calls fail.
+//! The figures: counts of the queue's messages over all runs. Each message counts once, even if runs are
+//! killed and storage calls fail. A *world* is one simulation (`sim.rs`).
 
 use http::Method;
 
@@ -7,19 +7,21 @@ use crate::settled::{accept, killed_after, overview};
 use crate::sim::{Fault, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// The kinds of storage calls that fail in a simulated world.
+/// The storage calls that fail in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     None,
-    /// The first attempt of every Delete fails in this way.
+    /// The first attempt of every Delete fails with this fault.
     FirstDeletes(Fault),
-    /// Every Delete fails in this way, until the second run of the world ends.
+    /// Every Delete fails with this fault, until the second run of the world ends.
     AllDeletes(Fault),
     /// Every write of the ledger fails, until the second run of the world ends.
     Ledger,
 }
 
-/// Makes a world with messages of each kind. Returns the world, and the number of messages.
+/// Makes a world with nine messages. Examples: messages that a run can deliver, the message of an expired
+/// alert, a copy of a message, and a message that is no envelope. Returns the world and the number of
+/// messages.
 fn world(seed: u64, trouble: Trouble) -> (Sim, u64) {
     let sim = Sim::new(seed);
     let mut is_throttled = false;
@@ -34,7 +36,7 @@ fn world(seed: u64, trouble: Trouble) -> (Sim, u64) {
     {
         accept(&sim, conversation, text);
     }
-    // The queue holds one of the messages twice.
+    // The queue gets a copy of one message.
     let copy = sim.storage.borrow().messages(QUEUE)[2].text.clone();
     sim.storage.borrow_mut().put(QUEUE, &copy, sim.now(), None);
     let mut expired = envelope("c", "1");
@@ -69,24 +71,27 @@ fn calm(sim: &Sim) {
 /// description of the error.
 fn check_figures_until_empty(sim: &Sim, messages: u64) -> Option<String> {
     let last = sim.now() + seconds(900);
-    // After ten seconds, the run lock of a killed run has ended, so the next run can take the lock.
+    // The run lock (a record that lets only one run work at a time) of a killed run ends within ten seconds.
+    // After that, the next run can take the lock.
     sim.pass(seconds(10));
     loop {
         sim.run();
         let left = sim.storage.borrow().messages(QUEUE).len() as u64;
         let figures = overview(sim).figures;
         let counted = figures.gone();
-        // The next run calls the queue with the pop receipts of the killed run. If a receipt is outdated,
-        // Azure answers 404, even if the message is only hidden. The run takes the 404 as a deletion, and
-        // counts the message. So the figures can count a message before the message has left the queue.
+        // A killed run leaves messages that it has dequeued and not finished. The next run calls the queue
+        // with the pop receipts of these messages. If a receipt is outdated, Azure returns 404, even if the
+        // message is only hidden. The next run then assumes that the message was deleted, and counts the
+        // message. So the figures can count a message that is still on the queue.
         let is_sure = left == 0 || !sim.storage.borrow().is_like_azure;
         let is_right = counted == messages - left || !is_sure && counted >= messages - left;
-        // If a run is killed before it has recorded the messages that it dequeued, no run counts them as
-        // accepted. So `accepted` can be smaller than `messages`.
+        // If a run is killed before it has recorded its dequeued messages, these messages do not count as
+        // accepted at first. A later run corrects `accepted` when these messages leave the queue. Until then,
+        // `accepted` can be smaller than `messages`.
         let is_accepted = (counted..=messages).contains(&figures.accepted);
-        // Two messages hold the same alert, so usually at most one message counts as a copy. But if a run
-        // counts a message as missing, and a later run finds the message on the queue, the figures count this
-        // message twice, and `found_again` is not zero.
+        // Two messages hold the same alert, so usually at most one message counts as a copy. There is one
+        // exception: a run does not find a message, and counts the message as deleted, but a later run
+        // dequeues the message. Then the figures count this message twice, and `found_again` is not zero.
         let copies = figures.ended.get("copy").copied().unwrap_or_default();
         if !is_right || !is_accepted || copies > 1 && figures.found_again == 0 {
             return Some(format!(
@@ -119,7 +124,8 @@ fn messages_of_runs_that_are_killed_at_any_moment_are_counted_once() {
                 sim.storage.borrow_mut().is_like_azure = is_like_azure;
                 let context = format!("{trouble:?}, like Azure: {is_like_azure}, killed after {after} ms");
                 let has_ended = killed_after(&sim, milliseconds(after));
-                // The next run, which recovers the messages, is killed, too.
+                // The next run makes the messages of the killed run visible again. The test kills the next
+                // run, too.
                 sim.pass(seconds(10));
                 killed_after(&sim, milliseconds(after % 50 + 1));
                 calm(&sim);

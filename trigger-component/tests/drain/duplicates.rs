@@ -1,5 +1,8 @@
-//! Alerts that could be delivered twice, because the queue holds them twice, a run was killed, or a call
-//! failed. The person sees each alert only once, unless a response was lost.
+//! Alerts that runs could deliver twice, because the queue holds an alert twice, a run was killed, or a call
+//! failed. The tests check how often the person sees such an alert.
+//!
+//! The *run lock* is a record that lets only one run work at a time. The *ledger* is the table with the
+//! status of each alert.
 
 use std::cell::Cell;
 
@@ -21,9 +24,10 @@ fn killed_after(sim: &Sim, after: u64) {
 fn alert_whose_run_is_killed_during_the_delete_is_shown_once() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
-    // Before the attempt, the run makes five calls of 4 ms each: it reads and writes the run lock, reads the
-    // waiting lines, dequeues the message, and writes the run lock again. The attempt takes 14 ms. So the
-    // Delete is under way at 35 ms.
+    // Before the attempt, the run makes five calls of 4 ms each, one after the other: it reads the run lock,
+    // writes the run lock, reads the waiting lines (lists of hidden messages), dequeues the message, and
+    // writes the run lock again. The attempt takes 14 ms. So the run sends the Delete after 34 ms, and the
+    // Delete arrives after 36 ms.
     killed_after(&sim, 35);
     assert_eq!(sim.shown("a").len(), 1, "the run is killed after the Connector's response");
     sim.pass(seconds(61));
@@ -43,7 +47,7 @@ fn status_after_a_failed_delete_is_recorded_before_the_delete_is_repeated() {
         assert_eq!(sim.status("a-1").as_deref(), Some("delivered"), "{fault:?}: the ledger has the status");
         assert_eq!(sim.shown("a").len(), 1, "{fault:?}");
         sim.faults(|_| None);
-        // The next run puts the message back on the queue, and the run after that dequeues it.
+        // The first of these runs puts the message back on the queue. The second run dequeues the message.
         for _ in 0..2 {
             sim.pass(seconds(61));
             sim.run();
@@ -65,8 +69,8 @@ fn delivery_without_failures_writes_nothing_to_the_key_value_store() {
     assert_eq!(sim.status("39-1").as_deref(), Some("delivered"));
 }
 
-/// The ledger does not respond, so the run writes the alert's status only into the record of the run lock.
-/// The next run finds the status there.
+/// The ledger cannot be written, so only the record of the run lock says that the alert is delivered. The
+/// next run reads this record.
 #[test]
 fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     let sim = Sim::new(2);
@@ -84,8 +88,9 @@ fn alert_whose_delete_and_ledger_write_fail_is_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// If a message is dequeued more than `Limits::max_unaccounted` times without a result, the poller moves it
-/// to the poison queue. This message is dequeued more often, but its alert has a result: it is delivered.
+/// If runs dequeue a message more than `Limits::max_unaccounted` times without a result, the poller moves the
+/// message to the poison queue. In this test, runs dequeue the message more often. But the message has a
+/// result: its alert is delivered. So the poller does not move the message.
 #[test]
 fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once() {
     let sim = Sim::new(3);
@@ -101,7 +106,7 @@ fn delivered_alert_that_cannot_be_deleted_stays_on_the_queue_and_is_shown_once()
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 0);
 }
 
-/// The bot repeats a Put if the response was lost, so the queue can hold a message twice.
+/// If the queue's response to a Put is lost, the bot repeats the Put. So the queue can hold an alert twice.
 #[test]
 fn two_copies_of_an_alert_in_one_run_are_shown_once() {
     let sim = Sim::new(4);
@@ -112,7 +117,7 @@ fn two_copies_of_an_alert_in_one_run_are_shown_once() {
     assert_eq!(sim.shown("a").len(), 1);
 }
 
-/// Records that the queue can hold this alert twice, as the bot does.
+/// Inserts the row with which the bot records that the queue can hold this alert twice.
 fn record_doubled(sim: &Sim, id: &str) {
     let properties = json!({"kind": "doubled", "subject": id}).as_object().unwrap().clone();
     let at = chrono::DateTime::from_timestamp(START_SECONDS, 0).unwrap() + sim.now();
@@ -120,9 +125,10 @@ fn record_doubled(sim: &Sim, id: &str) {
     sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
 }
 
-/// The response to the bot's Put was late, so the bot repeated the Put. The message of the second Put reaches
-/// the queue first. Its envelope has the mark `once`, which says that the queue can hold this alert twice.
-/// Later, the message of the first Put reaches the queue. Its envelope does not have the mark.
+/// The queue's response to the bot's first Put was late, so the bot repeated the Put. The message of the
+/// second Put reaches the queue first. Its envelope has the mark `once`, which says that the queue can hold
+/// this alert twice. Later, the message of the first Put reaches the queue. Its envelope does not have the
+/// mark, so only the row of the bot shows that the message is a copy.
 #[test]
 fn late_copy_that_the_bot_has_recorded_is_not_sent() {
     for (is_recorded, shown) in [(false, 2), (true, 1)] {
@@ -143,9 +149,8 @@ fn late_copy_that_the_bot_has_recorded_is_not_sent() {
     }
 }
 
-/// The queue gets the alert twice. The bot has recorded this in a *withdrawal* (a row that runs read before
-/// they send an alert). A run reads only the withdrawals of the last ten minutes. This alert is older, so the
-/// run reads the alert's record. For the second message, the run finds in the record that the alert is
+/// The queue gets the alert twice. The bot accepted the alert more than ten minutes ago, so the run reads the
+/// alert's record in the ledger. When the run dequeues the second message, the record says that the alert is
 /// delivered.
 #[test]
 fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
@@ -208,7 +213,8 @@ fn message_that_could_not_be_moved_to_the_poison_queue_stays_on_the_queue() {
     sim.put(&envelope("a", "1"));
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(403)));
     assert_eq!(counts(&sim.run(), ["storageTrouble", "poisoned"]), [1, 0]);
-    // The poison queue certainly holds no copy, so the table of dead letters must not list the message.
+    // The queue service refused the Put (403), so the poison queue holds no copy. The table of dead letters
+    // (the messages of the poison queue) must not list the message.
     let rows = sim.tables.borrow().entities("proactivebotruns").clone();
     assert!(rows.keys().all(|(partition, _)| !partition.ends_with(".dead")), "{rows:?}");
     sim.faults(|_| None);

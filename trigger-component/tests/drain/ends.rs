@@ -1,4 +1,5 @@
-//! The end of a run, and leases that have ended.
+//! The end of a run, of a message's lease, of an alert's tries, and of a message's time to live. The *lease*
+//! is the time for which the queue hides a dequeued message from other runs.
 
 use http::Method;
 use serde_json::json;
@@ -20,7 +21,8 @@ fn message_that_is_not_started_when_the_budget_ends_is_put_back() {
     let report = sim.run();
     let took = sim.now() - begin;
     assert!(took > seconds(20) && took < seconds(26), "{took:?}");
-    // Each conversation starts four messages within 20 s, because each message takes 6 s.
+    // The run starts no message after its budget of 20 s. Each message takes 6 s, so the run starts four
+    // messages of each conversation.
     assert_eq!(counts(&report, ["delivered", "released"]), [16, 0]);
     let sim = Sim::new(3);
     sim.connector(|_, _| Reply::status(201).after(seconds(7)));
@@ -52,9 +54,9 @@ fn run_with_slow_variables_still_ends_in_time() {
     assert_eq!(counts(&report, ["delivered"]), [3]);
 }
 
-/// If a run puts a message back, the queue hands it out after the messages that came later. So a run must not
-/// fetch more messages than it has time for. This also holds if the Connector takes longer for each message
-/// than the pace, i.e. the minimum time between two messages.
+/// If a run puts a message back, the queue hands out this message after the messages that came later. So a
+/// run must not fetch more messages than it has time for. The test also uses a Connector that takes longer
+/// for each message than the pace (the minimum time between two messages).
 #[test]
 fn run_with_a_long_lane_fetches_only_messages_for_which_there_is_time() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
@@ -82,8 +84,8 @@ fn delivered_alert_whose_lease_is_lost_counts_as_delivered() {
     assert!(sim.lines.borrow().iter().any(|line| line.contains("queue.trouble")));
 }
 
-/// A lease can end while the run works, for example because the Spin host suspends the run. Another run can
-/// have the message then.
+/// A lease can end while the run works, for example because the Spin host suspends the run. After that,
+/// another run can dequeue the message.
 #[test]
 fn message_whose_lease_has_ended_is_not_sent() {
     let sim = Sim::new(6);
@@ -91,7 +93,8 @@ fn message_whose_lease_has_ended_is_not_sent() {
     for text in 0..3 {
         sim.put(&envelope(&format!("c{text}"), "x"));
     }
-    // The lease is as long as the gap between two messages, so it has ended when the second message is due.
+    // With a pace of one message a second, the second message is due one second after the first message. The
+    // lease lasts one second, too. So the lease of the second message has ended when this message is due.
     let report = sim.run_with(Limits { lease: seconds(1), ..Limits::default() }).unwrap();
     let [delivered, lost] = counts(&report, ["delivered", "leaseLost"]);
     assert!(lost > 0, "expected a message whose lease ended before its start");
@@ -120,15 +123,15 @@ fn run_with_refused_credentials_ends_and_changes_no_message() {
     let mut before = before;
     before.sort();
     assert_eq!(after, before, "the texts are unchanged");
-    // The next run does nothing, because all runs pause. Without this pause, each run would try again and
-    // fill the log.
+    // After a refusal of the credentials, all runs pause, so the next run does nothing. Without this pause,
+    // each run would try again and fill the log.
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
     sim.pass(seconds(31));
     sim.connector(|_, _| Reply::status(201));
     assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
 }
 
-/// Throttling and refused credentials are not the fault of an alert.
+/// Throttling and refused credentials have causes outside the alert.
 #[test]
 fn throttling_and_refused_credentials_use_up_no_tries() {
     let sim = Sim::new(8);
@@ -155,9 +158,9 @@ fn alert_that_fails_six_times_while_other_alerts_succeed_is_moved_to_the_poison_
         sim.pass(seconds(1));
     }
     let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
-    // A failure counts as a try only if the Connector host has accepted an alert to another conversation
-    // since this alert's previous failure. The first failure has no previous failure, so it does not count.
-    // The other five failures count.
+    // A failure of this alert counts as a try only under one condition: since the previous failure, the
+    // Connector host has accepted an alert to another conversation. The first failure has no previous
+    // failure, so it does not count. The other five failures count.
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
@@ -178,8 +181,8 @@ fn run_whose_queue_fails_ends_with_an_error_and_loses_no_message() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }
 
-/// Another program can put a message with a time to live on the queue. When this time ends, the queue deletes
-/// the message.
+/// Another program can put a message with a time to live on the queue. The queue deletes the message when
+/// this time has passed.
 #[test]
 fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_the_queue_deletes_it() {
     let sim = Sim::new(11);
@@ -194,8 +197,8 @@ fn message_with_a_time_to_live_is_moved_to_the_poison_queue_before_the_queue_del
         sim.pass(seconds(1));
     }
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
-    // The last try is more than a minute before the queue deletes the message. So even a poller that runs
-    // only once a minute makes this try.
+    // The queue deletes the messages at 601 s. The last try is more than a minute earlier. So a poller that
+    // runs once a minute also makes this try.
     let last = sim.attempts.borrow().last().unwrap().at;
     assert!(last >= seconds(500) && last < seconds(520), "{last:?}");
 }
@@ -230,7 +233,8 @@ fn run_that_begins_while_another_run_works_is_skipped() {
         run(seconds(3)),
     ]);
     let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
-    // Several runs begin together, and each of them can be the run that takes the run lock.
+    // Several runs begin within a few milliseconds. Any of them can be the run that takes the run lock, the
+    // record that lets only one run work at a time.
     let (working, others): (Vec<_>, Vec<_>) =
         reports.iter().partition(|report| report.get("skipped").is_none());
     assert_eq!(working.len(), 1, "only one run takes the lock");
@@ -240,9 +244,9 @@ fn run_that_begins_while_another_run_works_is_skipped() {
     }
 }
 
-/// The run renews the lock with a write. The third attempt of this write succeeds, but its response is lost.
-/// When the run repeats the write, the record has another ETag. The run has to notice that its own third
-/// attempt has changed the record.
+/// The run renews the run lock with a write. The first two tries of this write fail. The third try succeeds,
+/// but its response is lost. When the run writes again, the record has another ETag. The run has to find out
+/// that its own third try has changed the record.
 #[test]
 fn lost_response_to_a_renewal_of_the_run_lock_does_not_end_the_run() {
     let sim = Sim::new(11);
@@ -260,7 +264,8 @@ fn lost_response_to_a_renewal_of_the_run_lock_does_not_end_the_run() {
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
 
-/// At its end, the run writes the ledger only once, even if this write fails.
+/// At its end, the run writes the waiting statuses to the ledger. The run tries this write only once, even if
+/// the write fails.
 #[test]
 fn run_whose_ledger_fails_ends_in_time() {
     let sim = Sim::new(16);

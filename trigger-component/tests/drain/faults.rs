@@ -1,4 +1,5 @@
-//! Random failures in many simulated worlds. The tests check the rules that hold in each world.
+//! Random failures in many simulated worlds. A *world* is one simulation (`sim.rs`), and its *seed* is the
+//! start value of its random numbers. The tests check the rules that hold in each world.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,8 +15,8 @@ use crate::{envelope, milliseconds, seconds};
 const CONVERSATIONS: u64 = 12;
 const EACH: u64 = 6;
 
-/// A random generator for the failures. The world has a second generator for its own random numbers. So the
-/// failures of a seed stay the same if the world needs more or fewer random numbers.
+/// A generator of random numbers for the failures. The world has its own generator for all other random
+/// numbers. So the failures of a seed stay the same if the world needs more or fewer random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -65,8 +66,8 @@ fn texts(sim: &Sim, queue: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Checks one world: each alert is delivered or in the poison queue. After the poller has received the
-/// Connector's response, it does not send the alert again.
+/// Checks one world: each alert is shown to the person or moved to the poison queue. When the poller knows
+/// that the Connector has accepted an alert, the poller does not send this alert again.
 fn check_world(seed: u64) {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -111,18 +112,19 @@ fn check_world(seed: u64) {
         let shown: Vec<_> = of_it.iter().filter(|attempt| attempt.shown).collect();
         let copies = poisoned.iter().filter(|(poisoned, _)| poisoned == id).count();
         assert!(!shown.is_empty() || copies > 0, "seed {seed}: {id} is lost");
-        // An alert can be shown twice only if the poller did not receive the earlier response, because the
-        // response was lost or the run was killed.
+        // An alert can be shown twice only if the poller did not receive the response to the earlier attempt:
+        // either the response was lost, or the run was killed.
         for earlier in shown.iter().rev().skip(1) {
             assert!(!earlier.answered, "seed {seed}: {id} was sent again after a response: {of_it:#?}");
         }
     }
 }
 
-/// Checks the order in one world: no alert overtakes an older alert of its conversation. The order is not
-/// certain if two runs overlap, or if the response to a Get Messages is lost. So neither happens in this
-/// world. The order is also not certain if a run is killed after a Get Messages, and before the run has
-/// recorded the dequeued messages. In this case, the function does not check the order, and returns `None`.
+/// Checks the order in one world: no alert overtakes an older alert of its conversation. `kills`: whether the
+/// function kills runs. The order is not certain if two runs overlap, or if the response to a Get Messages is
+/// lost. So this world has no overlapping runs and loses no such response. The order is also not certain if a
+/// run is killed after a Get Messages, and before the run has recorded the dequeued messages. If this has
+/// happened, the function does not check the order, and returns `None`.
 fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -152,7 +154,8 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     }
     let gets = &sim.storage.borrow().calls;
     let gets = gets.iter().filter(|call| call.method == http::Method::GET).map(|call| call.at);
-    // The response to Get Messages takes 2 ms to arrive, and the write of the record takes 2 ms.
+    // The response to a Get Messages takes 2 ms to arrive. Then the run records the dequeued messages, and
+    // this write takes 2 ms to arrive. So after 5 ms, the messages are recorded.
     if gets.into_iter().any(|get| killed.iter().any(|kill| (get..get + milliseconds(5)).contains(kill))) {
         return None;
     }
@@ -160,8 +163,8 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     for conversation in 0..CONVERSATIONS {
         let name = format!("c{conversation}");
         let mut shown = sim.shown(&name);
-        // The check leaves out an alert that the poller tried to move to the poison queue. If the Put to the
-        // poison queue failed, a later try can deliver the alert out of order.
+        // The check leaves out the alerts that the poller tried to move to the poison queue. If the Put to
+        // the poison queue failed, a later run can deliver the alert out of order.
         shown.retain(|text| {
             let id = format!("\"{name}-{text}\"");
             !lines.iter().any(|line| line.contains("\"alert.poisoned\"") && line.contains(&id))
@@ -197,14 +200,15 @@ fn alert_in_a_world_of_failures_and_kills_is_not_lost_and_not_sent_again_after_a
     }
 }
 
-/// A failed read of a table loses no alert. But alerts are perhaps sent later or in another order, and the
-/// poison queue perhaps gets a second copy.
+/// If a read of a table fails, no alert is lost. But a run can send alerts later or in another order, or put
+/// a second copy of a message on the poison queue.
 #[test]
 fn failed_read_of_the_tables_is_logged_once_for_each_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
         request.method() == http::Method::GET && request.uri().to_string().contains(part)
     };
-    // Each row has a part of a URL and a log event. Reads of such URLs fail, and the run logs the event.
+    // Each pair has a part of a URL and an event. The reads of URLs with this part fail, and the run logs the
+    // event.
     for (part, event) in [("since.", "withdrawals.not-read"), ("proactivebotledger", "ledger.not-read")] {
         let sim = Sim::new(4);
         for round in 0..2 {
@@ -213,7 +217,8 @@ fn failed_read_of_the_tables_is_logged_once_for_each_run() {
                 sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);
             }
         }
-        // The messages look as if a killed run had dequeued them already.
+        // The messages have the dequeue count that a killed run leaves. For such messages, the run reads the
+        // ledger.
         for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
             message.dequeue_count = 1;
         }

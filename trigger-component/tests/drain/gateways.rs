@@ -1,11 +1,13 @@
-//! Responses that a gateway sends instead of the Connector, and unusual values of `Retry-After`.
+//! Responses that a gateway (a proxy in front of the Connector) sends instead of the Connector, and unusual
+//! values of `Retry-After`.
 
 use serde_json::json;
 
 use crate::sim::{POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, seconds};
 
-/// A gateway can fail after the Connector has accepted the alert, so `onUncertain` applies.
+/// A gateway can fail after the Connector has accepted the alert, so the poller does not know whether the
+/// person got the alert. The alert's member `onUncertain` decides whether the poller sends the alert again.
 #[test]
 fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure() {
     for status in [408, 502, 504] {
@@ -25,8 +27,8 @@ fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure() {
     }
 }
 
-/// The poller makes a pause even if a gateway asks for none. Without a pause, the alert would use up its five
-/// tries in five seconds.
+/// Even if a response asks for no pause, the poller makes a pause before the next try. Without this pause,
+/// the alert would use up all its tries within half a minute.
 #[test]
 fn retry_after_of_zero_still_causes_a_pause() {
     let sim = Sim::new(2);

@@ -1,12 +1,12 @@
-//! Alerts that fail must not delay other alerts. They must not use up the tries of other alerts, either.
+//! Alerts that fail must not delay other alerts, and must not use up the tries of other alerts.
 
 use http::Method;
 
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// A message of another program, or an old address of a conversation, can name a Connector that refuses the
-/// bot's token.
+/// The Connector refuses the bot's token for some conversations. Possible causes: a message of another
+/// program names another Connector, or the address of a conversation is old.
 #[test]
 fn conversations_that_refuse_the_bot_delay_other_conversations_only_briefly() {
     for refusing in [1, 4, 16, 40] {
@@ -54,8 +54,9 @@ fn outage_of_half_a_minute_moves_at_most_one_percent_of_the_alerts_to_the_poison
     assert!(poisoned <= 10, "expected at most 10 of 1000 in the poison queue, found {poisoned}");
 }
 
-/// Each unreadable message causes a Put to the poison queue, with a text of up to 64 KiB. If the run fetched
-/// many more messages while these Puts are under way, it would use up its memory.
+/// For each unreadable message, the run makes a Put to the poison queue, with a text of up to 64 KiB. While
+/// these Puts are under way, the run must not fetch many more messages, because the texts would use up the
+/// run's memory.
 #[test]
 fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
     let sim = Sim::new(6);
@@ -64,14 +65,14 @@ fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
     }
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(503)));
     // The run repeats each failed Put for some tenths of a second. Only some dozens of Puts are under way at
-    // the same time, so the run does not fetch all messages.
+    // the same time. So the run does not fetch all messages in its time.
     let [received, trouble] = counts(&sim.run(), ["received", "storageTrouble"]);
     assert_eq!(received, trouble, "every Put fails");
     assert!(received < 5000, "expected fewer than 5000 messages, found {received}");
 }
 
-/// Bot Framework Composer puts its delayed messages on the queue with a time to live. The queue deletes such
-/// a message two minutes after the message becomes visible.
+/// Bot Framework Composer gives its delayed messages a time to live. The queue deletes such a message two
+/// minutes after the message becomes visible.
 #[test]
 fn message_with_two_minutes_to_live_is_tried_again() {
     let sim = Sim::new(8);

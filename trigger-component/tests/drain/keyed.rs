@@ -1,6 +1,6 @@
 //! Alerts with a key. A key names a problem. While the problem lasts (the key is *firing*), a newer alert
-//! with the key changes the chat message of the older alert. In this file, a *message* is this chat message.
-//! A message on the queue is called *queue message*.
+//! with the key changes the chat message of the older alert. In the comments and test names of this file, a
+//! *message* is a chat message. A message on the queue is called *queue message*.
 
 use envelope::Keyed;
 use http::Method;
@@ -28,8 +28,9 @@ pub(crate) fn id_of(sim: &Sim, number: u32) -> AlertId {
     AlertId::of_activity(wall(sim), &conversation(), &number.to_string())
 }
 
-/// Makes the alert `number` with the key, as the bot puts it on the queue. `at` is the time that orders the
-/// alerts with the key, in milliseconds after the start of the simulation.
+/// Makes the queue message of the alert `number`, with the key that [`key`] returns. `at` is in milliseconds
+/// after `START_SECONDS`; the alert with the greatest `at` is the newest. `more` has further members of
+/// `keyed`.
 pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} text"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -39,7 +40,7 @@ pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
 }
 
 /// Inserts the alert's record into the ledger, and puts the alert on the queue, as the bot does.
-/// `notes_latest`: whether to record the alert as the newest alert with its key.
+/// `notes_latest`: whether the ledger also records the alert as the newest alert with its key.
 pub(crate) fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
     let id = AlertId::parse(message["id"].as_str().unwrap()).unwrap();
     let (keyed, address) = (&message["keyed"], &message["address"]);
@@ -130,14 +131,13 @@ fn cancelled_alert_does_not_replace_an_older_waiting_alert() {
         let ledger = Ledger::new(host, account, tables, deadline);
         ledger.withdraw(&id_of(&sim, 2), None).await.unwrap();
     });
-    // The run dequeues the first alert, and finds that the second alert is newer. The run reads the record of
-    // the second alert, and finds the cancellation there.
+    // The run dequeues alert 1, and finds that alert 2 is newer. Then the run reads the record of alert 2,
+    // which says that alert 2 is cancelled. So the run sends alert 1.
     sim.run();
     let first = sim.attempts.borrow().first().map(|attempt| attempt.text.clone());
     assert_eq!((status(&sim, 1), first.as_deref()), ("delivered", Some("1 text")));
 }
 
-/// The values of the member `again`: `update`, `reply`, `new` and `skip`.
 #[test]
 fn member_again_decides_how_an_alert_is_shown_while_the_key_is_firing() {
     for (again, expected, last) in [
@@ -197,7 +197,7 @@ fn alert_with_the_same_content_as_the_shown_message_makes_no_call() {
     assert_eq!((methods(&sim).len(), status(&sim, 2)), (1, "delivered"));
     let reason = record(&sim, &id_of(&sim, 2)).reason;
     assert_eq!(reason.as_deref(), Some("key: the message that the conversation shows has the same content"));
-    // The same text with another state is a change.
+    // An alert with the same text and another state has other content.
     send(3, 3, &json!({"state": "resolved"}));
     send(4, 4, &json!({"state": "resolved"}));
     send(5, 5, &json!({}));
@@ -218,7 +218,7 @@ fn alert_whose_message_cannot_be_changed_is_sent_as_a_new_message_once() {
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     assert_eq!(texts(&sim), ["3 text"]);
-    // Web Chat cannot change messages. So the poller does not try to change the message, and sends a new one.
+    // Web Chat cannot change messages, so the poller sends a new message at once.
     let sim = Sim::new(7);
     for number in 1..=2 {
         let mut message = keyed(&sim, number, number.into(), &json!({}));
@@ -239,7 +239,7 @@ fn change_that_is_throttled_or_gets_no_response_is_tried_again() {
         left -= i32::from(text == "2 text");
         match left {
             2 if text == "2 text" => Reply::retry_after(3),
-            // The channel makes the change, and the response is lost.
+            // The Connector makes the change, but the response is lost.
             1 if text == "2 text" => Reply::cut(),
             _ => Reply::status(200),
         }
@@ -253,6 +253,7 @@ fn change_that_is_throttled_or_gets_no_response_is_tried_again() {
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::PUT, Method::PUT]);
 }
 
+/// With `onUncertain: drop`, the poller does not send an alert again if the Connector's response is lost.
 #[test]
 fn second_alert_after_a_lost_response_to_the_first_alert_is_a_new_message() {
     let sim = Sim::new(9);
@@ -267,8 +268,8 @@ fn second_alert_after_a_lost_response_to_the_first_alert_is_a_new_message() {
     sim.run();
     assert_eq!(texts(&sim), ["1 text", "2 text"]);
     assert_eq!(methods(&sim), [Method::POST, Method::POST]);
-    // With `onUncertain: retry`, the alert is sent again. The ledger says that the person has perhaps
-    // received the alert twice.
+    // With `onUncertain: retry` (the default), the poller sends the alert again. The ledger says that the
+    // person has perhaps received the alert twice.
     let sim = Sim::new(9);
     let mut is_lost = true;
     sim.connector(move |_, _| if std::mem::take(&mut is_lost) { Reply::cut() } else { Reply::status(201) });
@@ -289,7 +290,7 @@ fn reply_about_a_change_is_sent_in_the_thread() {
     accept(&sim, &keyed(&sim, 2, 2, &json!({"notify": true, "state": "resolved"})), true);
     sim.run();
     assert_eq!(texts(&sim), ["2 text", "The problem above has ended: 2 text"]);
-    // If the alert is a new message, no reply about a change is sent.
+    // Alert 3 is a new message, so the poller sends no reply about a change.
     accept(&sim, &keyed(&sim, 3, 3, &json!({"notify": true})), true);
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::POST]);

@@ -1,6 +1,6 @@
-//! Alerts with a `key` (the name of a problem), for which the poller has to find or create the conversation.
-//! There are three cases: the chat with a person who never wrote to the bot, the new chat after Teams has
-//! purged the old chat, and the threads of a channel.
+//! Alerts with a `key` (the name of a problem) whose conversation the poller has to find or create. There are
+//! three cases: a person who never wrote to the bot, a chat that Teams has purged (deleted), and a channel,
+//! in which each alert can start a thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -40,7 +40,7 @@ fn to_chat(sim: &Sim, chat: &str, number: u32, more: &Value) -> Value {
     message
 }
 
-/// Changes the address of an alert or a job to the channel.
+/// Changes the address of a queue message to the channel.
 fn in_channel(mut message: Value) -> Value {
     message["address"]["conversation"] =
         json!({"id": CHANNEL, "tenantId": "t", "conversationType": "channel"});
@@ -52,8 +52,8 @@ fn to_channel(sim: &Sim, number: u32, more: &Value) -> Value {
     in_channel(keyed(sim, number, number.into(), more))
 }
 
-/// Lets the Connector create chats, and counts these calls. `name` gets the number of a call, and returns the
-/// id of the new chat.
+/// Lets the Connector create chats. `name` gets the number of a call, and returns the id of the new chat.
+/// Returns a counter of the calls that create a chat.
 fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell<u32>> {
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);
@@ -64,7 +64,7 @@ fn count_creations(sim: &Sim, name: impl Fn(u32) -> String + 'static) -> Rc<Cell
     calls
 }
 
-/// Lets the Connector start the threads 1, 2, and so on, and counts them.
+/// Lets the Connector start the threads 1, 2, and so on. Returns a counter of the threads.
 fn count_threads(sim: &Rc<Sim>) -> Rc<Cell<u32>> {
     let threads = Rc::new(Cell::new(0));
     let (count, chats) = (Rc::clone(&threads), Rc::downgrade(sim));
@@ -97,7 +97,8 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
     assert_eq!(counts(&sim.run(), ["delivered", "replaced"]), [1, 9]);
     assert_eq!((texts(&sim, CHAT), methods(&sim)), (vec!["9 text".to_owned()], vec![Method::POST]));
     assert_eq!(creations.get(), 1);
-    // Later alerts change the same message, no matter whether their address is the person or the chat.
+    // Later alerts change the same message, both with the address of the person and with the address of the
+    // chat.
     accept(&sim, &to_person(&sim, 10, &json!({})), true);
     sim.run();
     accept(&sim, &to_chat(&sim, CHAT, 11, &json!({})), true);
@@ -150,8 +151,9 @@ fn alert_to_a_chat_waits_for_an_older_alert_that_is_under_way_to_the_same_chat()
         let sim = Sim::new(3);
         count_creations(&sim, |_| CHAT.into());
         sim.connector(move |_, text| Reply::status(200).after(seconds(if text == slow { 4 } else { 0 })));
-        // The bot accepted alert 1 before it knew the person's chat, and alert 2 after that. So the alerts
-        // are in two lanes.
+        // The bot accepted alert 1 before it knew the person's chat, and alert 2 after it knew the chat. So
+        // the alerts have different addresses, and without a check of the key, the run would send both at the
+        // same time.
         accept(&sim, &to_person(&sim, 1, &json!({})), false);
         accept(&sim, &to_chat(&sim, CHAT, 2, &json!({})), false);
         sim.run();
@@ -166,9 +168,10 @@ fn older_alert_does_not_replace_a_newer_alert_whose_response_was_lost() {
     record_first_activity(&sim, CHAT);
     accept(&sim, &to_chat(&sim, CHAT, 1, &json!({})), false);
     sim.run();
-    // The run sends alert 3 first. The response is lost, so alert 3 waits for its next try. Then the queue
-    // gets alert 2, which is older than alert 3. Alert 2 is in another lane, so the run works on it at once.
-    // The bot has not recorded alert 3 as the newest alert with the key.
+    // One run sends alert 3, and the response is lost. So alert 3 waits for its next try. Then the queue gets
+    // the older alert 2. Alert 2 has another address, so the next run works on it at once. The bot has not
+    // recorded alert 3 as the newest alert with the key. The next run must still find out that alert 3 is
+    // newer.
     sim.connector(|_, text| match text {
         "3 text" => Reply::cut(),
         _ => Reply::status(200),
@@ -187,6 +190,8 @@ fn older_alert_does_not_replace_a_newer_alert_whose_response_was_lost() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
+    /// After all runs, the chat shows the newest alert, and no chat message has changed back to an older
+    /// alert. `noted` says for each alert whether the bot recorded it as the newest alert with the key.
     /// `known` says for each alert whether the bot knew the person's chat when it accepted the alert.
     /// `trouble` makes calls fail or kills runs (`trouble.rs`).
     #[test]
@@ -213,8 +218,8 @@ proptest! {
         expect_newest(&sim, &texts(&sim, CHAT))?;
     }
 
-    /// After all runs, one of the threads shows the newest alert. `trouble` makes calls fail or kills runs
-    /// (`trouble.rs`).
+    /// After all runs, one of the threads shows the newest alert, and no chat message has changed back to an
+    /// older alert. `noted` and `trouble` mean the same as in the test above.
     #[test]
     fn older_alert_never_replaces_a_newer_alert_in_a_thread(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -259,8 +264,9 @@ fn alerts_with_a_key_to_a_purged_chat_create_one_new_chat() {
         assert_eq!(methods(&sim), [first, Method::POST]);
         let new = state::ConversationKey::of_ids("msteams", "a:new");
         assert_eq!(record(&sim, &id_of(&sim, 3)).conversation, new.as_str());
-        // The key belongs to the new chat now. Even an alert with the address of the old chat changes the
-        // message in the new chat.
+        // The key now belongs to the new chat. Even an alert with the address of the old chat changes the
+        // message in the new chat. For such an alert, the poller asks the Connector for a chat again, and
+        // gets the same chat.
         accept(&sim, &to_chat(&sim, "a:new", 4, &json!({})), true);
         sim.run();
         assert_eq!(texts(&sim, "a:new"), ["4 text"]);
@@ -350,7 +356,7 @@ fn alerts_with_a_key_to_a_channel_change_the_message_in_the_thread() {
     let key = |thread: u32| state::ConversationKey::of_ids("msteams", &self::thread(thread)).to_string();
     let of = |number: u32| record(&sim, &id_of(&sim, number)).conversation;
     assert_eq!([of(1), of(2), of(3), of(7)], [key(1), key(1), key(1), key(2)]);
-    // Alert 7 has ended the problem of the key, so the next alert starts a new thread.
+    // Alert 7 has resolved the key, so the next alert starts a new thread.
     accept(&sim, &to_channel(&sim, 8, &json!({})), true);
     sim.run();
     assert_eq!((texts(&sim, &thread(3)), threads.get()), (vec!["8 text".to_owned()], 3));
@@ -390,8 +396,8 @@ fn change_or_taking_back_of_an_alert_finds_its_message_in_the_thread() {
         accept(&sim, &in_channel(change(&sim, 2, 1, 100, &of)), false);
         sim.run();
         assert_eq!((texts(&sim, &thread(1)), threads.get()), (vec!["2 change".to_owned()], 1));
-        // A person deletes the message. The first change after that starts a new thread, and the second
-        // change changes the message there.
+        // A person deletes the message. Change 3 then starts a new thread, and change 4 changes the message
+        // in this thread.
         sim.chats.borrow_mut().delete_all(&thread(1));
         for (number, accepted_at) in [(3, 200), (4, 300)] {
             accept(&sim, &in_channel(change(&sim, number, 1, accepted_at, &of)), false);

@@ -1,6 +1,7 @@
-//! Runs that are killed. The messages in hand of a killed run (which the run has dequeued and not finished)
-//! keep their places in the order of the conversation. The next run makes these messages visible after one
-//! second (the *recovery*).
+//! Runs that are killed. A run has a message *in hand* from the time at which it dequeues the message until
+//! it has finished the message. If a run is killed, its messages in hand keep their places in the order of
+//! the conversation. The next run makes these messages visible again, after a pause of one second (the
+//! *recovery*). The *run lock* is a record that lets only one run work at a time.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ fn killed_after(sim: &Sim, after: Duration) {
     assert!(killed[0].is_none(), "the run ended before it was killed");
 }
 
-/// Makes a world after a killed run. The killed run had two messages in hand, and its run lock has ended.
+/// Makes a world after a killed run. This run had two messages in hand, and its run lock has ended.
 fn world_after_a_killed_run(seed: u64) -> Sim {
     let sim = Sim::new(seed);
     let start = sim.now();
@@ -30,7 +31,7 @@ fn world_after_a_killed_run(seed: u64) -> Sim {
     sim
 }
 
-/// Runs once a second until this moment.
+/// Runs once a second until the moment `until`.
 fn poll_until(sim: &Sim, until: Duration) {
     while sim.now() < until {
         sim.run();
@@ -83,8 +84,9 @@ fn message_that_a_killed_run_had_finished_delays_no_other_message() {
 
 #[test]
 fn message_that_a_killed_run_was_hiding_keeps_its_place() {
-    // The Connector throttles the run. The run stores the waiting line, and then sends an Update that hides
-    // the message. The run is killed shortly before or after the Update reaches the queue.
+    // The Connector throttles the first message. The run stores the *waiting line* (the list of the
+    // conversation's hidden messages), and then sends an Update that hides the message. The run is killed
+    // shortly before or after the Update reaches the queue.
     for after in [35, 36, 38, 40, 42, 44] {
         let sim = Sim::new(3);
         let start = sim.now();
@@ -123,8 +125,8 @@ fn recovery_while_the_queue_fails_is_repeated_by_the_next_run() {
     assert_eq!(counts(&sim.run(), ["handedBack", "delivered"]), [0, 2]);
 }
 
-/// The recovering run gets no response to its Updates, so it does not know whether the messages are visible.
-/// Its Get Messages then fails, and the next run comes 20 s later.
+/// In the recovery, the responses to the first attempts of the Updates are lost. So the run does not know
+/// whether the messages are visible. Then the run's Get Messages fails, and the next run begins 20 s later.
 #[test]
 fn messages_that_were_put_back_without_a_response_keep_their_places() {
     let sim = world_after_a_killed_run(6);
@@ -133,7 +135,7 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     sim.faults(move |request| {
         let is_get = request.method() == http::Method::GET && !request.uri().to_string().contains("peekonly");
         times += usize::from(request.method() == http::Method::PUT);
-        // These are the first attempts of the two Updates.
+        // The first attempts of the two Updates are the first and the third PUT.
         match request.method() == http::Method::PUT && matches!(times, 1 | 3) {
             true => Some(Fault::CutAfter),
             false => is_get.then_some(Fault::Status(503)),
@@ -150,11 +152,11 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3"]);
 }
 
-/// The killed run had deleted the messages. Usually the Updates of the recovering run get the response 404,
-/// so the run knows that the messages are deleted. Here the responses to the first attempts are lost, and the
-/// second attempts get 404. This 404 has two possible causes: the message is deleted, or the first attempt
-/// has hidden the message and so changed its pop receipt. So the run does not know whether the messages are
-/// deleted.
+/// The killed run had deleted its messages. In the recovery, the Update of a deleted message gets the
+/// response 404. If the first attempt gets this 404, no other message waits for the deleted message. In this
+/// test, the responses to the first attempts are lost, and the second attempts get 404. This 404 has two
+/// possible causes: the message is deleted, or the first attempt has changed the pop receipt of the message.
+/// So the run does not know whether the message is deleted.
 #[test]
 fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
     let sim = world_after_a_killed_run(7);

@@ -1,6 +1,7 @@
-//! Runs that are killed at each moment of an attempt with more than one call. The first kind of attempt sends
-//! a question that the person can answer with a chat message (a *text*). The second kind changes the chat
-//! message of an alert with a `key` (the name of a problem), and sends a reply about the change.
+//! Runs that are killed during an attempt (the work on one alert) that makes more than one call. The tests
+//! kill a run at each millisecond of the attempt. In one test, the attempt sends a question that the person
+//! can answer with a chat message (a *text*). In the other test, the attempt changes the chat message of an
+//! alert with a `key` (the name of a problem), and sends a reply about the change.
 
 use envelope::{Envelope, EnvelopeId, Question};
 use serde_json::{Value, json};
@@ -12,8 +13,8 @@ use crate::settled::{wall, with_tables};
 use crate::sim::{Planned, QUEUE, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Kills the first run after this time, if it still works. Then runs once in five seconds, until no message
-/// can wait any more.
+/// Begins a run, and kills it after `after` milliseconds if it still works. Then runs once in five seconds,
+/// 20 times. After that, no message waits any more.
 fn kill_after_and_poll(sim: &Sim, after: u64) {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + milliseconds(after)), limits }]);
@@ -24,8 +25,8 @@ fn kill_after_and_poll(sim: &Sim, after: u64) {
     assert!(sim.storage.borrow().messages(QUEUE).is_empty(), "killed after {after} ms");
 }
 
-/// Kills the run of an alert. `asks`: whether the alert is a question. Returns how often the person saw the
-/// alert, and whether the person's next text answers the question.
+/// Puts an alert on the queue, and kills the run that sends it. `asks`: whether the alert is a question.
+/// Returns how often the person saw the alert, and whether the person's next text counts as the answer.
 fn killed_question(asks: bool, after: u64) -> (usize, bool) {
     let sim = Sim::new(after);
     let Value::Object(address) = envelope("a", "1")["address"].take() else { unreachable!() };
@@ -56,9 +57,9 @@ fn question_is_shown_as_often_as_a_plain_alert_after_a_kill_at_the_same_moment()
         assert!(is_open || shown == 1, "killed after {after} ms");
         not_opened += usize::from(!is_open);
     }
-    // The run records that the person's next text answers the question. For this, the run makes two calls of
-    // 4 ms each, which begin at the same time as the Delete. If the run is killed within these 8 ms, perhaps
-    // the message is deleted, but the question is not recorded.
+    // After the run has sent the question, it deletes the queue message. At the same time, the run makes two
+    // calls of 4 ms each, to record that the person's next text answers the question. If the run is killed in
+    // these 8 ms, it has perhaps deleted the message without this record.
     assert!(not_opened <= 8, "expected at most 8 kills that lose the question, found {not_opened}");
 }
 
@@ -98,9 +99,9 @@ fn killed_run_shows_a_change_once_and_the_reply_about_it_at_least_once() {
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The time between the reply and the Delete is the same as the time between a plain alert and its Delete.
-    // So the number of kills that cause a second reply equals the number of kills that cause a second plain
-    // alert.
+    // The time between the reply and the Delete equals the time between a plain alert (an alert without a
+    // key) and its Delete. So the number of kills after which the person sees the reply twice equals the
+    // number of kills after which the person sees a plain alert twice.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),

@@ -1,4 +1,4 @@
-//! Tests of whole runs of the poller, in a simulated world (`sim.rs`).
+//! Tests of whole runs of the poller in a simulated world (`sim.rs`). A *run* is one execution of the poller.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
@@ -35,14 +35,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use trigger_component::Report;
 
-/// An envelope for `conversation`, in the tenant `t`.
+/// Makes an envelope (an alert as JSON) for `conversation`, in the tenant `t`.
 fn envelope(conversation: &str, text: &str) -> Value {
     envelope_of("t", conversation, text)
 }
 
 fn envelope_of(tenant: &str, conversation: &str, text: &str) -> Value {
-    // If the text is a number, the number also sets the time: the alert with the greater number is younger.
-    // Tests of the order need this.
+    // If the text is a number, the bot accepted the alert this number of milliseconds after 22:00. So the
+    // alert with the greater number is newer. Tests of the order need these times.
     let milliseconds = text.parse().unwrap_or(0) % 1000;
     json!({
         "version": 1, "id": format!("{conversation}-{text}"), "text": text,
@@ -54,6 +54,7 @@ fn envelope_of(tenant: &str, conversation: &str, text: &str) -> Value {
     })
 }
 
+/// Returns the counts with these names from a run's report.
 fn counts<const N: usize>(report: &Report, fields: [&str; N]) -> [u64; N] {
     let report = report.to_json();
     fields.map(|field| report[field].as_u64().unwrap_or_default())

@@ -1,4 +1,6 @@
-//! The order of the messages of a conversation. A *line* is the waiting line of a conversation.
+//! The order of the messages of a conversation. A *line* (waiting line) lists the hidden messages of a
+//! conversation, the oldest first, and is stored in a table. The *front message* of a line is the message for
+//! which the other messages of the line wait.
 
 use std::cell::Cell;
 
@@ -8,7 +10,7 @@ use trigger_component::Limits;
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// Lets the first attempt in conversation `a` get this response. All other attempts succeed.
+/// Lets the Connector return `reply` to the first attempt in conversation `a`. All other attempts succeed.
 fn first_attempt_gets(sim: &Sim, reply: Reply) {
     let first = Cell::new(true);
     sim.connector(move |conversation, _| {
@@ -43,9 +45,9 @@ fn messages_of_many_conversations_are_sent_at_once_and_each_conversation_in_orde
         assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4", "5"]);
     }
     assert_eq!(sim.most_at_once.get(), 16);
-    // The run makes one Peek Messages. Then five Get Messages return all messages, and a sixth Get Messages
-    // returns none. While the run sends the messages, it makes a further Get Messages every 200 ms, three in
-    // this test.
+    // The run peeks at the queue once. Then five Get Messages calls return all messages, and a sixth call
+    // returns none. While the run sends the messages, it calls Get Messages again every 200 ms. In this test,
+    // these are three further calls.
     assert_eq!(report.polls, 1 + 5 + 1 + 3);
 }
 
@@ -61,7 +63,7 @@ fn message_that_arrives_while_an_older_message_is_hidden_waits_even_in_later_run
         sim.put(&envelope("b", "other"));
         let report = sim.run();
         assert_eq!(counts(&report, ["heldBack", "delivered"]), [2, 1], "other conversations go on");
-        // These messages come after the run that was throttled.
+        // These messages reach the queue after the first run, while message 1 is hidden.
         for text in ["4", "5"] {
             sim.put(&envelope("a", text));
             assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0]);
@@ -74,7 +76,7 @@ fn message_that_arrives_while_an_older_message_is_hidden_waits_even_in_later_run
     }
 }
 
-/// When a hidden message becomes visible, the queue hands it out after all messages that are visible already.
+/// When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
 #[test]
 fn message_hidden_behind_a_long_queue_keeps_its_place() {
     let sim = Sim::new(3);
@@ -94,7 +96,8 @@ fn message_hidden_behind_a_long_queue_keeps_its_place() {
 fn message_that_could_not_be_hidden_keeps_its_place() {
     let sim = Sim::new(4);
     first_attempt_gets(&sim, Reply::retry_after(2));
-    // Every Update of the first message fails, so the message becomes visible when its lease ends.
+    // Every Update of the first message fails. So the message stays hidden until its *lease* ends, i.e. the
+    // time for which the queue hides a dequeued message.
     sim.faults(|request| {
         let is_first = request.uri().path().ends_with("000000000001");
         (request.method() == Method::PUT && is_first).then_some(Fault::Status(503))
@@ -110,7 +113,8 @@ fn message_that_could_not_be_hidden_keeps_its_place() {
     assert!(sim.now() >= seconds(60));
 }
 
-/// The attempt takes 7 s, so it fails after the end of the budget of 3 s.
+/// The run starts no message after its budget of 3 s. The attempt takes 7 s, so it fails after the budget has
+/// ended.
 #[test]
 fn message_that_fails_after_the_budget_keeps_its_place() {
     let sim = Sim::new(5);
@@ -124,8 +128,8 @@ fn message_that_fails_after_the_budget_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
-/// The run puts back the messages that it has dequeued and not started. The queue hands them out after the
-/// messages that the run has not dequeued.
+/// The run puts back the messages that it has dequeued, but has no time to send. The queue hands out these
+/// messages after the messages that the run has not dequeued.
 #[test]
 fn messages_for_which_a_run_had_no_time_stay_before_younger_messages() {
     let sim = Sim::new(7);
@@ -189,8 +193,8 @@ fn message_in_the_poison_queue_delays_no_other_message() {
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
 }
 
-/// If the Put to the poison queue fails, a later run dequeues the message, and perhaps delivers its alert. So
-/// the younger messages wait for this message.
+/// If the Put to the poison queue fails, a later run dequeues the message, and can still deliver its alert.
+/// So the younger messages wait.
 #[test]
 fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     let sim = Sim::new(11);
@@ -208,7 +212,8 @@ fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// The front message can be missing, because perhaps a killed run has deleted it.
+/// The queue perhaps no longer holds the front message, because a killed run has deleted it. So the other
+/// messages wait only for a limited time.
 #[test]
 fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     let sim = Sim::new(9);
@@ -222,8 +227,8 @@ fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     assert!((seconds(90)..seconds(120)).contains(&sim.now()), "{:?}", sim.now());
 }
 
-/// Each write makes up to three attempts. The first two writes fail in all attempts. The third write succeeds
-/// in its second attempt.
+/// Each write of the line makes up to three attempts. All attempts of the first two writes fail. The third
+/// write fails in its first attempt, and succeeds in its second attempt.
 #[test]
 fn line_whose_first_writes_fail_keeps_the_order_in_later_runs() {
     let sim = Sim::new(12);
@@ -244,7 +249,7 @@ fn line_whose_first_writes_fail_keeps_the_order_in_later_runs() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
-/// A run waits only some seconds for a table whose writes fail.
+/// If all writes to a table fail, a run waits for the table for some seconds only.
 #[test]
 fn line_whose_writes_all_fail_loses_no_message() {
     let sim = Sim::new(13);

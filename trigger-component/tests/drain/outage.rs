@@ -1,4 +1,5 @@
-//! A host of the Connector that fails for minutes or for days.
+//! A host of the Connector that fails for minutes or for days. On Teams, each region counts as a host of its
+//! own.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,8 +11,9 @@ use crate::{counts, envelope, seconds};
 
 const CONVERSATIONS: u64 = 60;
 
-/// Makes a simulation with an outage. Until `ends_at` (in seconds), attempts get the response `failure`.
-/// After that, attempts succeed. Attempts to conversations whose id begins with `works` always succeed.
+/// Makes a simulation with an outage. Until `ends_at` (in seconds), the Connector returns `failure`. After
+/// that, attempts succeed. Attempts to conversations whose id begins with `works` always succeed. Also
+/// returns the clock of the outage, in seconds, which the caller has to set before each run.
 fn outage(seed: u64, failure: Reply, ends_at: u64) -> (Sim, Rc<Cell<u64>>) {
     let sim = Sim::new(seed);
     let clock = Rc::new(Cell::new(0));
@@ -23,7 +25,8 @@ fn outage(seed: u64, failure: Reply, ends_at: u64) -> (Sim, Rc<Cell<u64>>) {
     (sim, clock)
 }
 
-/// Runs once in three seconds, until the moment `until` (in seconds).
+/// Runs once in three seconds, until the moment `until` (in seconds). Sets the clock of the outage before
+/// each run.
 fn run_until(sim: &Sim, clock: &Cell<u64>, until: u64) {
     while sim.now() < seconds(until) {
         clock.set(sim.now().as_secs());

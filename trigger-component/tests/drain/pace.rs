@@ -1,12 +1,13 @@
-//! The pace: the minimum time between two chat messages into one conversation, or to one tenant on one
-//! channel.
+//! The pace: the minimum time (the gap) between two chat messages. There are two gaps: one between two
+//! messages into one conversation, and one between two messages to one tenant on one channel. The variable
+//! `pace` sets the second gap, as a number of messages a second.
 
 use std::time::Duration;
 
 use crate::sim::{Reply, Sim};
 use crate::{counts, envelope_of, milliseconds, seconds};
 
-/// Returns the time between each moment and the next one.
+/// Returns the time between each moment and the next moment.
 fn gaps(mut moments: Vec<Duration>) -> Vec<Duration> {
     moments.sort();
     moments.windows(2).map(|pair| pair[1] - pair[0]).collect()
@@ -50,7 +51,8 @@ fn tenant_with_many_alerts_keeps_the_pace_and_delays_no_other_tenant() {
         assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
         for tenant in ["x", "y"] {
             let gaps = gaps(moments(&sim, tenant));
-            // The gaps are exact, because the simulation has one clock and every call takes 2 ms to arrive.
+            // The test needs no tolerance, because the simulation has one clock and every call takes 2 ms to
+            // arrive.
             assert!(gaps.iter().all(|found| *found >= gap), "pace={pace}: {gaps:?}");
         }
         let took = sim.now() - begin;
@@ -61,7 +63,8 @@ fn tenant_with_many_alerts_keeps_the_pace_and_delays_no_other_tenant() {
     }
 }
 
-/// The run must not send all waiting messages at once when it gets the token.
+/// The messages wait until the run has a token for the Connector. When the run gets the token, it must not
+/// send all these messages at once.
 #[test]
 fn messages_that_waited_for_the_token_keep_the_pace() {
     let sim = Sim::with_login(4);

@@ -1,4 +1,4 @@
-//! Alerts to people whose chats the poller has to find or create, and alerts in new threads.
+//! Alerts to people whose chats the poller first has to find or create, and alerts that start new threads.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -50,8 +50,8 @@ pub(crate) fn refused(status: u16, code: &str) -> (u16, Value) {
     (status, json!({"error": {"code": code, "message": "words"}}))
 }
 
-/// Calls `work` with the address book (the table of conversations) of the simulation. So a test can change
-/// the address book, as the bot does when an activity arrives.
+/// Calls `work` with the address book (the table of conversations) of the simulation. With this function, a
+/// test changes the address book, as the bot does when an activity arrives.
 pub(crate) fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
     let host = FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
     host.settings.borrow_mut().insert("queuename".into(), QUEUE.into());
@@ -94,7 +94,7 @@ fn poll_every(sim: &Sim, step: u64, minutes: u64) {
     }
 }
 
-/// Returns the outcomes (`failure.outcome`) of the messages in the poison queue.
+/// Returns the reason (`failure.outcome`) of each message in the poison queue.
 fn outcomes(sim: &Sim) -> Vec<String> {
     let outcome = |message: crate::queue::Message| {
         let text = STANDARD.decode(&message.text).unwrap();
@@ -135,7 +135,7 @@ fn one_busy_response_of_a_table_counts_as_one_storage_retry() {
     for table in ["proactivebotconversations", "proactivebotledger", "proactivebotruns"] {
         let sim = Sim::new(1);
         sim.creations(|_| created("a:kim"));
-        // The first run also creates the tables, so the test checks the second run.
+        // The first run also creates the tables, so the test counts only the retries of the second run.
         sim.put(&to_chat("a:lee", "0"));
         sim.run();
         let is_busy = Cell::new(true);
@@ -163,7 +163,9 @@ fn creation_that_fails_with_an_unclear_status_is_repeated_and_the_alert_is_sent_
             },
         );
         let mut alert = to_person("0");
-        // `onUncertain` does not apply to the creation, because the creation of a chat sends no alert.
+        // With `onUncertain: drop`, the poller does not send an alert again if it is uncertain whether the
+        // person got the alert. This does not apply to the creation of a chat, because the creation sends no
+        // alert.
         alert["onUncertain"] = "drop".into();
         sim.put(&alert);
         poll_for(&sim, 5);

@@ -1,5 +1,6 @@
-//! A fake queue service that follows the documented rules of receipts and visibility. It hands out messages
-//! in the order in which they became visible.
+//! A fake queue service that follows the documented rules of pop receipts and visibility. A *pop receipt* is
+//! the text with which a client deletes or updates a message that it has dequeued. The service hands out
+//! messages in the order in which they became visible.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub(crate) struct Message {
 pub(crate) struct Call {
     pub(crate) at: Duration,
     pub(crate) method: Method,
-    /// The message's id, for a Delete or an Update.
+    /// The id of the message that a Delete or an Update names.
     pub(crate) message: Option<String>,
     pub(crate) visibility_seconds: Option<u64>,
 }
@@ -42,7 +43,8 @@ pub(crate) struct Storage {
     /// Selects the response to a call with an outdated pop receipt. If `true`, the service returns the error
     /// of Azure, `MessageNotFound`. If `false`, it returns the error of Azurite, `PopReceiptMismatch`.
     pub(crate) is_like_azure: bool,
-    /// The Deletes and Updates that are under way: the number of the run, and the id of the message.
+    /// The Deletes and Updates that are under way. Each entry has the number of the run and the id of the
+    /// message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,
 }
 
@@ -80,10 +82,11 @@ impl Storage {
         messages
     }
 
+    /// Records that a Delete or an Update is under way, until the returned value is dropped.
     pub(crate) fn begin(&self, run: usize, request: &Request<Bytes>) -> Option<Operation> {
         let (queue, id) = target(request);
         let id = id.filter(|id| !id.is_empty())?;
-        // A call with an outdated receipt has no effect, so it is allowed beside another call.
+        // A call with an outdated receipt has no effect, so a run is allowed to make it beside another call.
         let message = self.queues.get(&queue)?.iter().find(|message| message.id == id)?;
         if query(request).get("popreceipt") != Some(&message.receipt) {
             return None;
@@ -95,6 +98,8 @@ impl Storage {
         Some(Operation(Rc::clone(&self.in_flight), operation))
     }
 
+    /// Carries out a request at the moment `now`, and returns the response. `ticket` is a random number for
+    /// the new pop receipts.
     pub(crate) fn answer(&mut self, request: &Request<Bytes>, now: Duration, ticket: u64) -> Response<Bytes> {
         let query = query(request);
         let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
@@ -178,7 +183,7 @@ impl Storage {
         }
     }
 
-    /// Answers a Peek Messages with the oldest visible message.
+    /// Returns the response to a Peek Messages, with the oldest visible message.
     fn peek(&mut self, queue: &str, now: Duration) -> Response<Bytes> {
         let mut messages = self.queues.get(queue).into_iter().flatten();
         let is_visible = |message: &&Message| {
@@ -230,8 +235,8 @@ impl Storage {
     }
 }
 
-/// Returns the name of the queue and the id of the message in the path. The id is empty if the path ends in
-/// `/messages`, and `None` if the path names only the queue.
+/// Reads the name of the queue and the id of the message from the path. If the path ends in `/messages`, the
+/// id is empty. If the path names only the queue, the id is `None`.
 fn target(request: &Request<Bytes>) -> (String, Option<String>) {
     let segments: Vec<&str> = request.uri().path().split('/').skip(2).collect();
     match segments.as_slice() {

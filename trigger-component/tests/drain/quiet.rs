@@ -1,4 +1,5 @@
-//! Quiet hours: if an alert is still on the queue when the quiet hours begin, the alert waits until they end.
+//! Quiet hours: the hours in which a person wants no alerts. If an alert is still on the queue when the quiet
+//! hours begin, the alert waits until the quiet hours end.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ fn set_quiet(sim: &Sim, conversation: &str) {
     });
 }
 
-/// Makes an alert that was accepted an hour ago.
+/// Makes an alert that the bot accepted an hour ago.
 fn alert(sim: &Sim, conversation: &str, text: &str) -> Value {
     let mut alert = envelope(conversation, text);
     alert["enqueuedAt"] = (wall(sim) - TimeDelta::hours(1)).to_rfc3339().into();
@@ -40,7 +41,7 @@ fn alert_that_was_accepted_before_the_night_waits_for_the_morning() {
     let mut important = alert(&sim, "a", "2");
     important["activity"] = json!({"importance": "high"});
     sim.put(&important);
-    // A person's own reminder does not wait for the end of the quiet hours.
+    // An alert that is not `stoppable`, such as a person's own reminder, does not wait.
     let mut own = alert(&sim, "a", "3");
     own["stoppable"] = false.into();
     sim.put(&own);
@@ -76,8 +77,8 @@ fn alert_on_the_queue_waits_for_the_morning_if_the_person_sets_quiet_hours() {
     assert_eq!(sim.shown("a"), ["1"]);
 }
 
-/// A sender changes an alert that no run has sent. The change is a new chat message, about which the channel
-/// notifies the person. So the change waits until the quiet hours end.
+/// A sender changes an alert that no run has sent. The poller sends the change as a new chat message, and
+/// Teams notifies the person. So the change waits until the quiet hours end.
 #[test]
 fn change_of_an_unsent_alert_waits_for_the_end_of_the_quiet_hours_unless_it_is_important() {
     for (importance, shown_at_night) in [("normal", 0), ("high", 1)] {
@@ -97,7 +98,8 @@ fn change_of_an_unsent_alert_waits_for_the_end_of_the_quiet_hours_unless_it_is_i
         message["stoppable"] = true.into();
         message["activity"] = json!({"importance": importance});
         accept(&sim, &message, false);
-        // Until the ledger has the final status of the alert, the change waits for about a minute.
+        // The change waits for the final status of the alert in the ledger, but only for about a minute.
+        // After eleven minutes, this wait has ended.
         sim.pass(seconds(11 * 60));
         sim.run();
         assert_eq!(texts(&sim).len(), shown_at_night, "{importance}");

@@ -1,5 +1,6 @@
-//! Alerts that an operator replays before the ledger has recorded their death. An alert dies when a run moves
-//! its message to the poison queue. A replay puts the alert on the queue again.
+//! Alerts that an operator replays. An alert *dies* when a run moves its message to the poison queue. The
+//! ledger (the table with the status of each alert) then records the death. A *replay* puts the dead alert on
+//! the queue again. In some tests, the replay comes before the ledger has recorded the death.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,7 +14,7 @@ use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
 /// Sets the alert's status to `queued`, as the bot does before it puts a replayed message on the queue.
-/// `message` is the id of the dead message.
+/// `message` is the id that the dead message had on the main queue.
 fn reopen(sim: &Sim, id: &AlertId, message: &str) {
     let key = RecordKey::of(id, wall(sim)).unwrap();
     let replay = Replay {
@@ -88,9 +89,9 @@ fn death_is_recorded_with_one_write_of_the_ledger() {
     assert_eq!(calls.borrow().len(), 2, "a read and a write: {calls:?}");
 }
 
-/// When the old message was moved to the poison queue, its Delete failed. So after the replay, the queue
-/// holds the alert twice. The run sends the alert with the old message. It records the status first, and then
-/// deletes the message.
+/// When the old message was moved to the poison queue, its Delete failed. So after the replay, the main queue
+/// holds the alert twice. A run dequeues the old message, and sends the alert. The run first records the
+/// status, and then deletes the old message.
 #[test]
 fn replayed_alert_whose_old_message_is_sent_is_recorded_as_delivered_before_the_delete() {
     let mut deleted = 0;
@@ -107,8 +108,8 @@ fn replayed_alert_whose_old_message_is_sent_is_recorded_as_delivered_before_the_
         );
         sim.faults(|_| None);
         sim.connector(|_, _| Reply::status(201));
-        // The run sends the old message before the new one, because the queue received the old message
-        // earlier.
+        // The queue received the old message earlier, so the run dequeues the old message before the new
+        // message.
         sim.pass(seconds(2));
         reopen(&sim, &id, &old);
         put_again(&sim, &id);
@@ -165,9 +166,8 @@ fn alert_that_dies_in_a_killed_run_and_is_replayed_does_not_count_as_missing() {
 }
 
 /// The first message of the alert dies. The operator replays the alert, so the queue gets a second message,
-/// which dies, too. The run cannot read the record, so it does not know the time of the replay. It still
-/// records the second death, because the operator replayed the first message, and not the message that dies
-/// now.
+/// which dies, too. The run cannot read the alert's record, so it does not know the time of the replay. The
+/// run must still record the second death, because the operator replayed only the first message.
 #[test]
 fn second_death_is_recorded_even_if_the_record_cannot_be_read() {
     let sim = Sim::new(5);
@@ -184,7 +184,7 @@ fn second_death_is_recorded_even_if_the_record_cannot_be_read() {
     sim.pass(seconds(2));
     reopen(&sim, &id, &died);
     put_again(&sim, &id);
-    // After the Connector's second refusal, all three attempts to read the record fail.
+    // After the Connector has refused the second message, all three attempts to read the record fail.
     let mut failures = 3;
     sim.table_faults(move |request| {
         let is_read = request.method() == Method::GET && request.uri().path().contains("proactivebotledger");

@@ -1,18 +1,18 @@
-//! The failures and the Connector's responses that a test sets for the simulated world, and the attempts that
-//! the world records.
+//! The responses of the Connector and the failures of storage calls, which a test sets for the simulated
+//! world. Also the requests to the Connector that the world records.
 
 use std::time::Duration;
 
 /// A failure of a storage call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The service answers with this status, and does nothing.
+    /// The service returns this status, and does not carry out the call.
     Status(u16),
     /// The connection breaks before the request reaches the service.
     CutBefore,
-    /// The service carries out the call, and the response is lost.
+    /// The service carries out the call, but the response is lost.
     CutAfter,
-    /// The service does not answer before the time-out.
+    /// The service does not respond before the time-out.
     Hang,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u64>,
     pub(crate) delay: Duration,
-    /// Whether the response is lost. If the status is 2xx, the person still sees the message.
+    /// Whether the response is lost. If the status is 2xx, the Connector still carries out the call.
     pub(crate) cut: bool,
     /// The error code in the body.
     pub(crate) code: &'static str,
@@ -48,17 +48,18 @@ impl Reply {
     }
 }
 
-/// A request that the Connector received, and its result.
+/// A request to send, change or delete a chat message that the Connector received, and its result.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) at: Duration,
     pub(crate) conversation: String,
     pub(crate) method: http::Method,
-    /// The id of the chat message that was sent, changed or deleted.
+    /// The id of the chat message that was sent, changed or deleted; empty if the Connector refused the
+    /// request.
     pub(crate) activity: String,
     /// The alert's text, without the prefix `Alert: `.
     pub(crate) text: String,
-    /// Whether the person saw the alert.
+    /// Whether the Connector carried out the request, so that the person saw the result.
     pub(crate) shown: bool,
     /// Whether the poller received the response. `false` if the response was lost, or if the run was killed
     /// before the response arrived.

@@ -1,4 +1,5 @@
-//! Recurring alerts (series): no alert is lost or sent twice. After an outage, only the newest alert is sent.
+//! Recurring alerts. A *series* is a recurring alert: one alert after the other, at regular times. A failure
+//! does not end the series. After an outage, only the newest alert of the series is sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,8 +19,8 @@ use trigger_component::Limits;
 
 const EVERY: u64 = 60;
 
-/// Inserts the record of a series into the ledger, and puts the first alert of the series on the queue, as
-/// the bot does. The alerts are a minute apart.
+/// Inserts the record of the first alert of a series into the ledger, and puts this alert on the queue, as
+/// the bot does. One alert of the series is due each minute; `alerts` is the number of alerts.
 fn accept_series(sim: &Sim, conversation: &str, alerts: u32) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "series");
@@ -49,7 +50,7 @@ fn id_of(sim: &Sim, first: &AlertId, index: u32, start: Duration) -> AlertId {
     AlertId::of_series(first, index, Period::of(accepted))
 }
 
-/// Returns how often each alert of the series was sent, by the index of the alert.
+/// Returns how often each alert of the series was sent. The keys of the map are the indexes of the alerts.
 fn sent(sim: &Sim, start: Duration) -> BTreeMap<u64, usize> {
     let mut sent = BTreeMap::new();
     for attempt in sim.attempts.borrow().iter().filter(|attempt| attempt.shown) {
@@ -93,12 +94,13 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
             let kill = begin + milliseconds(after);
             sim.run_all(vec![Planned { start: begin, kill: Some(kill), limits }]);
             // The message of the killed run can stay hidden until its lease of 60 s ends. At that time, the
-            // next alert of the series is already due.
+            // next alert of the series is already due, and is sent instead. So the test expects three of the
+            // four alerts or more.
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
             // If the run is killed after it has sent an alert, and before it has deleted the message, a later
-            // run can send the alert again.
+            // run can send the alert again. `near`: whether such a kill is possible.
             let near = sim
                 .attempts
                 .borrow()
@@ -131,7 +133,7 @@ fn series_after_an_outage_sends_only_the_newest_alert() {
     assert!(missed.reason.unwrap().starts_with("series: a newer alert"));
     poll_for(&sim, seconds(EVERY));
     assert_eq!(sent(&sim, start).get(&11), Some(&1), "the series goes on");
-    // While the Connector fails, the queue holds at most two alerts of the series.
+    // The Connector fails for five minutes. The queue must not collect all alerts of this time.
     sim.connector(|_, _| Reply::status(503));
     poll_for(&sim, seconds(5 * EVERY));
     sim.connector(|_, _| Reply::status(201));

@@ -1,6 +1,10 @@
-//! Alerts of killed runs: each alert gets a final status in the ledger, and the figures (the counts of the
-//! queue's messages over all runs) count each message once. A message is *missing* if a killed run had it in
-//! hand, and the next run cannot find it on the queue.
+//! Alerts of killed runs. Each alert gets a final status in the ledger. The figures (the counts of the
+//! queue's messages over all runs) count each message once.
+//!
+//! A run has a message *in hand* from the time at which it dequeues the message until it has finished the
+//! message. A message is *missing* if a killed run had it in hand, and the next run cannot find it on the
+//! queue. The *run lock* is a record that lets only one run work at a time; the record also lists the
+//! messages in hand.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,8 +23,8 @@ use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
-/// Calls `call` with access to the tables of the simulation. So a test can read and write the tables, as the
-/// bot does.
+/// Calls `call` with access to the tables of the simulation. With this function, a test reads and writes the
+/// tables, as the bot does.
 pub(crate) fn with_tables<T>(
     sim: &Sim,
     call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T,
@@ -71,12 +75,12 @@ pub(crate) fn overview(sim: &Sim) -> Overview {
     })
 }
 
-/// Returns how many messages the figures count as ended.
+/// Returns the number of messages that the figures count as delivered, dead, or ended in another way.
 pub(crate) fn ended(figures: &Figures) -> u64 {
     figures.ended.values().sum::<u64>() + figures.dead.values().sum::<u64>()
 }
 
-/// Begins a run, and kills it after `after`. Returns whether the run had ended before that.
+/// Begins a run, and kills it after `after`. Returns whether the run had ended before the kill.
 pub(crate) fn killed_after(sim: &Sim, after: Duration) -> bool {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + after), limits }])[0].is_some()
@@ -118,8 +122,8 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
         }
         let figures = overview(&sim).figures;
         assert_eq!(ended(&figures), 6, "killed after {after} ms: {figures:?}");
-        // If a run is killed between a Get Messages and the record of its messages, no run counts these
-        // messages as accepted.
+        // If a run is killed after a Get Messages, and before it has recorded the dequeued messages, these
+        // messages do not count as accepted at first. A later run corrects the number.
         assert!(matches!(figures.accepted, 0 | 6), "killed after {after} ms: {figures:?}");
         if has_ended {
             break;
@@ -148,8 +152,8 @@ fn status_that_a_run_cannot_record_is_recorded_by_the_next_run() {
 fn delivered_alert_whose_status_no_run_recorded_cannot_be_cancelled() {
     let sim = Sim::new(2);
     let id = accept(&sim, "a", "1");
-    // The run is killed when the record of the run lock lists the message. Then the message is deleted, as if
-    // the killed run had deleted it.
+    // The run is killed after it has recorded that it has the message in hand. Then the test deletes the
+    // message, as if the killed run had deleted it.
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
     assert!(!killed_after(&sim, seconds(1)));
     sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();
@@ -176,8 +180,9 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
     let id = accept(&sim, "a", "1");
     sim.connector(|_, _| Reply::status(201).after(seconds(5)));
     assert!(!killed_after(&sim, seconds(1)));
-    // The message has a new pop receipt, as if another client had updated the message. When the recovery uses
-    // the old receipt, Azure answers 404, although the queue still holds the message.
+    // The message gets a new pop receipt, as if another client had updated the message. The next run tries to
+    // make the message visible with the old receipt. Azure returns 404, although the queue still holds the
+    // message.
     sim.storage.borrow_mut().is_like_azure = true;
     for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
         message.receipt.push('x');
@@ -191,14 +196,14 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
         Shown::Status(Status::Dead),
         "{found:?}"
     );
-    // First, the figures counted the message as `unrecorded`: probably deleted, and its status is unknown. A
-    // later run dequeued the message, and the figures counted it again.
+    // A run first counted the message as `unrecorded`: the message was probably deleted, with an unknown
+    // status. A later run dequeued the message, and counted it again.
     let figures = overview(&sim).figures;
     assert_eq!((figures.found_again, figures.ended["unrecorded"], ended(&figures)), (1, 1, 2), "{figures:?}");
     assert!(figures.missing.is_empty(), "{figures:?}");
 }
 
-/// The ledger says that the message is missing. When a run dequeues the message again, this run corrects the
+/// The ledger says that the message is missing. When a run dequeues the message again, the run corrects the
 /// ledger. Without this correction, the alert would count as delivered two minutes later.
 #[test]
 fn alert_whose_missing_message_is_found_again_does_not_count_as_delivered() {
@@ -210,8 +215,8 @@ fn alert_whose_missing_message_is_found_again_does_not_count_as_delivered() {
     for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
         message.receipt.push('x');
     }
-    // One of these runs records that the message is missing. A later run dequeues the message, and is killed,
-    // too.
+    // One of these runs records that the message is missing. The loop ends when the message is visible again.
+    // The next run dequeues the message, and is killed, too.
     while record(&sim, &id).missed_at.is_none()
         || sim.storage.borrow().messages(QUEUE)[0].visible_at > sim.now()
     {
@@ -248,8 +253,8 @@ fn ledger_that_hangs_delays_no_delivery() {
     assert_eq!(record(&sim, &first).status, Status::Delivered);
 }
 
-/// The queue hands out the copy for the first time, so the run does not read the alert's record in the
-/// ledger. The run learns from the record of the run lock that the alert was delivered.
+/// The copy has not been dequeued before, so the run does not read the alert's record in the ledger. But the
+/// record of the run lock says that the last run delivered the alert.
 #[test]
 fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger_fails() {
     let sim = Sim::new(7);
@@ -266,8 +271,8 @@ fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger
     assert!(sim.storage.borrow().messages(QUEUE).is_empty());
 }
 
-/// The *idle time* is the time at which a run last found no message. The scheduler starts a run each minute,
-/// sometimes a little late.
+/// The *idle time* is the last recorded time at which a run found no message. The scheduler starts a run each
+/// minute, sometimes a little late.
 #[test]
 fn runs_without_a_message_record_the_idle_time_every_three_minutes() {
     let sim = Sim::new(4);
@@ -301,8 +306,8 @@ fn figures_of_a_run_without_a_token_name_the_reason() {
 }
 
 /// The run moves two messages to the poison queue without an attempt to send them. The first message is no
-/// envelope. The second message has to wait for an older message, but the queue would delete the second
-/// message during this wait.
+/// envelope. The second message has to wait for an older message, but the time to live of the second message
+/// ends before the end of this wait.
 #[test]
 fn dead_status_of_messages_that_were_not_tried_is_recorded_by_the_next_run_if_the_ledger_fails() {
     let sim = Sim::new(9);

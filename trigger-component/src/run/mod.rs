@@ -1,12 +1,15 @@
-//! One run. The run dequeues messages until the queue is empty or its budget of time is used up. It works on
-//! many conversations at once, and sends the messages of each conversation in order. At its end, the run puts
-//! the remaining messages back on the queue.
+//! One run (one execution of the poller). The run dequeues messages until the queue is empty or its budget of
+//! time is used up. It works on many conversations at once, and sends the messages of each conversation in
+//! order. At its end, the run makes the remaining messages visible again.
 //!
 //! The run is one loop over events. Jobs (futures) make the calls to other services. Each job returns an
-//! `Event`, and only the loop changes the fields of `Run`. One module (`apply.rs`) carries out the outcomes
-//! of attempts. The run lock keeps the order of the messages, because only the run that holds the lock sends
-//! messages. Without the lock, the messages could lose their order. But no message could be lost, because the
-//! queue makes a leased message visible again unless a run deletes the message.
+//! `Event`, and only the loop changes the fields of `Run`. An *attempt* is a try to send one message. The
+//! module `apply.rs` changes the queue and the tables according to the outcome of each attempt.
+//!
+//! The *run lock* is a record in a table. Only the run that holds the run lock sends messages, so the
+//! messages keep their order. Even without the run lock, no message would be lost. The queue hides a dequeued
+//! message only for a limited time (the *lease*). If no run deletes the message, the message becomes visible
+//! again.
 
 mod apply;
 mod begin;
@@ -50,13 +53,14 @@ use recent::{Recent, RecentEnd};
 use report::Count;
 use unreadable::Unreadable;
 
-/// The pause of all runs after the bot's credentials were refused. Without this pause, each run would try
-/// again and fill the log.
+/// The pause of all runs after the login host or the Connector has refused the bot's credentials. Without
+/// this pause, each run would try again and fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
-/// The pause of all runs after the login host issued no token, if its response had no `Retry-After`.
+/// The pause of all runs after the login host issued no token, or Direct Line (only with
+/// `delivery=directline`) opened no conversation. This constant applies if the response had no `Retry-After`.
 const NO_TOKEN_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause of all runs. It is short, so that runs work soon after an operator has corrected the
-/// settings.
+/// The upper limit of a pause that `Retry-After` asks for. The limit is low, so that runs work soon after an
+/// operator has corrected the settings.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The way in which a run has ended, if it did not fail.
@@ -64,8 +68,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 enum RunEnd {
     /// The last Get Messages call returned no message.
     QueueEmpty,
-    /// The run has ended early, so the queue perhaps has more messages. The budget was used up, or no alert
-    /// could be sent, or another run has taken the run lock.
+    /// The run has ended early, so the queue perhaps has more messages. There are three possible reasons: the
+    /// budget was used up, the run could send no alert, or the run has lost the run lock.
     Early,
 }
 
@@ -76,45 +80,49 @@ struct Run<'a, 'r, H> {
     report: &'r mut Report,
     budget: Deadline,
     lanes: Lanes,
-    /// Whether the run has read all waiting lines at its start. If not, the run reads the line of a
-    /// conversation when it dequeues a message of the conversation.
+    /// Whether the run has read the waiting lines of all conversations at its start. A *waiting line*
+    /// (*line*) lists the hidden messages of one conversation. If this field is `false`, the run reads the
+    /// line of a conversation when it dequeues a message of the conversation.
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
     timer: Timer<'a>,
     /// The number of messages on which jobs work now. All these messages are of different conversations.
     busy: usize,
     fetching: bool,
-    /// The envelopes that the record of the run lock does not list yet.
+    /// The dequeued messages that hold an *envelope* (an alert as JSON). The record of the run lock does not
+    /// list these messages yet.
     opened: Vec<Leased>,
-    /// While a write of the run lock is under way, the dequeued messages that this write adds to the record
-    /// are in no lane yet. This field is the highest number of these messages in one conversation. For
-    /// example, if conversation A has 3 of these messages, and conversation B has 5, this field is 5. Zero if
-    /// no write is under way.
+    /// How many messages the current write of the run lock adds to the record for one conversation. If the
+    /// write adds messages of several conversations, this field is the highest of their numbers. For example,
+    /// if the write adds 3 messages of conversation A and 5 of conversation B, this field is 5. Zero if no
+    /// write is under way. Before the end of the write, these messages are in no *lane* (the list of a
+    /// conversation's dequeued messages).
     most_in_write: u32,
-    /// The messages that are no envelopes and that the record of the run lock does not list yet.
+    /// The dequeued messages that hold no envelope. The record of the run lock does not list these messages
+    /// yet.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
-    /// The number of jobs that move messages to the poison queue now, because the messages are no envelopes.
+    /// The number of jobs that move messages without an envelope to the poison queue now.
     poisoning: usize,
     /// Whether the last Get Messages call returned no message.
     empty: bool,
-    /// Whether a kick has begun the run.
+    /// Whether a *kick* has begun the run. A kick is a call from the bot to the poller after the bot has put
+    /// a message on the queue.
     is_kicked: bool,
     /// The number of messages that the run has dequeued since its last wait for new messages.
     received_since_wait: usize,
     /// Whether the run has no work, but does not end yet, because it expects new messages soon.
     awaits_more: bool,
-    /// If messages that the run has hidden become visible within a few seconds, the run waits for them. This
-    /// is the moment at which they become visible.
+    /// The moment until which the run waits for hidden messages. If this run has hidden messages for a few
+    /// seconds only, it waits until they are visible.
     awaited_until: Option<Duration>,
-    /// After a Get Messages call without messages: the moment of the next call, if the run still works at
-    /// that moment.
+    /// The earliest moment of the next Get Messages call, if the last call returned no message.
     next_get_at: Duration,
     /// Whether the run is at its end, and starts no more work.
     stopping: bool,
-    /// Set if the run can send no alert at all: the reason as an enum, the length of the pause that all runs
-    /// make now, and the reason as a text. The run has logged the reason already.
+    /// Set if the run can send no alert at all. The values are the reason as an enum, the length of the pause
+    /// that all runs make after this run, and the reason as a text. The run has already logged the reason.
     stopped: Option<(PauseReason, Duration, String)>,
     failure: Option<RunError>,
     delivered: Recent,
@@ -200,7 +208,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.end().await
     }
 
-    /// Reads the waiting lines, and recovers the messages of a killed run.
+    /// Reads the waiting lines. If the last run left messages hidden, e.g. because it was killed, makes these
+    /// messages visible again.
     async fn prepare(&mut self) -> Result<(), RunError> {
         let context = self.context;
         let (lines, is_all) = context.runs.lines().await?;
@@ -213,8 +222,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         }
         self.knows_all_lines = is_all;
-        // Perhaps the last run has ended alerts, and could not record their status. A job records this status
-        // now. The run does not wait for the job, because the ledger can be slow to answer.
+        // Perhaps the last run has finished alerts, and could not record their final status in the *ledger*
+        // (the table with one record for each alert). A job of this run records the status. The run does not
+        // wait for the job, because the ledger can be slow to respond.
         let now = context.host.monotonic();
         for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
             if matches!(end.status, Status::Delivered | Status::Dropped) {
@@ -262,8 +272,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.set_timer(due);
     }
 
-    /// Hides messages that have to wait for an older message of their conversation, because the older message
-    /// is hidden, or because this run has not dequeued it.
+    /// Hides messages that have to wait for an older message of their conversation. The run cannot send the
+    /// older message now, because the older message is hidden, or because this run has not dequeued it.
     fn put_back_waiting_messages(&mut self) {
         while let Some(put_back) = self.lanes.next_put_back(self.context.host.monotonic()) {
             self.put_back(put_back);
@@ -304,8 +314,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.busy += 1;
             let (mut leased, line_after) = (started.leased, started.line_after);
             if now >= leased.leased_at + context.limits.lease {
-                // The lease has ended, perhaps because the Spin host has suspended this run. Another run can
-                // have the message now.
+                // The lease of the message has ended, perhaps because the Spin host has suspended this run.
+                // Perhaps another run has dequeued the message.
                 self.busy -= 1;
                 self.report.add(Count::LeaseLost);
                 let (after, delivery) = (context.limits.lease, leased.envelope.delivery.clone());
@@ -314,9 +324,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.put_back(put_back);
                 continue;
             }
-            // Perhaps the run has delivered the alert already. If it delivered the alert with another queue
-            // message, this message is a copy. If it delivered the alert with this message, the Delete has
-            // failed.
+            // Perhaps a run has ended this alert already (see `recent.rs`). If the run ended the alert with
+            // another queue message, this message is a copy. If the run ended the alert with this message,
+            // the Delete of this message has failed.
             let sent = self.delivered.find(&leased.record).map(|sent| {
                 let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
                 (!is_copy).then_some(sent.status)
@@ -360,8 +370,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn ready(&mut self, outcome: Result<(), Verdict>) {
         self.readiness = Readiness::Ready;
-        // If the run goes on, this function need not handle a failure: the first attempt gets the same
-        // verdict, and stops the run. But a run that is stopping already makes no more attempts.
+        // If the run goes on after a failure, the first attempt gets the same verdict (the result of a call),
+        // and stops the run. But a run that is stopping makes no more attempts, so this function calls `stop`
+        // itself.
         if let (true, Err(verdict)) = (self.stopping, outcome)
             && let Some(stop) = stops_the_run(&verdict, false)
         {

@@ -1,7 +1,7 @@
 //! Hides messages of a conversation for a while, or makes them visible again at the end of the run. Both
-//! operations keep the order of the conversation. The *front message* of a waiting line (*line*) is the
-//! message for which the others wait. It is *overdue* if its pause has ended, and this run has not dequeued
-//! it.
+//! operations keep the order of the conversation. The *waiting line* (*line*) of a conversation lists its
+//! hidden messages. The other messages of the line wait for the *front message*. The front message is
+//! *overdue* if it has become visible, and this run has not dequeued it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,19 +18,20 @@ use crate::limits::LONGEST_PUSH;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line, PutBack};
 
-/// If the messages that the run has hidden become visible within this time, the run waits for them.
+/// If hidden messages become visible within this time, the run waits for them.
 const VISIBLE_SOON: Duration = Duration::from_secs(3);
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Puts messages back on the queue: all dequeued messages, except the messages on which the run works
-    /// now.
+    /// Makes dequeued messages visible again, because the run is stopping. If the run still works on a
+    /// message, the other messages of the same conversation stay hidden for now. Messages without an
+    /// *envelope* (an alert as JSON) stay hidden, too.
     pub(super) fn release_everything(&mut self) {
         let context = self.context;
-        // The messages that are no envelopes stay leased. The record of the run lock lists the messages that
-        // the run has dequeued and not finished. If this run still holds the run lock when it releases the
-        // lock, the list has these messages, and the next run makes them visible.
+        // The messages without an envelope stay hidden until their leases end. (The *lease* is the time for
+        // which the queue hides a dequeued message.) If this run still holds the run lock at its end, the
+        // record of the run lock lists these messages. Then the next run makes these messages visible.
         self.unreadable.clear();
-        // Only the run that holds the run lock changes a line.
+        // Without the run lock, this run must not change a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
         for leased in std::mem::take(&mut self.opened) {
             if holds_lock && (self.knows_all_lines || self.lanes.knows(&leased.lane)) {
@@ -56,10 +57,10 @@ impl<H: Host> Run<'_, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Hides the front message, if there is one, and the messages behind it. The line is stored first, so
-    /// that the conversation keeps its order even if the run is killed before it has hidden the messages. In
-    /// this case, the stored line lists messages that are not hidden, so the conversation perhaps waits
-    /// longer than necessary.
+    /// Hides the front message, if there is one, and the messages behind it. The function stores the line
+    /// first. So the conversation keeps its order even if the run is killed before it has hidden all
+    /// messages. After such a kill, the line lists messages that are not hidden, and the conversation perhaps
+    /// waits longer than necessary.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -82,8 +83,8 @@ impl<H: Host> RunContext<'_, H> {
             }
             ids.push(front.leased.id().to_owned());
         }
-        // The run hides one message after the other, because the messages become visible in the order of
-        // these calls.
+        // The messages become visible in the order of these calls. So the run makes the calls one after the
+        // other.
         for (leased, pause) in behind.iter().zip(&pauses) {
             let Some(pause) = *pause else {
                 match self.out_of_time(leased, &mut line).await {
@@ -105,8 +106,9 @@ impl<H: Host> RunContext<'_, H> {
         if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
-        // The calls above take time, so the last message becomes visible later than planned. `tail` gets this
-        // later moment, because younger messages must not become visible before this last message.
+        // `tail` is the moment at which all messages of the line are visible. The calls above take time, so
+        // the last message becomes visible later than `tail` says. This code corrects `tail`, because younger
+        // messages must not become visible before the last message.
         if let Some(pause) = pauses.into_iter().flatten().last() {
             line.tail = line.tail.max(self.host.monotonic() + pause);
         }
@@ -115,10 +117,10 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
-    /// Makes messages visible again, because the run has no time for them. Younger messages of the
-    /// conversation can be visible already, and the queue hands out these younger messages first. To keep the
-    /// order, this function first stores a line that lists the released messages. So the younger messages
-    /// wait for them.
+    /// Makes messages visible again, because the run is stopping. Younger messages of the conversation can be
+    /// visible already, and the queue hands out these younger messages first. To keep the order, this
+    /// function first stores a line that lists the released messages. Then the younger messages wait for the
+    /// released messages. If `keeps_order` is `false`, the function stores no line.
     async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if keeps_order {
@@ -128,8 +130,8 @@ impl<H: Host> RunContext<'_, H> {
         }
         let (mut ids, mut counts) = (Vec::new(), Vec::new());
         for leased in &behind {
-            // If this call fails, the message stays in the list of messages in hand, and the next run
-            // recovers the message.
+            // If this call fails, the message stays in the run's list of messages in hand (dequeued and not
+            // finished). The next run makes the messages of this list visible again.
             if self.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
                 ids.push(leased.id().to_owned());
                 counts.extend((!leased.is_counted).then_some(Count::Released));
@@ -138,8 +140,8 @@ impl<H: Host> RunContext<'_, H> {
         PutBackDone { key, line, ids, counts, ended: Vec::new(), visible_soon: None }
     }
 
-    /// Moves a message to the poison queue, because its time to live ends too soon to wait for the older
-    /// messages. Returns `None` if the move failed.
+    /// Moves a message to the poison queue, because the queue deletes the message soon, and the older
+    /// messages of its conversation are not finished. Returns `None` if the move failed.
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Option<Ended> {
         let reason = "message: the queue deletes it before the older messages of its conversation are \
              finished; use a longer time to live";
@@ -154,18 +156,19 @@ impl<H: Host> RunContext<'_, H> {
         ended
     }
 
-    /// Returns how long a message has to be hidden so that it becomes visible after the other messages of the
-    /// line. The pause is shorter if the queue would delete the message before the end of the pause. Returns
-    /// `None` if the deletion is too close for any pause.
+    /// Returns how long the run has to hide a message. After this pause, the message becomes visible later
+    /// than the messages that are in the line already. If the queue would delete the message during the
+    /// pause, the pause is shorter. Returns `None` if the deletion is too close for any pause.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // The front message becomes visible a second before the others, so that a run tries the front message
-        // first. If this attempt fails again, the others still have to wait.
+        // The front message becomes visible at least a second before this message, so that a run tries the
+        // front message first. If the attempt for the front message fails again, this message has to wait
+        // again.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // If the front message is overdue, perhaps another run has dequeued it and was killed. Then the lease
-        // of that run ends only in a minute. With a pause of one second, runs would dequeue and hide the
-        // younger messages again and again. So the pause is half of the time for which the front message has
-        // been overdue.
+        // If the front message is overdue, perhaps another run has dequeued this message and was killed. Then
+        // the lease lasts for up to a minute. With pauses of one second, runs would dequeue and hide the
+        // younger messages again and again during the lease. So the pause is at least half of the time for
+        // which the front message has been overdue.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

@@ -1,26 +1,29 @@
-//! The last alerts that a run has delivered. If the run dequeues a copy of a queue message, the run finds the
-//! alert here.
+//! The last alerts that a run has delivered. The list also has alerts with the final status `withdrawn` or
+//! `dropped`. The queue can hold a second message of an alert (a *copy*). If the run dequeues a copy, the run
+//! finds the alert in this list, and does not send the alert again.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use state::ledger::{RecordKey, Status};
 
-/// The most alerts in the list. The list can be short, because two copies of a message are close together on
-/// the queue: if the response to a Put is lost, the bot repeats the Put within seconds.
+/// The greatest number of alerts in the list. The list can be short, because the two messages of an alert are
+/// close together on the queue: if the response to a Put Message call is lost, the bot repeats the call
+/// within seconds.
 const CAPACITY: usize = 512;
 
-/// The last alerts that a run has delivered, by the table keys of their records in the ledger. Each table key
-/// is stored with its hash. A comparison of hashes is faster, because the keys begin with the same
+/// The list of alerts, the oldest first. Each entry has a hash of a table key, the table key, and the end of
+/// the alert. The table key belongs to the alert's record in the ledger (the table with one record for each
+/// alert). The list compares the hashes first, because this is faster: the table keys begin with the same
 /// characters.
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
 
-/// The end of an alert in [`Recent`].
+/// How an alert in [`Recent`] has ended.
 #[derive(Debug)]
 pub(super) struct RecentEnd {
-    /// The id of the queue message with which a run ended the alert; `None` if the id is unknown. A message
-    /// of the alert with another id is a copy.
+    /// The id of the queue message from which a run got the alert; `None` if the id is unknown. If the alert
+    /// has another queue message, that message is a copy.
     pub(super) message: Option<String>,
     pub(super) status: Status,
 }

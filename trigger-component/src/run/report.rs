@@ -1,5 +1,6 @@
-//! The report of a run. The report becomes one JSON line in the log, and the body of the HTTP response. A
-//! *message* here is a message of the queue, unless the text says *chat message*.
+//! The report of a run (one execution of the poller). The report becomes one JSON line in the log, and the
+//! body of the HTTP response. In this file, a *message* is a message of the queue. A message in a chat is a
+//! *chat message*.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +13,14 @@ use crate::attempt::PoisonReason;
 /// The reason why a run does no work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SkipReason {
-    /// Another run holds the run lock.
+    /// Another run holds the *run lock* (a record in a table), and only this other run can work now. Or a
+    /// newer version of the poller wrote the record, so this version does not know whether a run holds the
+    /// lock.
     AnotherRun,
-    /// All runs pause, because the bot's credentials were refused.
+    /// All runs pause, because the login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// All runs pause, because the login host issued no token, or Direct Line opened no conversation.
+    /// All runs pause, because the login host issued no token, or because Direct Line (an API to which the
+    /// poller can post alerts) opened no conversation.
     NoToken,
 }
 
@@ -36,61 +40,67 @@ impl SkipReason {
 pub(crate) enum Count {
     /// The Connector accepted the alert.
     Delivered,
-    /// The message was only deleted, because its alert had ended before.
+    /// The run only deleted the message. Either the alert had ended before this attempt, or the message was a
+    /// *job* with nothing to do. (A job is a queue message that sends no alert. For example, it brings a
+    /// person's answer to a program.)
     AlreadySent,
-    /// The message was only deleted, because an earlier run had put it into the poison queue.
+    /// The run only deleted the message. An earlier run had put a copy of the message into the poison queue.
     AlreadyPoisoned,
-    /// The message was no alert. It brought a person's answer or chat message to a program.
+    /// The message was a job, and the job is done.
     Answered,
     /// The message was deleted, because its alert had expired.
     Expired,
     /// The message was deleted, because the sender had cancelled the alert.
     Cancelled,
-    /// The message was deleted, because a newer alert with the same alert key, or a later change of the
-    /// alert, takes the alert's place.
+    /// The message was deleted, because a newer message takes its place: a newer alert with the same alert
+    /// key, or a later change of the same alert.
     Replaced,
-    /// The alert was taken back: its chat message was deleted.
+    /// The alert was taken back: the run deleted its chat message.
     Withdrawn,
     /// The message was deleted, because the person has sent `stop` or has asked to be forgotten.
     Stopped,
-    /// The message was hidden until the alert is due.
+    /// The message was hidden, because the alert is not due yet, or because the person has quiet hours now.
     NotDue,
-    /// The message was hidden, because the Connector throttled the alert (429).
+    /// The message was hidden, because the Connector limited the rate of requests (429).
     Throttled,
-    /// The message was hidden for another try, because the attempt failed.
+    /// The message was hidden until another attempt, because this attempt failed.
     Retried,
-    /// The message was hidden without a try, because the Connector's host is down.
+    /// The message was hidden without an attempt, because the Connector's host is down.
     HostOut,
     /// The message was hidden, because the bot is not installed for the person or in the team.
     NotInstalled,
-    /// The message was hidden for one more try, because the alert was perhaps delivered.
+    /// The message was hidden until one more attempt, because this attempt had no clear result. The alert was
+    /// perhaps delivered.
     PossiblyDelivered,
-    /// The message was deleted, because the alert was perhaps delivered, and its sender wants no second try.
+    /// The message was deleted, because the alert was perhaps delivered, and its sender wants no second
+    /// attempt.
     DroppedUncertain,
-    /// The message was put back on the queue, because the bot's credentials were refused.
+    /// The run makes the message visible again, because the login host or the Connector refused the bot's
+    /// credentials.
     Credentials,
-    /// The message was put back on the queue, because the login host issued no token or Direct Line opened no
-    /// conversation.
+    /// The run makes the message visible again, because the login host issued no token or Direct Line opened
+    /// no conversation.
     NoToken,
     /// The message was moved to the poison queue.
     Poisoned(PoisonReason),
-    /// The message was hidden, because an older message of its conversation has to be finished first.
+    /// The message was hidden, because an older message of its conversation comes first.
     HiddenBehind,
-    /// The message was put back on the queue, because the run ended.
+    /// The run made the message visible again, because the run was at its end.
     Released,
-    /// The message was put back on the queue, because the run that had dequeued it was killed.
+    /// The run made the message visible again, because an earlier run had dequeued the message and was
+    /// killed.
     Recovered,
-    /// The alert was not sent, because the lease of its message had ended. Another run has perhaps dequeued
-    /// the message.
+    /// The alert was not sent, because the *lease* of its message had ended (the time for which the queue
+    /// hides a dequeued message). Another run has perhaps dequeued the message.
     LeaseLost,
-    /// The message stays on the queue, because a table could not be read or the Put to the poison queue
-    /// failed.
+    /// The message stays on the queue, because the run could not read a table, or could not put the message
+    /// on the poison queue.
     StorageTrouble,
 }
 
 impl Count {
-    /// Whether the alert has to wait after this result. The *figures* (the counts of all runs) have a counter
-    /// for each of these results.
+    /// Whether the *figures* (the counts of all runs) count this result under `waits`. After such a result,
+    /// the alert waits for another attempt.
     pub(super) fn is_wait(self) -> bool {
         matches!(
             self,
@@ -103,7 +113,7 @@ impl Count {
         )
     }
 
-    /// Returns the name of the result's field in the report. The figures use the same name.
+    /// Returns the name of the field that counts this result in the report. The figures use the same name.
     pub(super) fn field(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -140,16 +150,16 @@ pub struct Report {
     /// The run's id in the log.
     pub run: String,
     /// The number of calls that read the queue: all Get Messages calls of the run, and the Peek Messages call
-    /// at its start. If a *kick* (a call by the bot, after a Put Message) started the run, there is no Peek
-    /// Messages call.
+    /// at its start. If a *kick* (a call from the bot after a Put Message call) started the run, the run
+    /// makes no Peek Messages call at its start.
     pub polls: u32,
     /// The number of messages that the run dequeued.
     pub received: u32,
-    /// The number of storage calls that the run had to repeat.
+    /// The number of storage calls that the run has repeated.
     pub storage_retries: u32,
     /// How long the oldest dequeued message had been on the queue; `None` if the run dequeued no message.
     pub oldest: Option<Duration>,
-    /// Whether the budget ended the run, although the queue perhaps had more messages.
+    /// Whether the run's budget of time was used up, and the queue perhaps had more messages.
     pub out_of_budget: bool,
     /// How long the run took.
     pub elapsed: Duration,
@@ -198,8 +208,8 @@ impl Report {
             "outOfBudget": self.out_of_budget,
             "elapsedMilliseconds": milliseconds(self.elapsed),
         });
-        // Counts of zero are left out. Otherwise, a poller that runs once a second would fill the log with
-        // zeros.
+        // Counts of zero are left out, except `delivered`. Otherwise, a poller that runs once a second would
+        // fill the log with zeros.
         for (field, count) in &self.counts {
             report[*field] = (*count).into();
         }
@@ -218,8 +228,8 @@ impl Report {
         report
     }
 
-    /// Writes the run's line to the log. Every run writes this line, so that missing lines show that the
-    /// poller no longer runs.
+    /// Writes the run's line to the log. Every run writes this line. If the lines are missing, an operator
+    /// can see that the poller no longer runs.
     pub(crate) fn log<H: Log + Clock>(&self, host: &H, entry_point: &str, error: Option<&str>) {
         let mut fields = self.to_json();
         fields["entryPoint"] = entry_point.into();
@@ -238,7 +248,8 @@ impl Report {
 mod tests {
     use super::*;
 
-    /// Returns the values, and does not compile if a pattern for one variant of [`Count`] is missing.
+    /// Returns an array of these variants. The code does not compile if a variant of [`Count`] other than
+    /// `Poisoned` is missing.
     macro_rules! every_count {
         ($($variant:ident),+ $(,)?) => {{
             fn _is_complete(count: Count) {

@@ -1,5 +1,10 @@
-//! The timer of a run. It wakes the loop for the next message, for the next write of the run lock or the
-//! ledger, for the next Get Messages, and at the end of the budget.
+//! The timer of a run. The run is a loop that waits for events. The timer wakes the loop in these cases:
+//!
+//! - An attempt is due.
+//! - The run has to write the run lock (a record in a table).
+//! - The run has to write to the ledger (the table with one record for each alert).
+//! - The next Get Messages call is due.
+//! - The run's budget of time ends.
 
 use std::time::Duration;
 
@@ -12,8 +17,8 @@ use super::Run;
 use super::events::{Event, Job};
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Waits for the next event. Returns `None` if the run is at its end: no job is under way, no message
-    /// waits, and the run does not wait for new messages.
+    /// Waits until a job (a future of the run) returns an event, or the timer fires. Returns `None` if the
+    /// run is at its end: no job is under way, no message waits, and the run does not wait for new messages.
     pub(super) async fn next_event(&mut self) -> Option<Event> {
         let has_work = self.waiting() > 0 || self.awaits_more;
         let Some((_, timer)) = &mut self.timer.0 else { return self.jobs.next().await };
@@ -33,24 +38,25 @@ impl<H: Host> Run<'_, '_, H> {
     }
 
     /// Sets the timer to the next moment at which the loop has to act. `due` is the moment at which the next
-    /// message can start.
+    /// attempt is due.
     pub(super) fn set_timer(&mut self, due: Option<Duration>) {
         let host = self.context.host;
         let now = host.monotonic();
         let again = (self.empty && !self.fetching).then_some(self.next_get_at);
         let end = now + self.budget.remaining(host);
-        // A stopping run only waits for the jobs that are under way, and renews the run lock meanwhile.
+        // A stopping run waits for the jobs that are under way. Until the jobs have ended, the run renews the
+        // run lock.
         let moments = match self.stopping {
             true => [self.exclusive.write_due(), None, None, None, None],
             false => [self.exclusive.write_due(), due, self.ledger_writes.due(), again, Some(end)],
         };
         let Some(moment) = moments.into_iter().flatten().min() else { return };
-        // The caller has started everything that is due, so `moment` should be later than `now`. If it is
-        // not, the timer still waits for a millisecond. Otherwise the loop could wake up again and again
+        // The caller has started everything that is due, so `moment` should be later than `now`. If `moment`
+        // is not later, the timer waits for a millisecond. Otherwise the loop could wake up again and again
         // without a pause.
         let moment = moment.max(now + Duration::from_millis(1));
-        // If the current timer fires before `moment`, it can stay, because a timer that fires too early does
-        // no harm.
+        // If the current timer fires before `moment`, the current timer stays, because a timer that fires too
+        // early does no harm.
         if self.timer.0.as_ref().is_some_and(|(set, _)| *set <= moment) {
             return;
         }

@@ -1,4 +1,4 @@
-//! Messages of the queue that are no envelopes.
+//! Messages of the queue that hold no *envelope* (an alert as JSON).
 
 use state::ledger::RecordKey;
 use state::runs::InHand;
@@ -6,7 +6,7 @@ use storage_queue::QueueMessage;
 
 use crate::schedule::LaneKey;
 
-/// A leased message that is no envelope, with the reason why it could not be decoded.
+/// A dequeued message that holds no envelope, and the reason why the message could not be decoded.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(super) message: QueueMessage,

@@ -1,4 +1,5 @@
-//! Writes the transitions (new statuses of alerts) of a run to the ledger.
+//! Writes the transitions (new statuses of alerts) of a run to the ledger (the table with one record for each
+//! alert).
 
 use platform::{Host, Level};
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::context::RunContext;
 use super::events::{Event, LedgerWritten};
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Writes the transitions that are due.
+    /// Starts a job that writes the waiting transitions, if a write is due.
     pub(super) fn write_due_transitions(&mut self) {
         let context = self.context;
         // A stopping run writes all transitions at its end.
@@ -22,14 +23,15 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Handles the end of a write of transitions.
+    /// Handles the result of a write to the ledger.
     pub(super) fn ledger_written(&mut self, written: LedgerWritten) {
         self.exclusive.recorded(&written.records);
         self.ledger_writes.batch_written(written.left, self.context.host);
     }
 
-    /// Writes all waiting transitions. The run calls this function at its end. If the final status of an
-    /// alert cannot be written, the next run writes it. Returns how many transitions could not be written.
+    /// Writes all waiting transitions, and returns how many of them could not be written. The run calls this
+    /// function at its end. If the final status of an alert could not be written, the next run writes the
+    /// status.
     pub(super) async fn flush_ledger(&mut self) -> usize {
         let waiting = self.ledger_writes.take_all();
         if waiting.is_empty() {
@@ -42,7 +44,6 @@ impl<H: Host> Run<'_, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Writes these transitions.
     async fn write_transitions(&self, some: Vec<Transition>) -> LedgerWritten {
         let ends = some.iter().filter(|transition| transition.status.is_final());
         let mut records: Vec<RecordKey> = ends.map(|transition| transition.key.clone()).collect();

@@ -1,7 +1,7 @@
 //! A hint in the key-value store of the Spin host. The hint says that a run is at work. While the hint is
-//! valid, the bot sends no *kick* (a call to the poller, which starts a run), because the run at work
-//! dequeues new messages, too. A lost or wrong hint does no harm, because the run lock in the table lets only
-//! one run work at a time.
+//! valid, the bot sends no *kick* (a call to the poller, which starts a run). A kick is not necessary,
+//! because the run at work also dequeues the new messages. A lost or wrong hint does no harm, because the run
+//! lock (a record in a table) lets only one run work at a time.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use envelope::run_record_key;
 use platform::Host;
 use serde_json::json;
 
-/// How long a hint is valid. After a run was killed, its hint stops the bot's kicks for at most this time.
+/// How long a hint is valid. If a run is killed, its hint prevents kicks for at most this time.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// A run writes its first hint after this time. A shorter run writes no hint, because the write can be slow:
-/// the Spin host perhaps flushes each write to disk.
+/// The time from the beginning of a run to the first write of the hint. A shorter run writes no hint, because
+/// the write can be slow: the Spin host perhaps flushes each write to disk.
 const FIRST_AFTER: Duration = Duration::from_millis(150);
 
 /// The hint of one run.
@@ -30,8 +30,8 @@ impl Hint {
         Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_written: false }
     }
 
-    /// Writes the hint if a write is due. A failed write does no harm: the bot only sends kicks that are not
-    /// necessary.
+    /// Writes the hint if a write is due. If the write fails, the bot sends kicks that are not necessary.
+    /// These kicks do no harm.
     pub(crate) async fn write(&mut self, host: &impl Host) {
         let now = host.monotonic();
         if now < self.due {
@@ -43,14 +43,15 @@ impl Hint {
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
-    /// Writes a hint that stops the bot's kicks until `until`, because no alert can be sent before `until`.
+    /// Writes a hint that prevents kicks until `until`. All runs pause until this time, because they can send
+    /// no alert.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
         self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});
         _ = host.set(&self.key, hint.to_string().as_bytes()).await;
     }
 
-    /// Deletes the hint if this run has written it.
+    /// Deletes the hint if [`Hint::write`] has written it. A hint from [`Hint::pause`] stays.
     pub(crate) async fn delete(&mut self, host: &impl Host) {
         if std::mem::take(&mut self.is_written) {
             _ = host.delete(&self.key).await;

@@ -1,5 +1,5 @@
-//! Records that a run found no message on the queue. So an operator can distinguish a poller without work
-//! from a poller that no longer runs.
+//! Records that a run found no message on the queue. With these records, an operator can distinguish a poller
+//! without work from a poller that no longer runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Host, Level};
@@ -8,11 +8,12 @@ use state::runs::Runs;
 
 /// The minimum time between two records of idle runs (runs without a message). If a scheduler starts a run
 /// each minute, every third idle run makes a record. This is often enough, because monitoring raises an alarm
-/// after five minutes without a record. The run reads the time of the last record from the key-value store,
-/// because a table call in each run would add 50 % to the storage calls of an idle bot.
+/// after five minutes without a record.
 const EVERY: TimeDelta = TimeDelta::seconds(150);
 
-/// Records that this run found no message, unless an idle run has made a record shortly before.
+/// Records that this run found no message, if no run has made a record within the last 150 seconds
+/// ([`EVERY`]). The run reads the time of the last record from the key-value store. A table call in each idle
+/// run would add 50 % to the storage calls of the run.
 pub(crate) async fn record_idle<H: Host>(host: &H, runs: &Runs<'_, H>, queue: &str) {
     let key = format!("idle:{queue}");
     let now = host.now();
@@ -26,6 +27,6 @@ pub(crate) async fn record_idle<H: Host>(host: &H, runs: &Runs<'_, H>, queue: &s
     if let Err(error) = runs.record_idle().await {
         host.event(Level::Warn, "idle.not-recorded", json!({"reason": error.to_string()}));
     }
-    // If this write fails, the next idle run makes a record again.
+    // If this write to the key-value store fails, the next idle run makes a record, too.
     _ = host.set(&key, now.timestamp_millis().to_string().as_bytes()).await;
 }

@@ -1,4 +1,4 @@
-//! Stores the waiting line of a conversation.
+//! Stores the *waiting line* (*line*) of a conversation: the list of its hidden messages.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use state::runs::Runs;
 use crate::queue::Queues;
 use crate::schedule::{LaneKey, Line};
 
-/// How long the run repeats a failed write of a line.
+/// How long the run repeats the write of a line if the write fails.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// Stores the line of a conversation. If no message has to wait, deletes the stored line. During this call,
-/// the run works on no message of the conversation. If the write fails for three seconds, this function logs
-/// the failure. The messages then keep their order in this run, but perhaps not in the next run.
+/// Stores the line of a conversation. If no message has to wait for a message of the line, deletes the stored
+/// line. During this call, the run starts no other message of the conversation. If the write fails for three
+/// seconds, this function logs the failure. After such a failure, this run keeps the order of the messages,
+/// but the next run perhaps does not.
 pub(crate) async fn write_line<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,

@@ -1,13 +1,15 @@
-//! The recovery of the messages that a killed run had in hand.
+//! The recovery of the messages that a killed run had *in hand* (dequeued and not finished).
 //!
-//! A killed run leaves its messages leased. When the leases end, the queue makes the messages visible, but
-//! not in their order. To keep the order, each run records its messages in hand before it works on them. The
-//! next run makes these messages visible again with the recorded pop receipts, the oldest first. Their
-//! conversations wait until the messages are visible; other conversations go on.
+//! A killed run leaves its messages hidden until their *leases* end, i.e. for up to a minute. Then the queue
+//! makes the messages visible, but not in their order. To keep the order, each run records its messages in
+//! hand before it works on them. The record has the *pop receipt* of each message. A run can update or delete
+//! a message only with the valid pop receipt. If a run is killed, the next run makes the messages visible
+//! again with the recorded pop receipts, the oldest first. Until the messages are visible, their
+//! conversations wait, and other conversations go on.
 //!
 //! A message is *missing* if the queue finds no message with the recorded pop receipt. Then the killed run
-//! has probably deleted the message. But perhaps the killed run has only hidden it, and so changed its pop
-//! receipt.
+//! has probably deleted the message. But perhaps the killed run has only hidden the message. In this case,
+//! the message has got a new pop receipt.
 
 use std::time::Duration;
 
@@ -24,29 +26,31 @@ use super::write_line;
 use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
-/// How long a recovered message stays hidden. In this time, the run stores the changed waiting line. So the
-/// line is stored before a run can dequeue the message.
+/// How long a recovered message stays hidden. During this time, the run stores the waiting line (the list of
+/// a conversation's hidden messages) again, if the recovery has changed it. So the line is stored before a
+/// run can dequeue the message.
 const VISIBLE_IN: Duration = Duration::from_secs(1);
-/// How long younger messages wait for a message that the queue probably no longer holds.
+/// How long younger messages wait, after [`VISIBLE_IN`], for a message that the queue probably no longer
+/// holds ([`Hidden::Gone`]).
 const IF_MISSING: Duration = Duration::from_secs(10);
-/// The most conversations whose messages are recovered at the same time.
+/// The greatest number of conversations whose messages the run recovers at the same time.
 const CONVERSATIONS_AT_ONCE: usize = 8;
 
 /// The result of a recovery.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// The number of messages that were certainly put back on the queue.
+    /// The number of messages that the run has certainly put back on the queue.
     pub(crate) put_back: usize,
-    /// The ids of the messages that this run no longer has in hand.
+    /// The ids of the messages that leave the list of messages in hand.
     pub(crate) done: Vec<String>,
     /// The ids of the missing messages. Each id has a [`Missed`], which says whether the alert has ended. If
-    /// a missing message was only hidden, a run dequeues it later.
+    /// the killed run has only hidden a missing message, a run dequeues the message later.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
-/// Puts the messages of the last run (`left`) back on the queue, the oldest of each conversation first.
-/// `ended` are the alerts that the last run had finished. After `until`, another run can hold the run lock,
-/// so this run puts back no more messages. The remaining messages stay in hand.
+/// Puts the messages that the last run had in hand (`left`) back on the queue, the oldest of each
+/// conversation first. `ended` are the alerts that the last run had finished. After `until`, another run can
+/// hold the run lock, so this run puts no more messages back. The remaining messages stay in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -62,7 +66,8 @@ pub(crate) async fn recover<H: Host>(
         .chunk_by(|a, b| a.lane == b.lane)
         .filter_map(|some| {
             let Some(key) = LaneKey::named(&some[0].lane) else {
-                // The name of the lane cannot be read, so the messages stay hidden until their leases end.
+                // This run cannot read the name of the *lane* (the list of a conversation's dequeued
+                // messages). So the messages stay hidden until their leases end.
                 all.done.extend(some.iter().map(|one| one.message.clone()));
                 return None;
             };
@@ -88,12 +93,13 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Finds out how the alert of a missing message has ended. If `ended` has the final status of the alert,
-/// returns this status. In this case, the ledger has perhaps not recorded the status yet.
+/// Finds out how the alert of a missing message has ended, in this order:
 ///
-/// Otherwise reads the alert's record in the ledger. If the record has a final status, returns this status.
-/// If not, records that the message is missing. Perhaps the killed run has only hidden the message. In this
-/// case, the message becomes visible at `visible_at` at the latest.
+/// 1. If `ended` has the final status of the alert, returns this status. The ledger has perhaps not recorded
+///    this status yet.
+/// 2. If the alert's record in the ledger has a final status, returns this status.
+/// 3. Otherwise records in the ledger that the message is missing. If the killed run has only hidden the
+///    message, the message becomes visible at `visible_at` at the latest.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,
@@ -125,7 +131,7 @@ async fn put_back<H: Host>(
     for one in &messages {
         line.set_hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
     }
-    // The line is stored first, because this run can be killed, too.
+    // The run stores the line before it hides a message, because this run can be killed, too.
     write_line(queues, runs, &key, &line).await;
     let before = line.clone();
     let seconds = u32::try_from(VISIBLE_IN.as_secs()).unwrap_or(1);
@@ -148,8 +154,9 @@ async fn put_back<H: Host>(
                 line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
                 is_missing = true;
             }
-            // The killed run had deleted or hidden the message. If the message is hidden, the stored line
-            // lists the message, and a run dequeues it later.
+            // The killed run had deleted or hidden the message. If the killed run had hidden the message, the
+            // line already listed the message. So this code restores the message's earlier place in the line.
+            // A run dequeues the message later.
             Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
                 is_missing = !is_on_queue;
@@ -159,7 +166,8 @@ async fn put_back<H: Host>(
                 queues.warn_once("recovery.failed", &error);
                 line.expect_until(&place(one), now + queues.limits.lease);
                 // If the error is retryable, the call can succeed in the next run, so the message stays in
-                // hand. Otherwise the queue has refused the call, and would refuse it again.
+                // hand. Otherwise the next run does not try again, because the queue would refuse the call
+                // again.
                 if error.is_retryable() {
                     continue;
                 }

@@ -1,23 +1,26 @@
-//! The records that a run writes after it has sent an alert with a `key` (the name of a problem), has changed
-//! an alert, or has taken an alert back (deleted its chat message).
+//! The records that a run writes to the ledger (the table with one record for each alert) in three cases:
+//!
+//! - The run has sent an alert with a `key` (the sender's name for a problem).
+//! - The run has changed an alert.
+//! - The run has taken an alert back: it has deleted the alert's chat message.
 
 use state::ConversationKey;
 use state::ledger::{Edit, RecordKey, Standing};
 
-/// The records that the run has to write for an alert that it has sent. The run writes them while it deletes
-/// the queue message.
+/// The records that the run has to write after the call to the Connector. The run writes these records and
+/// deletes the queue message at the same time.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedChange {
-    /// A reason that the run writes into the alert's record in the ledger, next to the status. For example,
-    /// the reason says that the alert became a new chat message instead of a change.
+    /// A reason for the alert's record, e.g. why the run has sent a new chat message, and has not changed the
+    /// earlier chat message.
     pub(crate) note: Option<&'static str>,
-    /// Whether the queue message took an alert back.
+    /// Whether the run has taken an alert back.
     pub(crate) takes_back: bool,
-    /// The record of a key: the conversation, the key, and the chat message in the conversation that belongs
-    /// to the key now.
+    /// The record of the key: the conversation, the key, and the chat message that the conversation now shows
+    /// for the key.
     pub(crate) standing: Option<(ConversationKey, String, Standing)>,
-    /// The record of the alert that was changed, with the change.
+    /// The table key of the changed alert's record, and the change.
     pub(crate) edit: Option<(RecordKey, Edit)>,
-    /// The record of the alert that was taken back.
+    /// The table key of the record of the alert that the run has taken back.
     pub(crate) taken_back: Option<RecordKey>,
 }

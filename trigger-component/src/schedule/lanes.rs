@@ -1,6 +1,7 @@
-//! Lanes: each lane holds the messages of one conversation. The run sends the messages of a lane in order,
-//! one at a time. The run also keeps the pace: the minimum time between the starts of two messages. The
-//! *line* of a lane is the waiting line of the conversation.
+//! Lanes: each lane holds the dequeued messages of one conversation. The run sends the messages of a lane in
+//! order, one at a time. The run also keeps the *pace*: a minimum time between the starts of two messages,
+//! for each conversation and for each tenant. The *line* of a lane is the *waiting line* of the conversation:
+//! the list of its hidden messages.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,47 +13,49 @@ use super::line::{Line, Place};
 use super::pace::NotBefore;
 use crate::limits::Limits;
 
-/// Before the run has finished the first message of a conversation, it assumes that a message takes this many
-/// times the minimum gap between two messages (`conversation_gap`). The estimate is high, so that the run
-/// does not fetch too many messages of a slow conversation.
+/// The factor for the first estimate of the time that a message takes. If the run has not finished a message
+/// of the conversation yet, the estimate is this factor times the minimum gap between two messages
+/// (`conversation_gap`). The factor is high, so that the run does not dequeue too many messages of a slow
+/// conversation.
 const SLOW: u32 = 4;
 
 #[derive(Debug)]
 struct Lane {
     key: LaneKey,
-    /// The messages that are not started yet, the oldest first.
+    /// The messages that the run has not started yet, the oldest first.
     waiting: VecDeque<Leased>,
-    /// Whether the run works on a message of the lane, or puts messages of the lane back.
+    /// Whether the run works on a message of the lane, hides messages of the lane, or makes them visible
+    /// again.
     busy: bool,
-    /// The next message starts at this moment at the earliest, because of the pace.
+    /// The earliest start of the next message, because of the pace.
     next_start: Duration,
     /// The start of the last message.
     began_at: Duration,
-    /// The estimate of how long a message of the lane takes; `None` until the run has finished the first
+    /// The estimate of the time that a message of the lane takes; `None` until the run has finished the first
     /// message.
     took: Option<Duration>,
     line: Line,
 }
 
 impl Lane {
-    /// Returns how long the lane needs for each message: the estimate, but at least the gap between two
-    /// messages (`conversation_gap`). If the lane has no estimate yet, returns this gap, multiplied by
-    /// `assumed_gaps`.
+    /// Returns the time that the lane needs for each message. This time is the estimate `took`, but at least
+    /// `conversation_gap` (the gap between two messages). If the lane has no estimate yet, the time is
+    /// `conversation_gap`, multiplied by `assumed_gaps`.
     fn pace(&self, limits: &Limits, assumed_gaps: u32) -> Duration {
         let gap = limits.conversation_gap;
         self.took.map_or(gap * assumed_gaps, |took| took.max(gap))
     }
 
-    /// Takes out the messages that have to wait for an older message. The older message is in the line, but
-    /// not in the lane: it is hidden, or this run has not dequeued it.
+    /// Takes messages out of the lane if they have to wait for an older message. The older message is in the
+    /// line, but not in the lane: it is hidden, or this run has not dequeued it.
     fn take_blocked(&mut self, now: Duration) -> VecDeque<Leased> {
         let mut blocked = VecDeque::new();
         if self.busy || !self.line.is_live(now) {
             return blocked;
         }
         loop {
-            // If a message is taken out, it is no longer in the lane. Then younger messages perhaps have to
-            // wait for this message, so the check is repeated.
+            // If the loop has taken out a message, younger messages perhaps have to wait for this message. So
+            // the loop repeats the check until it takes out no message.
             let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
             let (waiting, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
                 .into_iter()
@@ -71,23 +74,24 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) leased: Leased,
-    /// The line without this message, to be stored when the message is finished; `None` if the message is not
-    /// in the line.
+    /// The line without this message. The run stores this line when the message is finished. `None` if the
+    /// message is not in the line.
     pub(crate) line_after: Option<Line>,
 }
 
-/// The first message of a waiting line, which has to be hidden before the others.
+/// The *front message* of a waiting line. The other messages wait for the front message, so the run hides the
+/// front message first.
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) leased: Box<Leased>,
     /// How long the message has to be hidden.
     pub(crate) after: Duration,
-    /// The counts of attempts, to be stored in the message.
+    /// The counts of failed attempts. The run stores these counts in the message.
     pub(crate) delivery: Delivery,
 }
 
-/// The messages of one conversation that the run has to hide, in order: first `front`, if there is a front
-/// message, then `behind`.
+/// Messages of one conversation that the run has to hide or to make visible again. The run begins with
+/// `front`, if there is a front message, and then takes the messages of `behind` in order.
 #[derive(Debug)]
 pub(crate) struct PutBack {
     pub(crate) key: LaneKey,
@@ -99,16 +103,16 @@ pub(crate) struct PutBack {
 /// All lanes of a run. Moments are on the monotonic clock.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    /// The lanes that have messages, in the order in which the run has made them. They are a list and not a
-    /// map, because a run has at most some dozens of lanes at a time, even if the queue is long.
+    /// The lanes that have messages, in the order in which the run has made the lanes. This is a list and not
+    /// a map, because a run has at most some dozens of lanes at a time, even if the queue is long.
     lanes: Vec<Lane>,
-    /// For lanes that have no messages now: the moments before which their next message must not start.
+    /// For each lane that has no messages now: the earliest start of its next message.
     lane_starts: NotBefore<LaneKey>,
-    /// For each channel and tenant: the moment before which the next message must not start.
+    /// For each tenant on each channel: the earliest start of the next message.
     tenant_starts: NotBefore<TenantKey>,
     /// The lines of lanes that have no messages now.
     lines: BTreeMap<LaneKey, Line>,
-    /// The estimate of how long a message takes, from the lane that became empty last.
+    /// The last estimate `took` of a lane that has become empty.
     last_took: Duration,
 }
 
@@ -129,12 +133,12 @@ impl Lanes {
         self.lines.entry(*key).or_default()
     }
 
-    /// Whether this run knows the conversation's line, so that the run need not read the line.
+    /// Whether this run knows the conversation's line. If so, the run need not read the line.
     pub(crate) fn knows(&self, key: &LaneKey) -> bool {
         self.lines.contains_key(key) || self.lanes.iter().any(|lane| lane.key == *key)
     }
 
-    /// Puts a message into its lane, after the messages that are at least as old.
+    /// Puts a message into its lane, directly before the younger messages.
     pub(crate) fn push(&mut self, leased: Leased) {
         let key = leased.lane;
         if self.lane(&key).is_none() {
@@ -153,7 +157,7 @@ impl Lanes {
         self.lanes.iter_mut().find(|lane| lane.key == *key)
     }
 
-    /// Removes a lane that has no messages, and keeps its next start and its line.
+    /// Removes a lane that has no messages and is not busy. Keeps the next start and the line of this lane.
     fn remove_if_idle(&mut self, key: &LaneKey, now: Duration) {
         let is_idle = |lane: &Lane| lane.key == *key && !lane.busy && lane.waiting.is_empty();
         let Some(index) = self.lanes.iter().position(is_idle) else { return };
@@ -167,12 +171,12 @@ impl Lanes {
         }
     }
 
-    /// Returns how many messages in the lanes are not started.
+    /// Returns how many messages in the lanes the run has not started.
     pub(crate) fn waiting(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    /// Takes out the messages of one lane that have to wait for an older message; `None` if no message has to
+    /// Takes messages out of one lane if they have to wait for an older message; `None` if no message has to
     /// wait. The older message is hidden, or this run has not dequeued it.
     pub(crate) fn next_put_back(&mut self, now: Duration) -> Option<PutBack> {
         self.lanes.iter_mut().find_map(|lane| {
@@ -185,8 +189,8 @@ impl Lanes {
     }
 
     /// Takes the message that has been due for the longest time. If no message is due, the error is the
-    /// moment at which the next message is due, or `None` if no message waits. Before this call, the caller
-    /// takes out the messages that have to wait, with [`Lanes::next_put_back`].
+    /// moment at which the next message is due, or `None` if every lane is busy or empty. Before this call,
+    /// the caller takes out the messages that have to wait, with [`Lanes::next_put_back`].
     pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<Start, Option<Duration>> {
         let due = |lane: &Lane| {
             let next = lane.waiting.front().filter(|_| !lane.busy)?;
@@ -213,20 +217,20 @@ impl Lanes {
         Ok(Start { leased, line_after })
     }
 
-    /// Records that the lane's message is finished, so that the next message can start.
+    /// Records that the run has finished a message of the lane. Then the next message of the lane can start.
     pub(crate) fn done(&mut self, key: &LaneKey, message: &str, now: Duration) {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
             lane.line.remove(message);
             // `took` is the estimate for the next message. A slow message raises the estimate at once, and a
-            // fast message lowers it only a little.
+            // fast message lowers the estimate only a little.
             let last = now.saturating_sub(lane.began_at);
             lane.took = Some(lane.took.map_or(last, |took| last.max((took * 3 + last) / 4)));
         }
         self.remove_if_idle(key, now);
     }
 
-    /// Takes back a message that was started and not sent.
+    /// Puts a message back into its lane, because the run has started the message, but has not sent it.
     pub(crate) fn give_back(&mut self, leased: Leased) {
         let Some(lane) = self.lane(&leased.lane) else { return self.push(leased) };
         lane.busy = false;
@@ -235,8 +239,8 @@ impl Lanes {
         lane.waiting.insert(at, leased);
     }
 
-    /// Records that the message `front` has to wait. Takes out the other messages of its lane, because they
-    /// have to be hidden behind `front`.
+    /// Records that the front message has to wait. Takes the other messages out of the lane, because the run
+    /// has to hide them behind the front message.
     pub(crate) fn wait(&mut self, front: Front, now: Duration) -> PutBack {
         let (key, place) = (front.leased.lane, front.leased.place());
         let until = now + front.after;
@@ -251,8 +255,8 @@ impl Lanes {
         PutBack { key, front: Some(front), behind, line: lane.line.clone() }
     }
 
-    /// Records that the run has hidden the messages that it took out, or has moved them to the poison queue.
-    /// `line` is the lane's line now.
+    /// Records that the run has finished a [`PutBack`]: the messages are hidden, are visible again, or are on
+    /// the poison queue. `line` is the lane's line now.
     pub(crate) fn put_back_done(&mut self, key: &LaneKey, line: Line, now: Duration) {
         if let Some(lane) = self.lane(key) {
             (lane.busy, lane.line) = (false, line);
@@ -260,9 +264,9 @@ impl Lanes {
         self.remove_if_idle(key, now);
     }
 
-    /// Takes out the messages of one lane that is not busy; `None` if every lane with messages is busy. The
-    /// messages of a busy lane stay, because the run still works on a message of this lane. If that message
-    /// has to wait, the run has to hide the others behind it.
+    /// Takes all messages out of one lane that is not busy; `None` if every lane with messages is busy. The
+    /// messages of a busy lane stay, because the run still works on one message of this lane. If this one
+    /// message has to wait, the run has to hide the other messages behind it.
     pub(crate) fn take_idle(&mut self) -> Option<PutBack> {
         let lane = self.lanes.iter_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
         lane.busy = true;
@@ -270,9 +274,9 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages the run has time. `left` is the time that the run has. Some
-    /// dequeued messages are not in their lanes yet, because the run first has to record them. The caller
-    /// knows that no conversation has more than `coming` of these messages.
+    /// Returns the number of further messages for which the run has time. `left` is the time that the run
+    /// has. Some dequeued messages are not in their lanes yet, because the run first has to record them. No
+    /// conversation has more than `coming` of these unrecorded messages.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {
@@ -287,8 +291,9 @@ impl Lanes {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Returns the minimum time that the messages in the lanes take. The run sends the messages of a lane one
-    /// after the other, and keeps the pace of each tenant.
+    /// Returns an estimate of the time for the messages in the lanes. The run sends the messages of a lane
+    /// one after the other, and keeps the pace of each tenant. So the estimate is the time of the slowest
+    /// lane or of the slowest tenant, whichever is longer.
     fn time_needed(&self, limits: &Limits) -> Duration {
         let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
         let mut longest = Duration::ZERO;
@@ -306,7 +311,7 @@ impl Lanes {
     }
 }
 
-/// Returns how many messages of a lane are not started.
+/// Returns how many messages of a lane the run has not started.
 fn count(lane: &Lane) -> u32 {
     u32::try_from(lane.waiting.len()).unwrap_or(u32::MAX)
 }

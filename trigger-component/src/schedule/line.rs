@@ -1,10 +1,13 @@
-//! The waiting line of a conversation: its hidden messages, the oldest first.
+//! The *waiting line* (*line*) of a conversation: the messages that runs have hidden and have not finished,
+//! the oldest first.
 //!
 //! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
 //! To keep the order of a conversation, the run records the hidden messages in a line. A message has to wait
-//! while an older message of the line is *missing*. An older message is missing if it is still hidden, or if
-//! this run has not dequeued it yet. Only the run that holds the run lock changes a line. The run stores the
-//! line before it hides a message.
+//! if an older message of the line is *missing*. An older message is missing if it is still hidden, or if
+//! this run has not dequeued it yet. (In `runs/recovery.rs`, *missing* has another meaning.)
+//!
+//! Only the run that holds the run lock (a record in a table) changes a line. The run stores the line before
+//! it hides a message.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,17 +19,18 @@ use state::runs::StoredLine;
 
 use crate::limits::MAX_HIDE;
 
-/// How long younger messages wait for a message after its hidden time has ended. The message can come late,
-/// because the queue is long, or because a killed run has leased it. The wait has an end, because perhaps a
-/// killed run has deleted the message.
+/// How long younger messages wait for a hidden message after this message has become visible. A run can
+/// dequeue the message late, because the queue is long, or because a killed run has leased the message. The
+/// wait has an end, because perhaps a killed run has deleted the message.
 const GRACE: Duration = Duration::from_secs(90);
-/// The most places of a line. Further messages get no place. They usually keep their order without a place,
-/// because they become visible in the order in which they were hidden.
+/// The greatest number of places in a line. If there are more messages, the youngest messages get no place.
+/// They usually keep their order without a place, because they become visible in the order in which they were
+/// hidden.
 const LONGEST_LINE: usize = 64;
 
 /// The time at which a message was put on the queue. The first number is the queue's insertion time in
-/// seconds. The second number orders messages of the same second: it is the time in milliseconds at which,
-/// according to the envelope, the bot accepted the alert.
+/// seconds. The second number orders messages of the same second. It is the time at which the bot accepted
+/// the alert, in milliseconds, as the envelope says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Age(pub(crate) i64, pub(crate) i64);
 
@@ -36,7 +40,7 @@ pub(crate) struct Place {
     /// The message's id.
     pub(crate) id: String,
     pub(crate) age: Age,
-    /// If the message is in a line, younger messages wait for it until this moment.
+    /// Younger messages wait for this message until this moment. Zero if the message is in no line.
     ends: Duration,
 }
 
@@ -50,17 +54,18 @@ impl Place {
 /// The waiting line of a conversation. Moments are on the monotonic clock of this run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// The hidden messages that are not finished yet, the oldest first.
+    /// The messages that runs have hidden and have not finished, the oldest first.
     places: Vec<Place>,
-    /// The id of the message that the others wait for. Before `until`, the run must not start any of the
-    /// others.
+    /// The id of the *front message*: the other messages wait for this message. Before `until`, the run must
+    /// start none of the other messages. The id is empty if the line has no front message.
     front: String,
-    /// The latest moment at which the front message becomes visible.
+    /// The front message becomes visible at this moment at the latest.
     pub(crate) until: Duration,
-    /// At this moment at the latest, all messages that a run has hidden are visible.
+    /// All messages that runs have hidden are visible at this moment at the latest.
     pub(crate) tail: Duration,
-    /// If the front message became visible before this run's clock started: the time between these two
-    /// moments. Otherwise zero. `until` cannot express this time, because a `Duration` is never negative.
+    /// The time from the moment at which the front message became visible to the start of this run's
+    /// monotonic clock. Zero if the front message became visible after this start. The field `until` cannot
+    /// express an earlier moment, because a `Duration` is never negative.
     overdue: Duration,
 }
 
@@ -83,23 +88,23 @@ impl Line {
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Whether the line has a front message, i.e. a hidden message for which the others wait. For example, if
-    /// a run has no time for the messages of a conversation, it makes them visible again, and lists them in a
-    /// line without a front message.
+    /// Whether the line has a front message, or had a front message that is finished now. Some lines never
+    /// have a front message. For example, if a run has no time for the messages of a conversation, the run
+    /// makes them visible again, and lists them in a line without a front message.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
 
-    /// Returns for how long the front message has been *overdue*, i.e. the time since its pause ended. If the
-    /// line has no front message, returns the time since all messages of the line became visible. If they
-    /// became visible before this run read the line, returns the time since the run read the line.
+    /// Returns for how long the front message has been *overdue*: the time after it became visible. If the
+    /// line has no front message, the time counts from the moment at which all messages of the line are
+    /// visible, or from the moment at which this run read the line, whichever is later.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
         now.saturating_sub(visible) + self.overdue
     }
 
-    /// Records that the conversation waits for the message `front`, which is hidden until the moment `until`.
-    /// The messages of `next` get places behind `front`, because the run hides them next.
+    /// Makes the message `front` the front message, which is hidden until the moment `until`. The messages of
+    /// `next` also get places, because the run hides them next.
     pub(crate) fn wait_behind(&mut self, front: &Place, next: &[Place], until: Duration) {
         self.set_hidden(front, until);
         next.iter().for_each(|place| self.set_hidden(place, until));
@@ -113,8 +118,9 @@ impl Line {
         self.tail = self.tail.max(until);
     }
 
-    /// Records that younger messages wait for this message until `ends`. If they already wait for longer,
-    /// changes nothing. The recovery needs this function for the messages that a killed run had leased.
+    /// Records that younger messages wait for this message until `ends`. If younger messages already wait for
+    /// this message until a later moment, changes nothing. The recovery calls this function for messages that
+    /// a killed run had leased.
     pub(crate) fn expect_until(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
         if !self.contains(&place.id) {
@@ -131,7 +137,8 @@ impl Line {
         self.places.iter().find(|place| place.id == message).map(|place| place.ends)
     }
 
-    /// Removes a message, so that no other message waits for it. Returns whether the message was in the line.
+    /// Removes a message, so no other message waits for it any more. Returns whether the message was in the
+    /// line.
     pub(crate) fn remove(&mut self, message: &str) -> bool {
         let before = self.places.len();
         self.places.retain(|place| place.id != message);
@@ -147,15 +154,15 @@ impl Line {
         }
     }
 
-    /// Returns the index of a message. If the message is not in the line, returns the index for its
-    /// insertion, which is behind the messages of the same age.
+    /// Returns the index of a message. If the message is not in the line, returns the index at which it has
+    /// to be inserted: directly before the younger messages.
     fn position(&self, place: &Place) -> usize {
         let known = self.places.iter().position(|other| other.id == place.id);
         known.unwrap_or_else(|| self.places.partition_point(|other| other.age <= place.age))
     }
 
-    /// Returns the line in the form in which it is stored for the next run. The stored moments are dates,
-    /// because each run has its own monotonic clock.
+    /// Returns the line in the form in which the run stores it for the next run. The stored moments are
+    /// calendar times, because each run has its own monotonic clock.
     pub(crate) fn to_stored(&self, lane: String, clock: &impl Clock) -> StoredLine {
         let milliseconds = |moment: Duration| {
             let ahead =
@@ -179,9 +186,9 @@ impl Line {
         }
     }
 
-    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended. Also leaves out a
-    /// place with a wait that is too long, because the queue cannot hide a message for that long. If the
-    /// stored text cannot be read, returns a line without messages.
+    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended, or if its wait is
+    /// longer than the queue can hide a message. If the stored text cannot be read, returns a line without
+    /// messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
         let Ok(written) = serde_json::from_slice::<StoredForm>(stored.text.as_bytes()) else {
             return Self::default();
@@ -274,8 +281,8 @@ mod tests {
         ] {
             assert_eq!(waits(&line, message, &here, at), expected, "{message} {here:?} {at} s");
         }
-        // `expect_until` never shortens a wait. If it inserts a message, the others wait for the message
-        // until the given moment (9 s), and not for `GRACE` longer.
+        // `expect_until` never shortens a wait. If `expect_until` inserts a message, the others wait for this
+        // message until the given moment (9 s), without the additional time `GRACE`.
         let mut other = line.clone();
         other.expect_until(&place("m4"), seconds(9));
         assert_eq!(other, line);
@@ -299,7 +306,7 @@ mod tests {
         assert_eq!(stored.ends_at, host.now() + seconds(12) + GRACE);
         host.elapsed.set(seconds(15));
         assert_eq!(Line::from_stored(&stored, &host).overdue(seconds(16)), seconds(6));
-        // If no run dequeues a message in time, the message loses its place.
+        // If no run dequeues a message before its wait ends, the message loses its place.
         host.elapsed.set(seconds(101));
         assert_eq!(ids(&Line::from_stored(&stored, &host)), ["m3"]);
         host.elapsed.set(seconds(102));

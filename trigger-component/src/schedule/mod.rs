@@ -1,5 +1,5 @@
 //! Decides which message starts next, and which messages have to wait. No function of this module calls a
-//! service or awaits.
+//! service or is `async`.
 
 mod keyed_change;
 mod lanes;

@@ -15,7 +15,7 @@ pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyho
         let before = stubs.queue.len();
         driver::send(contender.url(), workload.poll(), 200)?;
         runs += 1;
-        ensure!(stubs.queue.len() < before, "a run delivered none of the {before} messages on the queue");
+        ensure!(stubs.queue.len() < before, "a run left all {before} messages on the queue");
     }
     Ok(runs)
 }

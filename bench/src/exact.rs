@@ -24,7 +24,7 @@ pub struct Exact {
     /// The executed instructions.
     pub instructions: Instructions,
     /// The calls of a component to its host (*host calls*), for an activity and for a run.
-    pub host_calls: PerWork,
+    pub host_calls: HostCallsByWork,
     /// The average number of outbound calls for one alert that a person requests by a chat message. The
     /// number includes all calls from the arrival of the chat message to the deletion of the queue message.
     pub calls_per_alert: f64,
@@ -65,11 +65,11 @@ pub struct Instructions {
     pub delivery: u64,
 }
 
-/// The host calls of one instance. For each activity and each run, the host makes a new *instance* of a
-/// component.
+/// The host calls of one instance, for each kind of work. For each activity and each run, the host makes a
+/// new *instance* of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PerWork {
+pub struct HostCallsByWork {
     /// The same kind of activity as in [`Instructions::activity`].
     pub activity: HostCalls,
     /// An activity without a token. The bot refuses this activity.
@@ -95,8 +95,8 @@ pub struct PerApiAlert {
 /// The number of alerts in the measurements of outbound calls. The number is large, so one more Get Messages
 /// or one more fetch of a token hardly changes the average.
 pub const ALERTS: usize = 1_000;
-const ACTIVITIES: usize = 41;
-/// The number of alerts that the run of [`PerWork::full_run`] delivers.
+const METERED_ACTIVITIES: usize = 41;
+/// The number of alerts that the run of [`HostCallsByWork::full_run`] delivers.
 pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
@@ -135,7 +135,7 @@ pub fn metered(
     stubs: &Stubs,
     workload: &Workload,
     noop: Option<&Contender>,
-) -> anyhow::Result<(Instructions, PerWork)> {
+) -> anyhow::Result<(Instructions, HostCallsByWork)> {
     let noop = match noop {
         None => 0,
         Some(noop) => {
@@ -155,11 +155,11 @@ pub fn metered(
     };
     // The very first request costs more, because the bot fills its caches in this request. One such request
     // hardly changes the figure, because the figure is the median of all requests.
-    let first_activity = cost_of(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
+    let first_activity = cost_of(workload.first_activities(METERED_ACTIVITIES, Tokens::One), 202)?.fuel;
     cost_of(workload.activities(KNOWN, Tokens::One), 202)?;
-    let activity = cost_of(workload.activities(ACTIVITIES, Tokens::One), 202)?;
-    let activity_with_new_token = cost_of(workload.activities(ACTIVITIES, Tokens::Each), 202)?.fuel;
-    let stranger = cost_of(workload.strangers(RUNS), 401)?;
+    let activity = cost_of(workload.activities(METERED_ACTIVITIES, Tokens::One), 202)?;
+    let activity_with_new_token = cost_of(workload.activities(METERED_ACTIVITIES, Tokens::Each), 202)?.fuel;
+    let stranger = cost_of(workload.activities_without_token(RUNS), 401)?;
     drain(stubs, workload, &components)?;
 
     let mut meter = Meter::of(&components);
@@ -181,7 +181,7 @@ pub fn metered(
         empty_run: empty_run.fuel,
         delivery: full_run.fuel.saturating_sub(empty_run.fuel) / DELIVERIES as u64,
     };
-    let host_calls = PerWork {
+    let host_calls = HostCallsByWork {
         activity: activity.calls,
         stranger: stranger.calls,
         empty_run: empty_run.calls,
@@ -199,7 +199,7 @@ pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64
     drain(stubs, workload, &components)?;
     let before = stubs.calls();
     driver::load(components.url(), 8, workload.activities(ALERTS, Tokens::One), 202)?;
-    ensure!(stubs.queue.len() == ALERTS, "expected {ALERTS} queued activities, found {}", stubs.queue.len());
+    ensure!(stubs.queue.len() == ALERTS, "expected {ALERTS} queued alerts, found {}", stubs.queue.len());
     drain(stubs, workload, &components)?;
     stubs.expect_no_complaint()?;
     Ok((stubs.calls() - before) as f64 / ALERTS as f64)

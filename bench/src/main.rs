@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documented_commands_are_accepted() {
+    fn documented_bench_commands_are_accepted() {
         for command in dev::words::documented_commands().unwrap() {
             let Some(options) = command.arguments.strip_prefix(&["bench".to_owned()]) else { continue };
             let options = options.iter().filter(|option| *option != "--").map(String::as_str);

@@ -171,7 +171,7 @@ impl Workload {
     }
 
     /// Makes `count` activities without a token.
-    pub fn strangers(&self, count: usize) -> Vec<http::Request<Bytes>> {
+    pub fn activities_without_token(&self, count: usize) -> Vec<http::Request<Bytes>> {
         let without = |mut request: http::Request<Bytes>| {
             request.headers_mut().remove(AUTHORIZATION);
             request
@@ -227,7 +227,7 @@ impl Workload {
     }
 
     /// `GET {path}`
-    pub fn probe(path: &str) -> http::Request<Bytes> {
+    pub fn get_request(path: &str) -> http::Request<Bytes> {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
 

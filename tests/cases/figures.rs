@@ -3,7 +3,7 @@
 //! machine. Times differ between machines, so only `cargo dev bench` measures times. In this file, a *call*
 //! is an outbound call of a component, e.g. to the table service.
 
-use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
+use bench::exact::{self, Exact, HostCallsByWork, PerApiAlert, SHORT_BACKLOGS};
 use bench::host_calls::HostCalls;
 use bench::listing::{self, SHORT_BOOKS};
 use bench::record::{self, MOST_CALLS_PER_ALERT, MOST_CALLS_PER_API_ALERT, MOST_COMPONENT_BYTES};
@@ -53,7 +53,7 @@ fn instructions_are_as_recorded(_: &World) {
     let (stubs, workload) = world();
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
-    let PerWork { activity, stranger, empty_run, full_run } = calls;
+    let HostCallsByWork { activity, stranger, empty_run, full_run } = calls;
     // The four numbers in each assertion are: reads of variables, reads from the key-value store, writes to
     // the key-value store, and outbound calls. The bot has already stored the conversation of `activity`.
     // `stranger` is an activity without a token.
@@ -66,7 +66,7 @@ fn instructions_are_as_recorded(_: &World) {
     assert_eq!(
         (read_and_written(stranger), stranger.outbound_calls),
         ((1, 0, 0), 0),
-        "a stranger's activity"
+        "an activity without a token"
     );
     assert_eq!(
         (read_and_written(empty_run), empty_run.outbound_calls),

@@ -28,7 +28,7 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
     let floor = Contender::floor(&bench.workload, bench.host)?;
     let noop = Contender::noop(bench.host, false)?;
     let native = Contender::native(&bench.workload, false)?;
-    let native_unkept = Contender::native(&bench.workload, true)?;
+    let native_fresh = Contender::native(&bench.workload, true)?;
     let (known, new_tokens) = (Load::Activities(Tokens::One), Load::Activities(Tokens::Each));
     let contenders = [
         ("components", 202, known, &components),
@@ -38,12 +38,12 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
         ("components, new conversations", 202, Load::FirstActivities, &components),
         ("components, no token (401)", 401, Load::WithoutToken, &components),
         ("native, kept connections", 202, known, &native),
-        ("native, a connection per call", 202, known, &native_unkept),
+        ("native, a connection per call", 202, known, &native_fresh),
     ];
     let requests = |bench: &Bench, load: Load, count: usize| match load {
         Load::Activities(tokens) => bench.workload.activities(count, tokens),
         Load::FirstActivities => bench.workload.first_activities(count, Tokens::One),
-        Load::WithoutToken => bench.workload.strangers(count),
+        Load::WithoutToken => bench.workload.activities_without_token(count),
         Load::Floor => {
             let activities = bench.workload.activities(count, Tokens::One);
             bench.workload.floor_of(activities, "inbound,outbound", &bench.host_calls.activity)

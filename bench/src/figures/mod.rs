@@ -16,7 +16,7 @@ pub use stub_headroom::stub_headroom;
 
 use dev::host::HostKind;
 
-use crate::exact::PerWork;
+use crate::exact::HostCallsByWork;
 use crate::report::Report;
 use crate::stubs::Stubs;
 use crate::workload::Workload;
@@ -34,7 +34,7 @@ pub struct Bench {
     pub host: HostKind,
     /// The numbers of host calls (calls of a component to its host) that the bot and the poller make. The
     /// *floor* (the guest in `bench/guest`) makes as many host calls, and does nothing else.
-    pub host_calls: PerWork,
+    pub host_calls: HostCallsByWork,
     /// Whether the measurement is short (`--quick`), with few repetitions and small loads.
     pub quick: bool,
 }

@@ -16,7 +16,7 @@ pub fn start(bench: &mut Bench) -> anyhow::Result<()> {
     for _ in 0..=bench.repetitions() {
         let mut medians = Vec::new();
         for (name, path) in paths {
-            let requests = (0..count).map(|_| Workload::probe(path)).collect();
+            let requests = (0..count).map(|_| Workload::get_request(path)).collect();
             let outcome = driver::load(noop.url(), 1, requests, 200)?;
             let median = percentile_milliseconds(&outcome.latencies, 50);
             bench.report.add("instance and first response, p50", name, "ms", median);

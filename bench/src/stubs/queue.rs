@@ -114,8 +114,8 @@ impl Messages {
                 self.leased.remove(path.strip_prefix("/messages/")?).map(|_| response(204, ""))
             }
             (&Method::PUT, path) => {
-                let is_released = query("visibilitytimeout") == Some("0");
-                self.update(path.strip_prefix("/messages/")?, text_of(request.body()), is_released)
+                let becomes_visible = query("visibilitytimeout") == Some("0");
+                self.update(path.strip_prefix("/messages/")?, text_of(request.body()), becomes_visible)
             }
             _ => None,
         }
@@ -162,14 +162,14 @@ impl Messages {
         xml
     }
 
-    /// Update Message: replaces the text if `text` is given. With `is_released`, the message becomes visible
-    /// again. Otherwise, the message stays leased.
-    fn update(&mut self, id: &str, text: Option<String>, is_released: bool) -> Option<http::Response<Bytes>> {
+    /// Update Message: replaces the text if `text` is given. If `becomes_visible` is true, the queue shows the
+    /// message again. Otherwise, the message stays leased.
+    fn update(&mut self, id: &str, text: Option<String>, becomes_visible: bool) -> Option<http::Response<Bytes>> {
         let mut message = self.leased.remove(id)?;
         if let Some(text) = text {
             message.text = text;
         }
-        if is_released {
+        if becomes_visible {
             self.visible.push_back(message);
         } else {
             self.leased.insert(message.id.clone(), message);

@@ -29,15 +29,15 @@ impl<S: Default + Send + 'static> Stub<S> {
         response: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>,
     ) -> Self {
         let shared = Arc::<Shared<S>>::default();
-        let answering = Arc::clone(&shared);
+        let shared_for_server = Arc::clone(&shared);
         let server = LoopbackServer::start(move |request| {
-            answering.calls.fetch_add(1, Ordering::Relaxed);
-            let answered = response(&mut lock(&answering.state), &request);
-            let answered = answered.unwrap_or_else(|| {
-                lock(&answering.complaint).get_or_insert_with(|| describe(&request));
+            shared_for_server.calls.fetch_add(1, Ordering::Relaxed);
+            let response = response(&mut lock(&shared_for_server.state), &request);
+            let response = response.unwrap_or_else(|| {
+                lock(&shared_for_server.complaint).get_or_insert_with(|| describe(&request));
                 self::response(500, "unexpected")
             });
-            async { Some(answered) }
+            async { Some(response) }
         });
         Self { server, shared }
     }

@@ -15,14 +15,14 @@ use http::{HeaderValue, Method, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use self::entities::{Entities, Metadata, Operation, Refusal};
+use self::entities::{Metadata, Operation, Refusal, Tables};
 use self::query::Query;
 use super::stub::{Stub, json_response, response};
 
 /// A table service, at first without tables. This code does not set the header `Date`, because the HTTP
 /// library (hyper) adds the header to each response.
 #[derive(Debug)]
-pub struct Table(Stub<Entities>);
+pub struct Table(Stub<Tables>);
 
 impl Table {
     pub(super) fn start() -> Self {
@@ -62,7 +62,7 @@ impl Table {
 
     /// Deletes all tables. The stub does not count this operation as a call.
     pub fn clear(&self) {
-        *self.0.state() = Entities::default();
+        *self.0.state() = Tables::default();
     }
 
     /// The number of calls to the stub so far. A batch is one call.
@@ -75,7 +75,7 @@ impl Table {
     }
 }
 
-fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<Response<Bytes>> {
+fn response_to(tables: &mut Tables, request: &http::Request<Bytes>) -> Option<Response<Bytes>> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
@@ -89,43 +89,43 @@ fn response_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Optio
     };
     let wants_no_content = request.headers().get("prefer").is_some_and(|value| value == "return-no-content");
     match (request.method(), path.as_ref()) {
-        (&Method::POST, "$batch") => batch::response_to(entities, header(CONTENT_TYPE)?, request.body()),
+        (&Method::POST, "$batch") => batch::response_to(tables, header(CONTENT_TYPE)?, request.body()),
         (&Method::POST, "Tables") => {
             let body: Value = serde_json::from_slice(request.body()).ok()?;
             let name = body["TableName"].as_str()?;
-            Some(match entities.create(name) {
-                Ok(()) if wants_no_content => preferred(response(204, "")),
+            Some(match tables.create(name) {
+                Ok(()) if wants_no_content => with_preference_applied(response(204, "")),
                 Ok(()) => json_response(201, &json!({"TableName": name})),
-                Err(refusal) => refused(refusal),
+                Err(refusal) => response_to_refusal(refusal),
             })
         }
         (&Method::GET, path) => match entities::key_of(path) {
-            Some((table, key)) => Some(match entities.get(&table, &key) {
+            Some((table, key)) => Some(match tables.get(&table, &key) {
                 Ok(entity) => {
                     with_etag(json_response(200, &entity.show(&key, metadata, &[]).into()), &entity.etag)
                 }
-                Err(refusal) => refused(refusal),
+                Err(refusal) => response_to_refusal(refusal),
             }),
             None => {
                 let query = Query::parse(request.uri().query().unwrap_or_default())?;
-                Some(match query.run(entities, path.strip_suffix("()")?, metadata) {
+                Some(match query.run(tables, path.strip_suffix("()")?, metadata) {
                     Ok(page) => page,
-                    Err(refusal) => refused(refusal),
+                    Err(refusal) => response_to_refusal(refusal),
                 })
             }
         },
         (method, path) => {
             let operation = Operation::parse(method.as_str(), path, header(IF_MATCH), request.body())?;
             let is_insert = method == Method::POST;
-            Some(match entities.write(&operation) {
-                Err(refusal) => refused(refusal),
+            Some(match tables.write(&operation) {
+                Err(refusal) => response_to_refusal(refusal),
                 Ok(None) => response(204, ""),
                 Ok(Some(etag)) if is_insert && !wants_no_content => {
-                    let entity = entities.get(&operation.table, &operation.key).ok()?;
+                    let entity = tables.get(&operation.table, &operation.key).ok()?;
                     let shown = entity.show(&operation.key, metadata, &[]);
                     with_etag(json_response(201, &shown.into()), &etag)
                 }
-                Ok(Some(etag)) if is_insert => with_etag(preferred(response(204, "")), &etag),
+                Ok(Some(etag)) if is_insert => with_etag(with_preference_applied(response(204, "")), &etag),
                 Ok(Some(etag)) => with_etag(response(204, ""), &etag),
             })
         }
@@ -137,12 +137,12 @@ fn with_etag(mut response: Response<Bytes>, etag: &str) -> Response<Bytes> {
     response
 }
 
-fn preferred(mut response: Response<Bytes>) -> Response<Bytes> {
+fn with_preference_applied(mut response: Response<Bytes>) -> Response<Bytes> {
     response.headers_mut().insert("preference-applied", HeaderValue::from_static("return-no-content"));
     response
 }
 
-fn refused(refusal: Refusal) -> Response<Bytes> {
+fn response_to_refusal(refusal: Refusal) -> Response<Bytes> {
     let mut response = json_response(refusal.status, &refusal.body(None));
     response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(refusal.code));
     response

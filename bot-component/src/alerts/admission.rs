@@ -35,7 +35,7 @@ pub(super) async fn admit<H: Host>(
     }
     let (key, grant) = match holder.admitted() {
         Some(admitted) => admitted,
-        None if is_token(candidate) => of_token(host, keys, headers).await?,
+        None if is_token(candidate) => verify_token(host, keys, headers).await?,
         None => return Err(AlertRejection::Unauthorized.into()),
     };
     Ok(Caller { key, grant, request_id: request_id.clone() })
@@ -58,7 +58,7 @@ fn is_token(text: &str) -> bool {
 ///
 /// The bot checks the claims of the token first. If a claim is wrong, the bot refuses the token at once. So
 /// for such a token, the bot makes no call for the signing keys, and does not read the key-value store.
-async fn of_token<H: Host>(
+async fn verify_token<H: Host>(
     host: &H,
     keys: &AlertKeys,
     headers: &HeaderMap,
@@ -111,9 +111,9 @@ mod tests {
         let keys = AlertKeys::read(host).unwrap().unwrap();
         let admitted = run(admit(host, &keys, &headers, &RequestId::of(host, &headers)));
         admitted.map(|caller| caller.key).map_err(|rejection| {
-            let answer = rejection.log_and_respond(host);
-            let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
-            format!("{} {}", answer.status().as_u16(), body["error"]["code"].as_str().unwrap())
+            let response = rejection.log_and_respond(host);
+            let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            format!("{} {}", response.status().as_u16(), body["error"]["code"].as_str().unwrap())
         })
     }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn call_with_an_ended_api_key_is_answered_401_and_the_log_has_the_reason() {
+    fn call_with_an_expired_api_key_is_refused_with_401_and_the_log_has_the_reason() {
         let host = host(&entry(":2026-11-22"), "required");
         assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
         let refused = &host.events("alert.key-refused")[0];

@@ -23,7 +23,7 @@ use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::draft::{Alert, Draft, Recipient};
 use super::grant::Scope;
-use super::identity::{self, Earlier, Met};
+use super::identity::{self, Earlier, NewOrRepeated};
 use super::looks;
 use super::paging::{self, Cursor, Page};
 use super::sending::Sending;
@@ -89,7 +89,7 @@ pub(super) async fn send<H: Host>(
 ) -> Result<Sending, Rejection> {
     let left = RESPONSE_WITHIN.saturating_sub(host.monotonic().saturating_sub(begin));
     let deadline = Deadline::after(host, STORE_WITHIN.min(left));
-    let sender = Sender {
+    let call_sender = CallSender {
         host,
         settings,
         caller,
@@ -102,7 +102,7 @@ pub(super) async fn send<H: Host>(
     };
     let mut sent: Vec<Sent> = Vec::new();
     loop {
-        match sender.page(at.as_ref()).await {
+        match call_sender.page(at.as_ref()).await {
             Ok(page) => {
                 at = page.next.clone();
                 sent.push(page);
@@ -121,11 +121,11 @@ pub(super) async fn send<H: Host>(
             break;
         }
     }
-    Ok(sender.finish(sent, at.as_ref()).await)
+    Ok(call_sender.finish(sent, at.as_ref()).await)
 }
 
 /// Sends the alerts of one call.
-struct Sender<'a, H> {
+struct CallSender<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
     caller: &'a Caller,
@@ -158,7 +158,7 @@ struct Sent {
     next: Option<Cursor>,
 }
 
-impl<H: Host> Sender<'_, H> {
+impl<H: Host> CallSender<'_, H> {
     /// Accepts the alerts of the page that begins at `at`, and puts them on the queue.
     async fn page(&self, at: Option<&Cursor>) -> Result<Sent, Rejection> {
         let identity = self.identity.as_ref().map(|identity| identity.of_page(at));
@@ -180,7 +180,7 @@ impl<H: Host> Sender<'_, H> {
         let (trace, sender) = (self.caller.request_id.trace(), self.caller.key.as_str());
         let is_only_page = at.is_none() && next.is_none();
         let asks = Asks::read(self.host, self.settings, self.caller, call, is_only_page).await?;
-        Ok(Draft { call, targets, now: self.now, sender, trace, is_first: at.is_none(), next, asks })
+        Ok(Draft { call, targets, now: self.now, sender, trace, is_first_page: at.is_none(), next, asks })
     }
 
     /// Accepts the alerts of the page in the ledger. If an earlier call had the same idempotency key, returns
@@ -188,7 +188,7 @@ impl<H: Host> Sender<'_, H> {
     async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
         let Self { host, settings, ledger, .. } = self;
         let new = |mut alerts: Vec<Alert>, escalations: Vec<Alert>| {
-            alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
+            alerts.iter_mut().for_each(|alert| alert.status = alert.record.status);
             Accepted { alerts, escalations, next: draft.next.clone() }
         };
         let Some(identity) = identity else {
@@ -200,7 +200,7 @@ impl<H: Host> Sender<'_, H> {
             // ledger never has a question without its escalation. If the bot is killed between these two
             // writes, no person is alerted, because the queue has no message of the call yet.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
-            identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
+            identity::accept_new(ledger, alerts.iter().map(|alert| &alert.record)).await?;
             return Ok(new(alerts, escalations));
         };
         let (mut alerts, mut made) = (Vec::new(), None);
@@ -210,17 +210,17 @@ impl<H: Host> Sender<'_, H> {
             if alerts.is_empty() {
                 return Ok(vec![draft.record_of_empty_page(id, identity)]);
             }
-            Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
+            Ok(alerts.iter().map(|alert| alert.record.clone()).collect())
         };
-        match identity::meet(ledger, identity, draft.now, make).await? {
-            Met::ForTheFirstTime => {
+        match identity::accept_or_find(ledger, identity, draft.now, make).await? {
+            NewOrRepeated::New => {
                 let escalations = match &made {
                     Some(id) => self.escalate(draft, id, &alerts, true).await?,
                     None => Vec::new(),
                 };
                 Ok(new(alerts, escalations))
             }
-            Met::Again(earlier) => self.again(draft, &earlier).await,
+            NewOrRepeated::Repeated(earlier) => self.again(draft, &earlier).await,
         }
     }
 
@@ -239,7 +239,7 @@ impl<H: Host> Sender<'_, H> {
     ) -> Result<Vec<Alert>, Rejection> {
         let mut all = Vec::new();
         for (id, step) in draft.escalations(self.host, self.settings, id, alerts, once)? {
-            let new: Vec<NewAlert> = step.iter().map(|alert| alert.alert.clone()).collect();
+            let new: Vec<NewAlert> = step.iter().map(|alert| alert.record.clone()).collect();
             match self.ledger.accept_call(&new).await.map_err(AlertRejection::from)? {
                 InLedger::New => all.extend(step.into_iter().map(Alert::accepted)),
                 InLedger::Known(_) => {
@@ -318,7 +318,7 @@ impl<H: Host> Sender<'_, H> {
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
             let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
-            let draft = Draft { call, targets, now, sender, trace, is_first: false, next: None, asks };
+            let draft = Draft { call, targets, now, sender, trace, is_first_page: false, next: None, asks };
             return self.again(&draft, &earlier).await.map(Some);
         }
         let Earlier { id, records, next } = earlier;
@@ -382,7 +382,7 @@ impl<H: Host> Sender<'_, H> {
         let queued = alerts().filter(|alert| alert.status == Status::Queued).count();
         let failed: usize = sent.iter().map(|page| page.failed).sum();
         let unconfirmed = alerts().filter(|alert| alert.status == Status::Unconfirmed).count();
-        let ids: Vec<_> = alerts().map(|alert| alert.alert.id.as_str()).collect();
+        let ids: Vec<_> = alerts().map(|alert| alert.record.id.as_str()).collect();
         self.caller.event(
             self.host,
             if failed == 0 { Level::Info } else { Level::Error },
@@ -412,7 +412,7 @@ impl<H: Host> Sender<'_, H> {
     /// each alert once, even if the ledger lacks the result of a Put.
     async fn note(&self, alerts: &[Alert], is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
-            alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
+            alerts.iter().filter(is_meant).map(|alert| &alert.record.id).collect()
         };
         // The bot records these Puts, because a repeated call must not put the alerts on the queue again.
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));

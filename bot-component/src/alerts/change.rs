@@ -204,7 +204,7 @@ impl<'a, H: Host> Jobs<'a, H> {
             now: self.now,
             sender,
             trace,
-            is_first: true,
+            is_first_page: true,
             next: None,
             asks: None,
         };

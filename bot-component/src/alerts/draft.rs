@@ -34,7 +34,7 @@ pub(super) struct Draft<'a> {
     pub(super) sender: &'a str,
     /// The header `traceparent` of the request (W3C Trace Context), if the header is valid.
     pub(super) trace: Option<&'a Traceparent>,
-    pub(super) is_first: bool,
+    pub(super) is_first_page: bool,
     pub(super) next: Option<Cursor>,
     /// The keys and the escalation of the question. `None` if people cannot answer the alerts.
     pub(super) asks: Option<Asks>,
@@ -117,9 +117,9 @@ impl Draft<'_> {
         }
         match too_large {
             Some(error)
-                if self.is_first
+                if self.is_first_page
                     && self.next.is_none()
-                    && alerts.iter().all(|alert| alert.alert.status == Status::TooLarge) =>
+                    && alerts.iter().all(|alert| alert.record.status == Status::TooLarge) =>
             {
                 Err(error)
             }
@@ -277,7 +277,7 @@ pub(super) fn message_of(
 /// The alert to one conversation: its record, its queue message, and values for the response.
 #[derive(Debug)]
 pub(super) struct Alert {
-    pub(super) alert: NewAlert,
+    pub(super) record: NewAlert,
     /// The queue message. `None` if the bot puts no message on the queue.
     pub(super) message: Option<Message>,
     /// The alert's status, for the response.
@@ -297,9 +297,9 @@ pub(super) struct Alert {
 
 impl Alert {
     /// Makes an alert that no earlier call has accepted.
-    pub(super) fn new(alert: NewAlert, message: Option<Message>, is_creating: bool) -> Self {
+    pub(super) fn new(record: NewAlert, message: Option<Message>, is_creating: bool) -> Self {
         Self {
-            alert,
+            record,
             message,
             status: Status::Queued,
             is_creating,
@@ -320,7 +320,7 @@ impl Alert {
         let message = message.filter(|_| record.is_perhaps_not_queued());
         let (warnings, quiet_until) = (Vec::new(), None);
         let (is_again, is_repeated) = (message.is_some(), true);
-        Self { is_again, is_repeated, is_creating, alert, message, status, warnings, quiet_until }
+        Self { is_again, is_repeated, is_creating, record: alert, message, status, warnings, quiet_until }
     }
 
     /// Sets the status that applies if this call does not put the alert's message on the queue. If an earlier
@@ -328,7 +328,7 @@ impl Alert {
     /// message, and the status is `failed`.
     pub(super) fn expect_no_put(&mut self) {
         if self.message.is_some() {
-            let is_doubtful = self.is_again && self.alert.status != Status::Failed;
+            let is_doubtful = self.is_again && self.record.status != Status::Failed;
             self.status = if is_doubtful { Status::Unconfirmed } else { Status::Failed };
         }
     }
@@ -336,7 +336,7 @@ impl Alert {
     /// Sets the status to the status in the alert's record. The bot calls this function after the ledger has
     /// accepted the alert.
     pub(super) fn accepted(mut self) -> Self {
-        self.status = self.alert.status;
+        self.status = self.record.status;
         self
     }
 
@@ -344,7 +344,7 @@ impl Alert {
     /// time.
     pub(super) fn shown_as_step(&self) -> Value {
         let mut shown = self.shown();
-        if let Some(due) = self.alert.due {
+        if let Some(due) = self.record.due {
             shown["dueAt"] = due.to_rfc3339_opts(SecondsFormat::Millis, true).into();
         }
         shown
@@ -353,7 +353,7 @@ impl Alert {
     /// The JSON for the response. If a caller repeats a call, a run has perhaps already delivered an alert of
     /// the call. The `status` of this alert is still `queued` or `creating`, as in the first response.
     pub(super) fn shown(&self) -> Value {
-        let conversation = self.alert.conversation.as_str();
+        let conversation = self.record.conversation.as_str();
         let status = match self.status {
             Status::Stopped | Status::Paused | Status::Untrusted | Status::TooLarge => {
                 return json!({"conversation": conversation, "status": self.status.as_str()});
@@ -362,7 +362,7 @@ impl Alert {
             other => other,
         };
         let word = if status == Status::Queued && self.is_creating { CREATING } else { status.as_str() };
-        let mut shown = json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": word});
+        let mut shown = json!({"id": self.record.id.as_str(), "conversation": conversation, "status": word});
         if let Some(until) = self.quiet_until {
             shown["quietUntil"] = until.to_rfc3339_opts(SecondsFormat::Secs, true).into();
         }

@@ -29,8 +29,8 @@ impl Draft<'_> {
         once: bool,
     ) -> Result<Vec<(CallId, Vec<Alert>)>, AlertRejection> {
         let (Some(asks), Some(asking)) = (&self.asks, &self.call.asking) else { return Ok(Vec::new()) };
-        let asked = alerts.iter().filter(|alert| !is_held(alert.alert.status));
-        let mut before: Vec<String> = asked.map(|alert| alert.alert.id.as_str().to_owned()).collect();
+        let asked = alerts.iter().filter(|alert| !is_held(alert.record.status));
+        let mut before: Vec<String> = asked.map(|alert| alert.record.id.as_str().to_owned()).collect();
         let mut steps = Vec::new();
         for (number, (step, targets)) in asking.escalate.iter().zip(&asks.steps).enumerate() {
             let id = call.step(number);

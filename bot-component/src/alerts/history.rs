@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn query_is_read_and_wrong_parameters_are_refused_by_name() {
+    fn query_is_read_and_the_error_names_a_wrong_parameter() {
         let query = "status=dead&tag=Orders%2d42&since=2026-11-29T12%3A00%3A00%2B01%3A00&limit=7";
         let list = ListQuery::read(query, &caller()).unwrap();
         assert_eq!((list.status.as_deref(), list.limit), (Some("dead"), 7));

@@ -33,7 +33,7 @@ pub(super) async fn post<H: Host>(
     let (head, body) = request.into_parts();
     let wanted = wanted(&head.headers, &body.read(MAX_BODY_BYTES).await?)?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
-    expect_reached(&conversations, &settings, caller, &key).await?;
+    expect_known_and_allowed(&conversations, &settings, caller, &key).await?;
     let made = webhook::address(host, &settings, &conversations, &key, &head.headers, wanted).await;
     let HookAddress { url, secret, shown } = made.map_err(|error| match error {
         NoAddress::UnknownUrl => Rejection::from(SettingsError::new(
@@ -57,7 +57,7 @@ pub(super) async fn delete<H: Host>(
     let key = allowed(conversation, caller)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
-    expect_reached(&conversations, &settings, caller, &key).await?;
+    expect_known_and_allowed(&conversations, &settings, caller, &key).await?;
     conversations.end_hook(&key).await.map_err(AlertRejection::from)?;
     caller.event(host, Level::Info, "hook.ended", json!({"conversation": key.as_str()}));
     Ok(response::empty(StatusCode::NO_CONTENT))
@@ -74,7 +74,7 @@ fn allowed(conversation: &str, caller: &Caller) -> Result<ConversationKey, Alert
 
 /// Checks three conditions: the bot knows the conversation, the caller is allowed to send to the
 /// conversation, and the bot serves the conversation's tenant.
-async fn expect_reached<H: Host>(
+async fn expect_known_and_allowed<H: Host>(
     conversations: &Conversations<'_, H>,
     settings: &BotSettings,
     caller: &Caller,

@@ -19,11 +19,11 @@ const MOST_TURNS: u32 = 12;
 
 /// Whether a call is new or repeated.
 #[derive(Debug)]
-pub(super) enum Met {
+pub(super) enum NewOrRepeated {
     /// The call is new. The ledger now has the records of the call's alerts.
-    ForTheFirstTime,
+    New,
     /// The call repeats an earlier call.
-    Again(Earlier),
+    Repeated(Earlier),
 }
 
 /// An earlier call with the same idempotency key and the same body.
@@ -90,23 +90,23 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
 /// Accepts the alerts of a call with an idempotency key. If an earlier call had the same key and the same
 /// body, returns the earlier call instead. `make` gets the id of the new call, and makes the alerts. (The ids
 /// of the alerts depend on the id of the call.)
-pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
+pub(super) async fn accept_or_find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
     now: DateTime<Utc>,
     mut make: impl FnMut(&CallId) -> Result<Vec<NewAlert>, AlertRejection>,
-) -> Result<Met, AlertRejection> {
-    let this = Period::of(now);
+) -> Result<NewOrRepeated, AlertRejection> {
+    let period = Period::of(now);
     if let Some(earlier) = find_in_period_before(ledger, identity, now).await? {
-        return Ok(Met::Again(earlier));
+        return Ok(NewOrRepeated::Repeated(earlier));
     }
     for turn in 0..MOST_TURNS {
-        let id = identity.call_id(this, turn);
+        let id = identity.call_id(period, turn);
         match ledger.accept_call(&make(&id)?).await? {
-            Accepted::New => return Ok(Met::ForTheFirstTime),
+            Accepted::New => return Ok(NewOrRepeated::New),
             Accepted::Known(record) => {
                 if let Some(earlier) = earlier_call(ledger, identity, id, &record, now).await? {
-                    return Ok(Met::Again(earlier));
+                    return Ok(NewOrRepeated::Repeated(earlier));
                 }
             }
         }

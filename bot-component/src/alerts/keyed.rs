@@ -10,7 +10,7 @@ use platform::name_of;
 /// The longest `key` of an alert, in characters.
 const MAX_KEY_CHARACTERS: usize = 200;
 
-const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key` or leave this out";
+const WITHOUT_A_KEY: &str = "no value, because the call has no `key`; add a `key` or leave this out";
 
 /// The alert key of an alert, and the rules for the chat message of the previous alert with the same alert
 /// key.
@@ -43,7 +43,7 @@ impl KeyedCall {
         if key.is_none() {
             let others = ["state", "again", "notify"];
             let other = others.into_iter().find(|name| fields.take(name).is_some());
-            return other.map_or(Ok(None), |other| Err(fields.error(other, BESIDE_A_KEY)));
+            return other.map_or(Ok(None), |other| Err(fields.error(other, WITHOUT_A_KEY)));
         }
         let key = key.filter(|key| (1..=MAX_KEY_CHARACTERS).contains(&key.chars().count()));
         let key = key.ok_or_else(|| fields.error("key", "1 to 200 characters"))?;

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn alertkey_is_one_or_two_keys_of_at_least_16_characters() {
-        let opens = |alertkey: &str, candidate: &str| {
+        let is_simple_key = |alertkey: &str, candidate: &str| {
             let keys = keys(alertkey, "").unwrap()?;
             Some(matches!(keys.holder_of(candidate, now()), Holder::Simple))
         };
@@ -198,7 +198,7 @@ mod tests {
             ("", "", None),
             (" , ", "", None),
         ] {
-            assert_eq!(opens(alertkey, candidate), expected, "{alertkey:?} {candidate:?}");
+            assert_eq!(is_simple_key(alertkey, candidate), expected, "{alertkey:?} {candidate:?}");
         }
         for (wrong, problem) in
             [("hunter1,hunter2,hunter3", "two"), ("hunter2-hunter2", "16"), (&format!("{OLD},hunter2"), "16")]

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_is_read_and_wrong_parameters_are_refused_by_name() {
+    fn query_is_read_and_the_error_names_a_wrong_parameter() {
         let key = "0123456789abcdef0123456789abcdef";
         let list = ListQuery::read(&format!("after={key}&limit=7&tag=Orders%2d42&tenant=t+1")).unwrap();
         assert_eq!((list.after.unwrap().as_str(), list.limit), (key, 7));

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_plain_unless_it_is_markdown_or_has_mentions() {
+    fn text_is_plain_unless_the_format_is_markdown_or_the_text_has_mentions() {
         let mentions = json!([{"user": LEE, "name": "Lee"}]);
         for (body, expected) in [
             (json!({"text": "**x**"}), TextFormat::Plain),

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn report_of_a_wrong_entry_has_the_name_and_never_the_hash() {
+    fn error_of_a_wrong_entry_has_the_name_and_never_the_hash() {
         for (entry, name, problem) in [
             (String::new(), None, "name"),
             (format!("CI:send:{HASH}"), None, "name"),

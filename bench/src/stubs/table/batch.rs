@@ -9,11 +9,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::entities::{Entities, Operation, Refusal};
+use super::entities::{Operation, Refusal, Tables};
 use crate::stubs::stub::response;
 
 /// The most operations of a batch.
-const MOST: usize = 100;
+const MOST_OPERATIONS: usize = 100;
 
 const DUPLICATE: Refusal = Refusal { status: 400, code: "InvalidDuplicateRow" };
 const SEVERAL_PARTITIONS: Refusal = Refusal { status: 400, code: "CommandsInBatchActOnDifferentPartitions" };
@@ -21,11 +21,11 @@ const TOO_MANY: Refusal = Refusal { status: 400, code: "InvalidInput" };
 
 /// Executes a batch, and returns the response. Returns `None` if the batch does not have the expected form.
 /// `kind` is the value of the header `Content-Type`.
-pub(super) fn response_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
+pub(super) fn response_to(tables: &mut Tables, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
     let body = std::str::from_utf8(body).ok()?;
     let operations = operations(kind, body)?;
-    let done = match checked(&operations) {
-        Ok(()) => entities.write_all(&operations),
+    let done = match check(&operations) {
+        Ok(()) => tables.write_all(&operations),
         Err(refused) => Err(refused),
     };
     let mut parts = String::new();
@@ -65,10 +65,10 @@ fn part(parts: &mut String, index: usize, status: u16, headers: &str, body: &str
 
 /// Checks the operations, as Azure does before it executes the first operation. The error contains the index
 /// of the operation that fails the check.
-fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
+fn check(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     let mut keys = BTreeSet::new();
     for (index, operation) in operations.iter().enumerate() {
-        if index >= MOST {
+        if index >= MOST_OPERATIONS {
             return Err((index, TOO_MANY));
         }
         if !keys.insert(&operation.key) {

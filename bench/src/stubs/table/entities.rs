@@ -10,7 +10,7 @@ pub(super) type Key = (String, String);
 
 /// Every table, by its name in lower case.
 #[derive(Debug, Default)]
-pub(super) struct Entities {
+pub(super) struct Tables {
     tables: HashMap<String, BTreeMap<Key, Entity>>,
     writes: u64,
 }
@@ -137,7 +137,7 @@ pub(super) fn literal(text: &str) -> Option<(String, &str)> {
     }
 }
 
-impl Entities {
+impl Tables {
     pub(super) fn len(&self) -> usize {
         self.tables.values().map(BTreeMap::len).sum()
     }

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Response};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
+use super::entities::{Entity, Key, Metadata, Refusal, Tables, literal};
 use crate::stubs::stub::json_response;
 
 /// The most rows on a page.
@@ -30,19 +30,19 @@ pub(super) struct Query {
 
 #[derive(Debug)]
 struct Condition {
-    of: KeyPart,
+    of: Property,
     operator: Operator,
     value: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KeyPart {
+enum Property {
     Partition,
     Row,
     /// The property `endsAt`. The poller uses the condition `endsAt lt …` to find records that have expired.
     /// A measurement takes minutes, and no record expires in that time. So the stub treats this condition as
     /// false.
-    End,
+    EndsAt,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +67,8 @@ impl Query {
                     parsed.top = value.parse().ok().filter(|top| (1..=PAGE).contains(top))?
                 }
                 "$select" | "%24select" => parsed.selected = value.split(',').map(str::to_owned).collect(),
-                "NextPartitionKey" => partition = Some(key_of(&value)?),
-                "NextRowKey" => row = Some(key_of(&value)?),
+                "NextPartitionKey" => partition = Some(key_of_token(&value)?),
+                "NextRowKey" => row = Some(key_of_token(&value)?),
                 "timeout" => {}
                 _ => return None,
             }
@@ -80,11 +80,11 @@ impl Query {
     /// Returns the response with the page that the query asks for.
     pub(super) fn run(
         &self,
-        entities: &Entities,
+        tables: &Tables,
         table: &str,
         metadata: Metadata,
     ) -> Result<Response<Bytes>, Refusal> {
-        let mut rows = self.rows(entities.table(table)?);
+        let mut rows = self.rows(tables.table(table)?);
         let page: Vec<Value> = rows
             .by_ref()
             .take(self.top)
@@ -104,14 +104,14 @@ impl Query {
     /// Returns the rows for which all conditions hold. The first row has the key in the field `from`, or a
     /// higher key. If the query names a partition, the function reads only the rows of this partition.
     fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
-        let value = |of: KeyPart, operators: &[Operator]| {
+        let value = |of: Property, operators: &[Operator]| {
             let of_key =
                 |condition: &&Condition| condition.of == of && operators.contains(&condition.operator);
             self.conditions.iter().find(of_key).map(|condition| condition.value.clone())
         };
-        let partition = value(KeyPart::Partition, &[Operator::Equal]);
+        let partition = value(Property::Partition, &[Operator::Equal]);
         let lowest = partition.clone().map(|partition| {
-            let row = value(KeyPart::Row, &[Operator::Equal, Operator::AtLeast, Operator::Above]);
+            let row = value(Property::Row, &[Operator::Equal, Operator::AtLeast, Operator::Above]);
             (partition, row.unwrap_or_default())
         });
         let begin = self.from.clone().max(lowest).map_or(Bound::Unbounded, Bound::Included);
@@ -125,9 +125,9 @@ impl Query {
 impl Condition {
     fn holds(&self, (partition, row): &Key) -> bool {
         let key = match self.of {
-            KeyPart::Partition => partition,
-            KeyPart::Row => row,
-            KeyPart::End => return false,
+            Property::Partition => partition,
+            Property::Row => row,
+            Property::EndsAt => return false,
         };
         match self.operator {
             Operator::Equal => *key == self.value,
@@ -151,9 +151,9 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
             _ => literal(behind)?,
         };
         let of = match of {
-            "PartitionKey" => KeyPart::Partition,
-            "RowKey" => KeyPart::Row,
-            "endsAt" => KeyPart::End,
+            "PartitionKey" => Property::Partition,
+            "RowKey" => Property::Row,
+            "endsAt" => Property::EndsAt,
             _ => return None,
         };
         let operator = match operator {
@@ -173,11 +173,11 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
 }
 
 /// Encodes a key as a token for a continuation header. A client must send the token back unchanged. If a
-/// client sends the key instead, [`key_of`] returns `None`, and the stub complains.
+/// client sends the key instead, [`key_of_token`] returns `None`, and the stub complains.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }
 
-fn key_of(token: &str) -> Option<String> {
+fn key_of_token(token: &str) -> Option<String> {
     Some(percent_decode_str(token.strip_prefix("1!")?).decode_utf8().ok()?.into_owned())
 }

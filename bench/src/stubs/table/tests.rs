@@ -93,7 +93,7 @@ fn inserted_entity_is_read_with_keys_time_and_etag() {
 }
 
 #[test]
-fn conditions_decide_whether_an_entity_is_written() {
+fn if_match_decides_whether_an_entity_is_changed() {
     let service = Service::start();
     let first = service.insert("p", "r", 1).header("etag").to_owned();
     assert_eq!(code(&service.insert("p", "r", 2).expect_status(409)), "EntityAlreadyExists");
@@ -128,11 +128,11 @@ fn missing_table_and_second_creation_are_refused() {
     assert_eq!(code(&nowhere.expect_status(404)), "TableNotFound");
     service.expect_no_complaint();
     service.call("GET", "state()?$filter=n%20eq%201", &[], Value::Null).expect_status(500);
-    assert!(service.0.complaint().is_some(), "the stub does not expect a scan");
+    assert!(service.0.complaint().is_some(), "the stub expects no filter by the property `n`");
 }
 
 #[test]
-fn query_returns_all_rows_page_by_page() {
+fn query_returns_all_matching_rows_page_by_page() {
     let service = Service::start();
     for row in 0..25 {
         service.insert("p", &format!("r{row:02}"), row).expect_status(204);

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_depends_on_the_senders_id_and_the_targets() {
+    fn identity_depends_on_the_id_from_the_sender_and_on_the_targets() {
         let of = |sender: &str, targets: &str| identity_of(&alert(State::None), sender, targets).unwrap();
         let key = |sender, targets| of(sender, targets).idempotency_key;
         assert_eq!(key("ci", "tag=a"), key("ci", "tag=a"));

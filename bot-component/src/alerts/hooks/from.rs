@@ -35,7 +35,7 @@ pub(in super::super) async fn post<H: Host>(
     caller.require(Scope::Send)?;
     let shape = shape_of(source).map_err(AlertRejection::from)?;
     let query = request.uri().query().unwrap_or_default();
-    let Named { element, at } = Named::read(query).map_err(AlertRejection::from)?;
+    let TargetQuery { element, at } = TargetQuery::read(query).map_err(AlertRejection::from)?;
     let to = || to::of_element(Fields::new(element.clone(), ""), "query");
     to().map_err(AlertRejection::from)?;
     let targets = Value::Object(element.clone()).to_string();
@@ -65,7 +65,7 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
 
 /// The target and the cursor (the position at which an earlier post stopped) in a query.
 #[derive(Debug)]
-struct Named {
+struct TargetQuery {
     /// The target as a JSON object, in the form that the member `to` of `POST /api/alerts` has. For example,
     /// the query `tag=ops` becomes `{"tag": "ops"}`.
     element: Map<String, Value>,
@@ -75,7 +75,7 @@ struct Named {
     at: Option<Cursor>,
 }
 
-impl Named {
+impl TargetQuery {
     fn read(query: &str) -> Result<Self, FieldError> {
         let mut element = Map::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(shape_of("auto"), Ok(None));
         for shape in Shape::ALL {
             assert_eq!(shape_of(shape.name()), Ok(Some(shape)));
-            let error = shape_of("Alertmanager").expect_err("upper case");
+            let error = shape_of("Alertmanager").expect_err("the first letter is upper case");
             assert!(error.expected.contains(shape.name()), "{}", shape.name());
         }
     }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn query_names_exactly_one_target() {
         let targets_of = |query: &str| {
-            let Named { element, .. } = Named::read(query)?;
+            let TargetQuery { element, .. } = TargetQuery::read(query)?;
             to::of_element(Fields::new(element, ""), "query").map(drop)
         };
         for query in

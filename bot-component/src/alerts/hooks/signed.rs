@@ -15,7 +15,7 @@ const GITHUB_EVENT: &str = "x-github-event";
 const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
 
 /// The largest accepted difference between a signed time and now.
-const MOST_APART: TimeDelta = TimeDelta::minutes(5);
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Checks the signature. A post from GitHub needs a valid signature, because GitHub's documentation says that
 /// a webhook address is no secret. So the address alone does not prove that GitHub sent the post. A post from
@@ -44,10 +44,10 @@ pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -
     }
 }
 
-/// Whether a time, in seconds since 1970, differs from now by at most [`MOST_APART`].
+/// Whether a time, in seconds since 1970, differs from now by at most [`MAX_CLOCK_DIFFERENCE`].
 fn is_near(time: &str, now: DateTime<Utc>) -> bool {
     let time = time.trim().parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    time.is_some_and(|time| (now - time).abs() <= MOST_APART)
+    time.is_some_and(|time| (now - time).abs() <= MAX_CLOCK_DIFFERENCE)
 }
 
 #[cfg(test)]

@@ -52,10 +52,10 @@ fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, 
         request = request.header(*name, *value);
     }
     let answered = run(handle(host, request.body(Whole(TEXT)).unwrap())).unwrap();
-    let reply = answered.into_reply(host);
-    let body: Value = serde_json::from_slice(reply.response.body()).unwrap_or_default();
+    let response = answered.into_reply(host).response;
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let code = body["error"]["code"].as_str().unwrap_or_default().to_owned();
-    (reply.response.status().as_u16(), code)
+    (response.status().as_u16(), code)
 }
 
 fn post(host: &FakeHost, token: &str) -> (u16, String) {
@@ -114,15 +114,15 @@ fn log_has_only_the_beginning_of_a_token() {
 }
 
 #[test]
-fn handshake_of_cloud_events_is_answered_with_the_origin() {
+fn handshake_of_cloud_events_is_answered_with_the_origin_in_the_request() {
     let (stage, token) = stage();
     let request = Request::options(format!("{PATH}{token}"))
         .header(HOST, "127.0.0.1")
         .header("webhook-request-origin", "events.example.com");
     let answered = run(handle(&stage.host, request.body(Whole("")).unwrap())).unwrap();
-    let answer = answered.into_reply(&stage.host).response;
+    let response = answered.into_reply(&stage.host).response;
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["webhook-allowed-origin"]),
+        (response.status().as_u16(), &response.headers()["webhook-allowed-origin"]),
         (200, &"events.example.com".parse().unwrap())
     );
 }

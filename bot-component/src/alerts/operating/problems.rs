@@ -55,7 +55,7 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
              {}; wait, and look at the reason in the poller's log if the problem stays",
             shown(until)
         )),
-        None => problems.extend(silence(snapshot, overview)),
+        None => problems.extend(silent_poller(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
     // If a later run has found nothing to do, the bot does not report the failure. The later run has used the
@@ -94,7 +94,7 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
 
 /// Returns a problem if messages are on the queue, and the last run was more than [`SIGN_OF_LIFE_EVERY`] ago,
 /// or the poller has never run.
-fn silence(snapshot: &Snapshot, overview: &Overview) -> Option<String> {
+fn silent_poller(snapshot: &Snapshot, overview: &Overview) -> Option<String> {
     let messages = snapshot.queue.as_ref().map_or(0, |queue| queue.messages);
     if messages == 0 || overview.is_running {
         return None;

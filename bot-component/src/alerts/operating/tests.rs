@@ -39,7 +39,7 @@ struct Services {
     /// Whether the response to the first attempt of each storage call is 503.
     is_every_first_attempt_lost: Rc<Cell<bool>>,
     /// The URLs of the storage calls whose first attempt got 503, and whose second attempt has not come yet.
-    odd: Rc<RefCell<Vec<String>>>,
+    first_attempts: Rc<RefCell<Vec<String>>>,
 }
 
 struct Bot {
@@ -66,8 +66,8 @@ impl Bot {
         let services = Services::default();
         services.messages.set(Some(0));
         services.dead.set(Some(0));
-        let (answering, now) = (services.clone(), host.now());
-        host.answers(move |request| Some(Ok(answering.answer(request, now))));
+        let (services_of_host, now) = (services.clone(), host.now());
+        host.answers(move |request| Some(Ok(services_of_host.response(request, now))));
         Self { host, services }
     }
 
@@ -106,16 +106,16 @@ impl Bot {
 
     #[track_caller]
     fn status(&self) -> Value {
-        let answer = self.get("/api/status");
-        assert_eq!(answer.status(), 200, "{answer:?}");
-        serde_json::from_slice(answer.body()).unwrap()
+        let response = self.get("/api/status");
+        assert_eq!(response.status(), 200, "{response:?}");
+        serde_json::from_slice(response.body()).unwrap()
     }
 
     #[track_caller]
     fn metrics(&self) -> String {
-        let answer = self.get("/metrics");
-        assert_eq!(answer.status(), 200, "{answer:?}");
-        String::from_utf8(answer.body().to_vec()).unwrap()
+        let response = self.get("/metrics");
+        assert_eq!(response.status(), 200, "{response:?}");
+        String::from_utf8(response.body().to_vec()).unwrap()
     }
 
     fn calls(&self) -> usize {
@@ -124,16 +124,16 @@ impl Bot {
 }
 
 impl Services {
-    fn answer(&self, request: &Request<Bytes>, now: chrono::DateTime<chrono::Utc>) -> Response<Bytes> {
+    fn response(&self, request: &Request<Bytes>, now: chrono::DateTime<chrono::Utc>) -> Response<Bytes> {
         let uri = request.uri().to_string();
         if self.is_every_first_attempt_lost.get() {
-            let mut odd = self.odd.borrow_mut();
-            match odd.iter().position(|known| *known == uri) {
+            let mut first_attempts = self.first_attempts.borrow_mut();
+            match first_attempts.iter().position(|known| *known == uri) {
                 None => {
-                    odd.push(uri);
+                    first_attempts.push(uri);
                     return response(503, "");
                 }
-                Some(index) => _ = odd.swap_remove(index),
+                Some(index) => _ = first_attempts.swap_remove(index),
             }
         }
         match request.uri().port_u16() {
@@ -152,8 +152,8 @@ impl Services {
             return missing.body(Bytes::new()).unwrap();
         };
         if uri.contains("comp=metadata") {
-            let answer = Response::builder().header("x-ms-approximate-messages-count", count);
-            return answer.body(Bytes::new()).unwrap();
+            let response = Response::builder().header("x-ms-approximate-messages-count", count);
+            return response.body(Bytes::new()).unwrap();
         }
         assert!(
             uri.contains("peekonly=true"),
@@ -301,9 +301,9 @@ fn part_that_cannot_be_read_is_null_and_named_in_the_problems() {
     bot.services.are_tables_out.set(true);
     bot.services.are_queues_out.set(true);
     for path in ["/api/status", "/metrics"] {
-        let answer = bot.get(path);
-        let body: Value = serde_json::from_slice(answer.body()).unwrap();
-        assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (503, &"StateUnavailable".into()));
+        let response = bot.get(path);
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((response.status().as_u16(), &body["error"]["code"]), (503, &"StateUnavailable".into()));
     }
     assert_eq!(
         bot.calls(),
@@ -382,8 +382,8 @@ fn token_in_the_key_value_store_is_shown_with_the_end() {
     let settings = BotSettings::read(&bot.host, CallerSettings::read(&bot.host).unwrap()).unwrap();
     let tokens = Tokens::new(&bot.host, settings.bot.as_ref().unwrap());
     run(tokens.bearer(Deadline::after(&bot.host, Duration::from_secs(1)))).unwrap();
-    let answer = bot.get("/api/status");
-    let status: Value = serde_json::from_slice(answer.body()).unwrap();
+    let response = bot.get("/api/status");
+    let status: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(
         status["token"],
         json!({"until": "2026-11-23T22:55:00.000Z"}),
@@ -409,9 +409,9 @@ fn key_with_the_scope_watch_reads_only_the_status_and_the_metrics() {
 fn caller_without_the_scope_watch_is_refused_without_a_storage_call() {
     let bot = Bot::new();
     for path in ["/api/status", "/metrics"] {
-        let answer = bot.get_with(path, SENDER.0);
-        let body: Value = serde_json::from_slice(answer.body()).unwrap();
-        assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (403, &"ScopeMissing".into()));
+        let response = bot.get_with(path, SENDER.0);
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((response.status().as_u16(), &body["error"]["code"]), (403, &"ScopeMissing".into()));
         assert_eq!(bot.get_with(path, "another-key-for-tests").status(), 401);
     }
     assert_eq!(bot.calls(), 0);
@@ -423,9 +423,9 @@ fn metrics_are_equal_to_the_stored_sample() {
     bot.store(&figures(), None);
     bot.services.messages.set(Some(15));
     bot.services.dead.set(Some(5));
-    let answer = bot.get("/metrics");
+    let response = bot.get("/metrics");
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!(answer.headers()["content-type"], content_type);
+    assert_eq!(response.headers()["content-type"], content_type);
     let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
     let metrics = bot.metrics().replace(&version, "version=\"0.0.0\"");
     if std::env::var_os("UPDATE_METRICS").is_some() {

@@ -11,7 +11,7 @@ use zones::ClockSpan;
 use super::{Bot, reference};
 
 #[test]
-fn alert_with_a_key_is_noted_as_the_newest_alert_unless_the_alert_is_delayed() {
+fn alert_with_a_key_is_noted_as_the_newest_alert_unless_it_is_delayed_or_has_again_new() {
     let bot = Bot::new();
     let key = bot.add(&reference("c", "x"), &[]);
     let noted = |more: &Value| {

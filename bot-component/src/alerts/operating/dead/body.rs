@@ -52,14 +52,14 @@ pub(super) struct Match {
 
 impl Match {
     pub(super) fn fits(&self, letter: &Letter) -> bool {
-        self.admits(letter.outcome(), letter.died_at())
+        self.fits_values(letter.outcome(), letter.died_at())
     }
 
     pub(super) fn fits_row(&self, row: &DeadLetter) -> bool {
-        self.admits(&row.outcome, row.died_at)
+        self.fits_values(&row.outcome, row.died_at)
     }
 
-    fn admits(&self, outcome: &str, died_at: DateTime<Utc>) -> bool {
+    fn fits_values(&self, outcome: &str, died_at: DateTime<Utc>) -> bool {
         self.outcome.as_deref().is_none_or(|wanted| wanted == outcome)
             && self.since.is_none_or(|since| since <= died_at)
             && self.until.is_none_or(|until| died_at < until)
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn list_query_is_read_and_wrong_parameters_are_refused_by_name() {
+    fn list_query_is_read_and_the_error_names_a_wrong_parameter() {
         let key = "0123456789abcdef0123456789abcdef";
         let query = format!("after={ID}&limit=7&outcome=permanent&conversation={key}&text=true");
         let list = ListQuery::read(&query).unwrap();

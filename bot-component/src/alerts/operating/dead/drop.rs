@@ -44,14 +44,14 @@ pub(in crate::alerts) async fn post<H: Host>(
     caller: &Caller,
 ) -> Result<Answered, Rejection> {
     caller.require(Scope::Operate)?;
-    let begun = Begun::at(host);
+    let deadlines = Deadlines::from_now(host);
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
     let fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
     let selection = Selection::read(fields)?;
     let Results { dropped, refused, has_more, .. } =
-        Dropper::new(host, &settings, caller, &begun).drop(selection, &begun).await?;
+        Dropper::new(host, &settings, caller, &deadlines).drop(selection, &deadlines).await?;
     let ids: Vec<_> = dropped.iter().map(Named::to_text).collect();
     let refused: Vec<_> = refused
         .iter()
@@ -68,10 +68,10 @@ pub(in crate::alerts) async fn delete<H: Host>(
 ) -> Result<Answered, Rejection> {
     caller.require(Scope::Operate)?;
     let named = Named::parse(id).ok_or(AlertRejection::NoSuchDeadLetter)?;
-    let begun = Begun::at(host);
+    let deadlines = Deadlines::from_now(host);
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let selection = Selection::Ids([named].into());
-    let results = Dropper::new(host, &settings, caller, &begun).drop(selection, &begun).await?;
+    let results = Dropper::new(host, &settings, caller, &deadlines).drop(selection, &deadlines).await?;
     if results.refused.iter().any(|(_, why)| *why == Why::Unknown) {
         return Err(AlertRejection::NoSuchDeadLetter.into());
     }
@@ -83,14 +83,14 @@ pub(in crate::alerts) async fn delete<H: Host>(
 
 /// The deadlines of an API call, counted from the beginning of the call. `deadline` is for all storage calls,
 /// `search_until` for the walk, and `act_until` for beginning to drop another message.
-struct Begun {
+struct Deadlines {
     deadline: Deadline,
     search_until: Deadline,
     act_until: Deadline,
 }
 
-impl Begun {
-    fn at<H: Host>(host: &H) -> Self {
+impl Deadlines {
+    fn from_now<H: Host>(host: &H) -> Self {
         let after = |within| Deadline::after(host, within);
         Self { deadline: after(WITHIN), search_until: after(SEARCH_WITHIN), act_until: after(ACT_WITHIN) }
     }
@@ -117,15 +117,15 @@ impl Seen {
 }
 
 impl<'a, H: Host> Dropper<'a, H> {
-    fn new(host: &'a H, settings: &'a BotSettings, caller: &'a Caller, begun: &Begun) -> Self {
-        let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, begun.deadline);
-        let dead = dead_letters(host, settings, begun.deadline);
-        Self { host, settings, caller, ledger, dead, act_until: begun.act_until }
+    fn new(host: &'a H, settings: &'a BotSettings, caller: &'a Caller, deadlines: &Deadlines) -> Self {
+        let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadlines.deadline);
+        let dead = dead_letters(host, settings, deadlines.deadline);
+        Self { host, settings, caller, ledger, dead, act_until: deadlines.act_until }
     }
 
-    async fn drop(&self, selection: Selection, begun: &Begun) -> Result<Results, AlertRejection> {
+    async fn drop(&self, selection: Selection, deadlines: &Deadlines) -> Result<Results, AlertRejection> {
         let poison = self.settings.queue.name.poison();
-        let (deadline, until) = (begun.deadline, begun.search_until);
+        let (deadline, until) = (deadlines.deadline, deadlines.search_until);
         let mut walk = PoisonWalk::new(self.host, self.settings, &poison, deadline, until);
         let results = match selection {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
@@ -203,7 +203,7 @@ impl<'a, H: Host> Dropper<'a, H> {
             results.refused.push((Named::Message(id), why));
         }
         let (gone, hidden): (Vec<_>, Vec<_>) =
-            pending.rows.into_values().partition(|row| has_seen_all && self.may_have_no_message(row));
+            pending.rows.into_values().partition(|row| has_seen_all && self.is_old_enough(row));
         results.refused.extend(hidden.into_iter().map(|row| (Named::Row(row.id), Why::Hidden)));
         self.drop_rows(gone, results).await
     }
@@ -267,7 +267,7 @@ impl<'a, H: Host> Dropper<'a, H> {
             let page = self.dead.page(after.as_ref(), ROWS_AT_ONCE).await?;
             after = page.letters.last().map(|row| row.id.clone());
             let is_gone =
-                |row: &DeadLetter| condition.fits_row(row) && !seen.has(row) && self.may_have_no_message(row);
+                |row: &DeadLetter| condition.fits_row(row) && !seen.has(row) && self.is_old_enough(row);
             results = self.drop_rows(page.letters.into_iter().filter(is_gone).collect(), results).await?;
             if !page.has_more || results.has_more {
                 return Ok(results);
@@ -279,7 +279,7 @@ impl<'a, H: Host> Dropper<'a, H> {
     /// Whether the row is at least one minute old. A run (one execution of the poller) first writes the row,
     /// and within one minute puts the message on the poison queue. So if an older row has no message, no
     /// message will follow.
-    fn may_have_no_message(&self, row: &DeadLetter) -> bool {
+    fn is_old_enough(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }
 

@@ -68,14 +68,14 @@ impl Letter {
     }
 
     /// Returns the id of a dead letter without a row, for API calls and responses.
-    pub(super) fn without_row(&self) -> Named {
+    pub(super) fn id_without_row(&self) -> Named {
         Named::Message(self.message_id.clone())
     }
 
     /// Returns the id of a dead letter, for API calls and responses. `row` is the id of its row, if it has a
     /// row.
     pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
-        row.cloned().map_or_else(|| self.without_row(), Named::Row)
+        row.cloned().map_or_else(|| self.id_without_row(), Named::Row)
     }
 
     pub(super) fn is_message(&self, id: &str) -> bool {

@@ -43,7 +43,7 @@ pub(in crate::alerts) async fn get<H: Host>(
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let deadline = Deadline::after(host, WITHIN);
     let dead = dead_letters(host, &settings, deadline);
-    let (letters, next) = page(&dead, &query).await?;
+    let (rows, next) = page(&dead, &query).await?;
     let name = settings.queue.name.poison();
     let poison = QueueClient::new(host, &settings.queue.account, &name, deadline);
     let messages = match poison.approximate_count().await {
@@ -56,13 +56,13 @@ pub(in crate::alerts) async fn get<H: Host>(
     // The messages without a row are on the first page of the list, if the query asks for texts and has no
     // filter.
     let is_first = query.after.is_none() && !query.has_filter();
-    let without_row = if is_first { without_row(&dead, &letters, &peeked).await? } else { Vec::new() };
+    let without_row = if is_first { without_row(&dead, &rows, &peeked).await? } else { Vec::new() };
     let shown: Vec<_> = without_row
         .into_iter()
         .map(|(letter, text)| show_message(letter, text, now))
-        .chain(letters.iter().map(|letter| {
-            let text = peeked.get(&letter.digest).map(|(_, text)| text.as_str());
-            show_row(letter, text, now)
+        .chain(rows.iter().map(|row| {
+            let text = peeked.get(&row.digest).map(|(_, text)| text.as_str());
+            show_row(row, text, now)
         }))
         .collect();
     let fields = json!({"dead": shown.len(), "messages": messages, "texts": query.with_texts});
@@ -80,31 +80,31 @@ async fn page<H: Host>(
     dead: &DeadLetters<'_, H>,
     query: &ListQuery,
 ) -> Result<(Vec<DeadLetter>, Option<DeadLetterId>), AlertRejection> {
-    let fits = |letter: &DeadLetter| {
-        query.outcome.as_ref().is_none_or(|outcome| *outcome == letter.outcome)
-            && query.conversation.as_ref().is_none_or(|key| key.as_str() == letter.conversation)
+    let fits = |row: &DeadLetter| {
+        query.outcome.as_ref().is_none_or(|outcome| *outcome == row.outcome)
+            && query.conversation.as_ref().is_none_or(|key| key.as_str() == row.conversation)
     };
     let at_once =
         if query.has_filter() { ROWS_AT_ONCE } else { u16::try_from(query.limit).unwrap_or(u16::MAX) };
-    let (mut letters, mut last) = (Vec::new(), query.after.clone());
+    let (mut rows, mut last) = (Vec::new(), query.after.clone());
     for _ in 0..MAX_CALLS {
         let page = dead.page(last.as_ref(), at_once).await?;
-        let mut rows = page.letters.into_iter().peekable();
-        while let Some(letter) = rows.next() {
-            last = Some(letter.id.clone());
-            if fits(&letter) {
-                letters.push(letter);
+        let mut unread = page.letters.into_iter().peekable();
+        while let Some(row) = unread.next() {
+            last = Some(row.id.clone());
+            if fits(&row) {
+                rows.push(row);
             }
-            if letters.len() >= query.limit {
-                let has_more = page.has_more || rows.peek().is_some();
-                return Ok((letters, last.filter(|_| has_more)));
+            if rows.len() >= query.limit {
+                let has_more = page.has_more || unread.peek().is_some();
+                return Ok((rows, last.filter(|_| has_more)));
             }
         }
         if !page.has_more {
-            return Ok((letters, None));
+            return Ok((rows, None));
         }
     }
-    Ok((letters, last))
+    Ok((rows, last))
 }
 
 /// Peeks at the oldest messages of the poison queue. Returns each message with the text for the list. The key
@@ -135,12 +135,12 @@ async fn peek<H: Host>(
 /// empty, because one of the unread rows can belong to a message.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,
-    letters: &[DeadLetter],
+    rows: &[DeadLetter],
     peeked: &'p BTreeMap<String, (Letter, String)>,
 ) -> Result<Vec<&'p (Letter, String)>, AlertRejection> {
     let mut unknown: BTreeSet<String> = peeked.keys().cloned().collect();
-    for letter in letters {
-        unknown.remove(&letter.digest);
+    for row in rows {
+        unknown.remove(&row.digest);
     }
     if unknown.is_empty() {
         return Ok(Vec::new());
@@ -150,20 +150,20 @@ async fn without_row<'p, H: Host>(
     Ok(unknown.iter().filter_map(|digest| peeked.get(digest)).collect())
 }
 
-fn show_row(letter: &DeadLetter, text: Option<&str>, now: DateTime<Utc>) -> Value {
+fn show_row(row: &DeadLetter, text: Option<&str>, now: DateTime<Utc>) -> Value {
     let mut shown = Map::new();
-    put(&mut shown, "id", Some(letter.id.as_str()));
-    put(&mut shown, "alert", Some(letter.alert.as_str()));
-    put(&mut shown, "outcome", Some(letter.outcome.as_str()));
-    put(&mut shown, "reason", Some(letter.reason.as_str()));
-    put(&mut shown, "status", letter.status);
-    put_times(&mut shown, letter.died_at, letter.enqueued_at, now);
-    put(&mut shown, "conversation", Some(letter.conversation.as_str()).filter(|key| !key.is_empty()));
-    put(&mut shown, "sender", letter.origin.sender.as_deref());
-    put(&mut shown, "tag", letter.origin.tag.as_deref());
-    put(&mut shown, "attempts", Some(letter.attempts));
-    let has_expired = letter.expires_at.is_some_and(|expires_at| expires_at <= now);
-    put(&mut shown, "replayable", Some(letter.is_genuine && !has_expired));
+    put(&mut shown, "id", Some(row.id.as_str()));
+    put(&mut shown, "alert", Some(row.alert.as_str()));
+    put(&mut shown, "outcome", Some(row.outcome.as_str()));
+    put(&mut shown, "reason", Some(row.reason.as_str()));
+    put(&mut shown, "status", row.status);
+    put_times(&mut shown, row.died_at, row.enqueued_at, now);
+    put(&mut shown, "conversation", Some(row.conversation.as_str()).filter(|key| !key.is_empty()));
+    put(&mut shown, "sender", row.origin.sender.as_deref());
+    put(&mut shown, "tag", row.origin.tag.as_deref());
+    put(&mut shown, "attempts", Some(row.attempts));
+    let has_expired = row.expires_at.is_some_and(|expires_at| expires_at <= now);
+    put(&mut shown, "replayable", Some(row.is_genuine && !has_expired));
     put(&mut shown, "text", text);
     shown.into()
 }
@@ -171,7 +171,7 @@ fn show_row(letter: &DeadLetter, text: Option<&str>, now: DateTime<Utc>) -> Valu
 fn show_message(letter: &Letter, text: &str, now: DateTime<Utc>) -> Value {
     let mut shown = Map::new();
     let alert = letter.envelope().map(|envelope| envelope.id.excerpt()).unwrap_or_default();
-    put(&mut shown, "id", Some(letter.without_row().to_text()));
+    put(&mut shown, "id", Some(letter.id_without_row().to_text()));
     put(&mut shown, "alert", Some(alert.as_ref()));
     put(&mut shown, "outcome", Some(excerpt(letter.outcome()).as_ref()));
     let reason = letter.failure.reason.as_deref().map(|reason| reason.chars().take(500).collect::<String>());

@@ -84,14 +84,14 @@ struct Wanted {
     /// The ids of the rows for which the walk has found a *copy*. If a run was killed while it moved a
     /// message, the poison queue can hold the message twice, with different texts. The row has the digest
     /// (hash) of one text. The message with the other text is the copy.
-    named: BTreeSet<DeadLetterId>,
+    copied: BTreeSet<DeadLetterId>,
     /// The ids of rows that the walk has found in messages without a valid seal.
     tampered: BTreeSet<DeadLetterId>,
 }
 
 impl Wanted {
     fn of(pending: Pending) -> Self {
-        Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
+        Self { pending, copied: BTreeSet::new(), tampered: BTreeSet::new() }
     }
 
     /// Decides whether the API call wants a message. Returns:
@@ -107,7 +107,7 @@ impl Wanted {
             return Some(Some(row));
         }
         if let Some(row) = letter.row().filter(|row| self.pending.rows.contains_key(row)) {
-            self.named.insert(row.clone());
+            self.copied.insert(row.clone());
             return Some(Some(row));
         }
         if self.pending.take_message(letter).is_some() {
@@ -169,7 +169,7 @@ impl<H: Host> Replayer<'_, H> {
         wanted: Wanted,
         results: &mut Results,
     ) -> Result<(), AlertRejection> {
-        let Wanted { pending, named, tampered } = wanted;
+        let Wanted { pending, copied, tampered } = wanted;
         for unknown in &pending.unknown {
             results.refuse(unknown, Why::Unknown);
         }
@@ -183,7 +183,7 @@ impl<H: Host> Replayer<'_, H> {
         for (id, row) in pending.rows {
             // The walk has found a copy of this row's message, and the bot replays the copy. So the bot does
             // not refuse this dead letter.
-            if named.contains(&id) {
+            if copied.contains(&id) {
                 continue;
             }
             if tampered.contains(&id) {

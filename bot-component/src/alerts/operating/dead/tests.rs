@@ -72,7 +72,7 @@ impl Bot {
                 return Some(Err(TransportError::Denied));
             }
             if request.uri().port_u16() == Some(10_001) {
-                return Some(Ok(queue.borrow_mut().answer(request, now)));
+                return Some(Ok(queue.borrow_mut().response(request, now)));
             }
             if !spend(&table_left) {
                 return Some(Ok(response(503, "")));
@@ -109,11 +109,11 @@ impl Bot {
             Request::builder().method(method).uri(path).header("authorization", format!("Bearer {KEY}"));
         let request = request.header("host", "localhost").header("content-type", "application/json");
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let answer = match run(handle(&*self.host, request.body(body).unwrap())) {
+        let response = match run(handle(&*self.host, request.body(body).unwrap())) {
             Ok(answered) => answered.into_reply(&*self.host).response,
             Err(rejection) => rejection.log_and_respond(&*self.host),
         };
-        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+        (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap_or_default())
     }
 
     fn replay(&self, body: &Value) -> (u16, Value) {
@@ -121,9 +121,9 @@ impl Bot {
     }
 
     fn list(&self, query: &str) -> Value {
-        let (status, answer) = self.call("GET", &format!("/api/dead{query}"), &Value::Null);
-        assert_eq!(status, 200, "{answer}");
-        answer
+        let (status, response) = self.call("GET", &format!("/api/dead{query}"), &Value::Null);
+        assert_eq!(status, 200, "{response}");
+        response
     }
 
     /// Makes an alert with this text, and writes its envelope (the alert as JSON). `change` changes the
@@ -235,8 +235,8 @@ fn in_conversation(id: &str) -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
 }
 
-fn whys(answer: &Value) -> Vec<&str> {
-    answer["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
+fn whys(response: &Value) -> Vec<&str> {
+    response["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -244,9 +244,9 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     let body = json!({"ids": [died.letter]});
-    let (status, answer) = bot.replay(&body);
+    let (status, response) = bot.replay(&body);
     assert_eq!(status, 200);
-    assert_eq!(answer, json!({"replayed": [died.letter], "refused": [], "more": false}));
+    assert_eq!(response, json!({"replayed": [died.letter], "refused": [], "more": false}));
     assert_eq!(bot.status(&died.alert), Status::Queued);
     assert_eq!(whys(&bot.replay(&body).1), ["unknown"]);
     bot.deliver();
@@ -273,15 +273,15 @@ fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() 
             let bot = Bot::new();
             let died = bot.die("pizza", |_| ());
             bot.calls_left.set(calls);
-            let (status, answer) = bot.replay(&body_of(&died));
-            is_finished = status == 200 && answer["more"] == false && bot.calls_left.get() > 0;
+            let (status, response) = bot.replay(&body_of(&died));
+            is_finished = status == 200 && response["more"] == false && bot.calls_left.get() > 0;
             bot.calls_left.set(usize::MAX);
             if is_delivered_between {
                 bot.deliver();
             }
             bot.pass(61);
             let (status, again) = bot.replay(&body_of(&died));
-            assert_eq!((status, &again["more"]), (200, &false.into()), "{calls}: {answer}, {again}");
+            assert_eq!((status, &again["more"]), (200, &false.into()), "{calls}: {response}, {again}");
             bot.deliver();
             bot.pass(61);
             // If the killed replay deleted the message, its row can still exist. Then the reason is
@@ -289,7 +289,7 @@ fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() 
             let (_, last) = bot.replay(&json!({"ids": [died.letter]}));
             assert!(matches!(whys(&last).as_slice(), ["unknown" | "missing"]), "{calls}: {last}");
             bot.deliver();
-            assert_eq!(bot.shown.borrow().as_slice(), ["pizza"], "{calls}: {answer}, {again}");
+            assert_eq!(bot.shown.borrow().as_slice(), ["pizza"], "{calls}: {response}, {again}");
             assert_eq!(bot.status(&died.alert), Status::Delivered, "{calls}");
             assert_eq!((bot.poison(), bot.list("")["dead"].clone()), (vec![], json!([])), "{calls}");
             if is_finished {
@@ -317,12 +317,12 @@ fn replay_of_an_expired_tampered_or_ended_alert_is_refused_with_the_reason() {
     }
     bot.pass(60);
     let ids: Vec<_> = [&expired, &delivered, &changed, &cancelled].map(|died| died.letter.clone()).into();
-    let (status, answer) = bot.replay(&json!({"ids": ids}));
+    let (status, response) = bot.replay(&json!({"ids": ids}));
     let of = |id: &str| {
-        let refused = answer["refused"].as_array().unwrap().iter().find(|refused| refused["id"] == id);
+        let refused = response["refused"].as_array().unwrap().iter().find(|refused| refused["id"] == id);
         refused.map(|refused| refused["why"].as_str().unwrap().to_owned()).unwrap_or_default()
     };
-    assert_eq!((status, &answer["replayed"]), (200, &json!([])), "{answer}");
+    assert_eq!((status, &response["replayed"]), (200, &json!([])), "{response}");
     let whys: Vec<_> = ids.iter().map(|id| of(id)).collect();
     assert_eq!(whys, ["expired", "delivered", "tampered", "cancelled"]);
     bot.deliver();
@@ -357,8 +357,8 @@ fn replay_of_many_keeps_the_order_of_a_conversation() {
     {
         message.visible_at = begin + TimeDelta::seconds(index);
     }
-    let (_, answer) = bot.replay(&json!({"outcome": "permanent"}));
-    assert_eq!((answer["replayed"].as_array().unwrap().len(), &answer["more"]), (40, &false.into()));
+    let (_, response) = bot.replay(&json!({"outcome": "permanent"}));
+    assert_eq!((response["replayed"].as_array().unwrap().len(), &response["more"]), (40, &false.into()));
     bot.deliver();
     assert_eq!(*bot.shown.borrow(), texts);
 }
@@ -373,18 +373,18 @@ fn replay_selects_by_outcome_and_time() {
             bot.host.now().to_rfc3339()
         })
         .collect();
-    let (_, answer) = bot.replay(&json!({"outcome": "destinationGone"}));
-    assert_eq!(answer, json!({"replayed": [], "refused": [], "more": false}));
-    let (_, answer) = bot.replay(&json!({"outcome": "permanent", "since": times[0], "until": times[1]}));
-    assert_eq!(answer["replayed"].as_array().unwrap().len(), 1, "{answer}");
+    let (_, response) = bot.replay(&json!({"outcome": "destinationGone"}));
+    assert_eq!(response, json!({"replayed": [], "refused": [], "more": false}));
+    let (_, response) = bot.replay(&json!({"outcome": "permanent", "since": times[0], "until": times[1]}));
+    assert_eq!(response["replayed"].as_array().unwrap().len(), 1, "{response}");
     bot.deliver();
     assert_eq!(bot.shown.borrow().as_slice(), ["1"]);
     assert_eq!(bot.poison().len(), 2);
-    let (_, answer) = bot.replay(&json!({"all": true}));
+    let (_, response) = bot.replay(&json!({"all": true}));
     assert_eq!(
-        answer["replayed"].as_array().unwrap().len(),
+        response["replayed"].as_array().unwrap().len(),
         2,
-        "expected the two messages that the first calls left visible: {answer}"
+        "expected the two messages that the first calls left visible: {response}"
     );
 }
 
@@ -394,12 +394,12 @@ fn replay_while_the_tables_fail_loses_nothing_and_can_be_repeated() {
         let bot = Bot::new();
         let alerts: Vec<_> = (0..3).map(|number| bot.die(&number.to_string(), |_| ()).alert).collect();
         bot.table_calls_left.set(calls);
-        let (status, answer) = bot.replay(&json!({"all": true}));
-        assert!(status == 503 || status == 200, "{status} {answer}");
+        let (status, response) = bot.replay(&json!({"all": true}));
+        assert!(status == 503 || status == 200, "{status} {response}");
         let is_finished = bot.table_calls_left.get() > 0;
         assert!(
-            is_finished || status == 503 || answer["more"] == true || bot.poison().is_empty(),
-            "{answer}"
+            is_finished || status == 503 || response["more"] == true || bot.poison().is_empty(),
+            "{response}"
         );
         bot.table_calls_left.set(usize::MAX);
         bot.deliver();
@@ -409,7 +409,7 @@ fn replay_while_the_tables_fail_loses_nothing_and_can_be_repeated() {
         bot.deliver();
         let mut shown = bot.shown.borrow().clone();
         shown.sort();
-        assert_eq!(shown, ["0", "1", "2"], "{calls}: {answer}, {again}");
+        assert_eq!(shown, ["0", "1", "2"], "{calls}: {response}, {again}");
         assert!(alerts.iter().all(|alert| bot.status(alert) == Status::Delivered), "{calls}");
         assert_eq!(bot.poison(), Vec::<String>::new(), "{calls}");
         if is_finished {

@@ -41,9 +41,9 @@ fn replay_of_a_message_that_the_poison_queue_holds_twice_delivers_once_and_remov
         add_older_copy(&bot);
         assert_eq!(bot.poison().len(), 2);
         let body = if by_ids { json!({"ids": [died.letter]}) } else { json!({"all": true}) };
-        let (status, answer) = bot.replay(&body);
+        let (status, response) = bot.replay(&body);
         let expected = json!({"replayed": [died.letter], "refused": [], "more": false});
-        assert_eq!((status, answer), (200, expected), "{by_ids}");
+        assert_eq!((status, response), (200, expected), "{by_ids}");
         assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}), "{by_ids}");
         bot.deliver();
         assert_eq!(bot.shown.borrow().as_slice(), ["pizza"]);
@@ -58,9 +58,9 @@ fn drop_of_a_message_that_the_poison_queue_holds_twice_deletes_both_copies() {
         let died = bot.die("pizza", |_| ());
         add_older_copy(&bot);
         let body = body.unwrap_or_else(|| json!({"ids": [died.letter]}));
-        let (status, answer) = bot.call("POST", "/api/dead/drop", &body);
+        let (status, response) = bot.call("POST", "/api/dead/drop", &body);
         let expected = json!({"dropped": [died.letter], "refused": [], "more": false});
-        assert_eq!((status, answer), (200, expected));
+        assert_eq!((status, response), (200, expected));
         assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
     }
 }

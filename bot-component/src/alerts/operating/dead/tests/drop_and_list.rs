@@ -42,7 +42,7 @@ fn drop_killed_at_any_call_is_finished_by_the_next_drop() {
 }
 
 #[test]
-fn message_of_another_producer_is_listed_and_dropped_but_not_replayed() {
+fn message_without_an_envelope_or_a_seal_is_listed_and_dropped_but_not_replayed() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     let older =
@@ -69,8 +69,8 @@ fn message_of_another_producer_is_listed_and_dropped_but_not_replayed() {
     let mut refused = bot.replay(&json!({"ids": foreign})).1;
     refused["refused"].as_array_mut().unwrap().sort_by_key(|refused| refused["why"].to_string());
     assert_eq!(whys(&refused), ["unreadable", "unsealed"]);
-    let (_, answer) = bot.replay(&json!({"all": true}));
-    assert_eq!((&answer["replayed"], whys(&answer).len()), (&json!([died.letter]), 2));
+    let (_, response) = bot.replay(&json!({"all": true}));
+    assert_eq!((&response["replayed"], whys(&response).len()), (&json!([died.letter]), 2));
     for id in &foreign {
         let path = format!("/api/dead/{}", id.as_str().unwrap());
         assert_eq!(bot.call("DELETE", &path, &Value::Null).0, 204);
@@ -164,11 +164,11 @@ fn wrong_call_is_refused_and_changes_nothing() {
         ("DELETE", "/api/dead/m.x", Value::Null, (404, "DeadLetterNotFound")),
         ("GET", "/api/dead/x", Value::Null, (405, "MethodNotAllowed")),
     ] {
-        let (status, answer) = bot.call(method, path, &body);
+        let (status, response) = bot.call(method, path, &body);
         assert_eq!(
-            (status, answer["error"]["code"].as_str().unwrap()),
+            (status, response["error"]["code"].as_str().unwrap()),
             expected,
-            "{method} {path}: {answer}"
+            "{method} {path}: {response}"
         );
     }
     assert_eq!(bot.list("")["dead"][0]["id"], died.letter);
@@ -183,10 +183,10 @@ fn wrong_call_is_refused_and_changes_nothing() {
     ] {
         let request = Request::builder().method(method).uri(path).header("host", "localhost");
         let request = request.header("authorization", "Bearer pbk_0123456789abcdef0123456789abcdef");
-        let answer = run(handle(&*bot.host, request.body(Bytes::new()).unwrap()))
+        let response = run(handle(&*bot.host, request.body(Bytes::new()).unwrap()))
             .unwrap()
             .into_reply(&*bot.host)
             .response;
-        assert_eq!(answer.status(), 403, "{method} {path}");
+        assert_eq!(response.status(), 403, "{method} {path}");
     }
 }

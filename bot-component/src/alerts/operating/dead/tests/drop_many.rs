@@ -68,10 +68,10 @@ fn drop_of_thousands_of_dead_letters_costs_about_two_calls_for_each() {
     let (mut dropped, mut calls) = (0, 0);
     loop {
         calls += 1;
-        let (status, answer) = bot.drop(&json!({"all": true}));
-        assert_eq!((status, whys(&answer)), (200, vec![]), "{}", answer["error"]);
-        dropped += answer["dropped"].as_array().unwrap().len();
-        if answer["more"] == false {
+        let (status, response) = bot.drop(&json!({"all": true}));
+        assert_eq!((status, whys(&response)), (200, vec![]), "{}", response["error"]);
+        dropped += response["dropped"].as_array().unwrap().len();
+        if response["more"] == false {
             break;
         }
     }
@@ -94,8 +94,8 @@ fn drop_by_a_condition_killed_at_any_call_is_finished_by_the_next_drop_and_keeps
         let died: Vec<_> = (0..3).map(|number| bot.die(&number.to_string(), |_| ())).collect();
         let body = json!({"outcome": "permanent", "since": since});
         bot.calls_left.set(calls);
-        let (status, answer) = bot.drop(&body);
-        let is_finished = status == 200 && answer["more"] == false && bot.calls_left.get() > 0;
+        let (status, response) = bot.drop(&body);
+        let is_finished = status == 200 && response["more"] == false && bot.calls_left.get() > 0;
         bot.calls_left.set(usize::MAX);
         bot.pass(61);
         let (status, again) = bot.drop(&body);
@@ -120,17 +120,17 @@ fn drop_by_a_condition_killed_at_any_call_is_finished_by_the_next_drop_and_keeps
 #[test]
 fn drop_by_outcome_uses_the_row_of_a_message_that_names_no_outcome() {
     let bot = bot_with_unreadable(3);
-    let (_, answer) = bot.drop(&json!({"outcome": "permanent"}));
-    assert_eq!((answer["dropped"].as_array().unwrap().len(), bot.poison().len()), (1, 3), "{answer}");
+    let (_, response) = bot.drop(&json!({"outcome": "permanent"}));
+    assert_eq!((response["dropped"].as_array().unwrap().len(), bot.poison().len()), (1, 3), "{response}");
     for outcome in ["sealBroken", "unknown"] {
-        let (_, answer) = bot.drop(&json!({"outcome": outcome}));
-        assert_eq!(answer, json!({"dropped": [], "refused": [], "more": false}), "{outcome}");
+        let (_, response) = bot.drop(&json!({"outcome": outcome}));
+        assert_eq!(response, json!({"dropped": [], "refused": [], "more": false}), "{outcome}");
     }
-    let (_, answer) = bot.drop(&json!({"outcome": "unreadable"}));
+    let (_, response) = bot.drop(&json!({"outcome": "unreadable"}));
     assert_eq!(
-        (answer["dropped"].as_array().unwrap().len(), &answer["more"]),
+        (response["dropped"].as_array().unwrap().len(), &response["more"]),
         (3, &false.into()),
-        "{answer}"
+        "{response}"
     );
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
 }
@@ -147,21 +147,21 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_the_rows_of_hidden_messag
     // The poison queue counts one message, but the bot cannot read this message while it is hidden. So the
     // bot cannot know to which of the two dead letters the message belongs.
     for body in [&ids, &json!({"all": true})] {
-        let (_, answer) = bot.drop(body);
-        assert_eq!(answer["dropped"], json!([]), "{answer}");
-        assert!(answer["more"] == true || whys(&answer) == ["hidden", "hidden"], "{answer}");
+        let (_, response) = bot.drop(body);
+        assert_eq!(response["dropped"], json!([]), "{response}");
+        assert!(response["more"] == true || whys(&response) == ["hidden", "hidden"], "{response}");
     }
     bot.pass(300);
-    let (_, answer) = bot.drop(&json!({"ids": [died[0].letter]}));
-    assert_eq!(answer, json!({"dropped": [died[0].letter], "refused": [], "more": false}));
-    let (_, answer) = bot.drop(&ids);
-    assert_eq!((&answer["dropped"], whys(&answer)), (&json!([died[1].letter]), vec!["unknown"]));
+    let (_, response) = bot.drop(&json!({"ids": [died[0].letter]}));
+    assert_eq!(response, json!({"dropped": [died[0].letter], "refused": [], "more": false}));
+    let (_, response) = bot.drop(&ids);
+    assert_eq!((&response["dropped"], whys(&response)), (&json!([died[1].letter]), vec!["unknown"]));
     // Imitates a run (one execution of the poller) that has written the row, and has not yet put the message
     // on the poison queue.
     let new = bot.die("new", |_| ());
     bot.queues.borrow_mut().queues.remove(POISON);
-    let (_, answer) = bot.drop(&json!({"all": true}));
-    assert_eq!(answer["dropped"], json!([]), "{answer}");
+    let (_, response) = bot.drop(&json!({"all": true}));
+    assert_eq!(response["dropped"], json!([]), "{response}");
     assert_eq!(bot.list("")["dead"][0]["id"], new.letter);
     bot.pass(61);
     assert_eq!(bot.drop(&json!({"all": true})).1["dropped"], json!([new.letter]));
@@ -176,9 +176,9 @@ fn replay_of_one_letter_behind_hundreds_of_refused_letters_takes_one_call() {
         bot.queues.borrow_mut().put(POISON, &format!("no envelope {number}"), now);
     }
     let died = bot.die("pizza", |_| ());
-    let (_, answer) = bot.replay(&json!({"all": true}));
-    assert_eq!((&answer["replayed"], whys(&answer).len()), (&json!([died.letter]), 600));
-    assert_eq!(answer["more"], false);
+    let (_, response) = bot.replay(&json!({"all": true}));
+    assert_eq!((&response["replayed"], whys(&response).len()), (&json!([died.letter]), 600));
+    assert_eq!(response["more"], false);
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn deletion_of_a_conversation_with_a_hidden_message_is_reported_as_incomplete() 
     let until = bot.host.now() + TimeDelta::seconds(25);
     bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[1].visible_at = until;
     for (complete, left) in [(false, 1), (true, 0)] {
-        let (status, answer) = bot.call("DELETE", &path, &Value::Null);
-        assert_eq!((status, &answer["complete"], &answer["removed"]), (200, &json!(complete), &json!(1)));
+        let (status, response) = bot.call("DELETE", &path, &Value::Null);
+        assert_eq!((status, &response["complete"], &response["removed"]), (200, &json!(complete), &json!(1)));
         assert_eq!(bot.poison().len(), left);
         bot.pass(30);
     }

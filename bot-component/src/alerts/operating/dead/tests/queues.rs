@@ -45,7 +45,7 @@ impl FakeQueues {
         self.queues.get(queue).into_iter().flatten().map(|message| message.text.clone()).collect()
     }
 
-    pub(super) fn answer(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Response<Bytes> {
+    pub(super) fn response(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Response<Bytes> {
         let segments: Vec<&str> = request.uri().path().split('/').skip(2).collect();
         let query: BTreeMap<String, String> =
             form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
@@ -61,10 +61,10 @@ impl FakeQueues {
         let Some(messages) = self.queues.get_mut(segments[0]) else { return refused(404, "QueueNotFound") };
         match (request.method().as_str(), &segments[1..]) {
             ("GET", []) => {
-                let mut answer = response(200, "");
+                let mut response = response(200, "");
                 let count = messages.len().to_string().parse().unwrap();
-                answer.headers_mut().insert("x-ms-approximate-messages-count", count);
-                answer
+                response.headers_mut().insert("x-ms-approximate-messages-count", count);
+                response
             }
             ("POST", ["messages"]) => {
                 let body = std::str::from_utf8(request.body()).unwrap();
@@ -105,9 +105,9 @@ impl FakeQueues {
                 self.counter += 1;
                 messages[index].visible_at = now + lease;
                 messages[index].receipt = self.counter.to_string();
-                let mut answer = response(204, "");
-                answer.headers_mut().insert("x-ms-popreceipt", messages[index].receipt.parse().unwrap());
-                answer
+                let mut response = response(204, "");
+                response.headers_mut().insert("x-ms-popreceipt", messages[index].receipt.parse().unwrap());
+                response
             }
             _ => panic!("the fake queue does not expect {} {}", request.method(), request.uri()),
         }

@@ -164,7 +164,12 @@ impl Messages {
 
     /// Update Message: replaces the text if `text` is given. If `becomes_visible` is true, the queue shows the
     /// message again. Otherwise, the message stays leased.
-    fn update(&mut self, id: &str, text: Option<String>, becomes_visible: bool) -> Option<http::Response<Bytes>> {
+    fn update(
+        &mut self,
+        id: &str,
+        text: Option<String>,
+        becomes_visible: bool,
+    ) -> Option<http::Response<Bytes>> {
         let mut message = self.leased.remove(id)?;
         if let Some(text) = text {
             message.text = text;

@@ -1,6 +1,6 @@
 //! A simulated world with an Azure queue, tables, a Connector, a key-value store, and one clock that jumps
-//! from event to event. Several runs can work in the world at the same time, and a test can kill them. The
-//! world is deterministic: the same seed causes the same events.
+//! from event to event. A *run* is one execution of the poller. Several runs can work in the world at the
+//! same time, and a test can kill a run. The world is deterministic: the same seed causes the same events.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(crate) use crate::script::{Attempt, Fault, Reply};
 
 pub(crate) const QUEUE: &str = "bot-queue";
 pub(crate) const POISON: &str = "bot-queue-poison";
-/// The date at which the clock starts, in seconds since 1970: 2026-11-23 22:00:00 UTC.
+/// The date at which the clock shows zero, in seconds since 1970: 2026-11-23 22:00:00 UTC.
 pub(crate) const START_SECONDS: i64 = 1_795_471_200;
 
 type Outcome = Result<Report, RunError>;
@@ -39,11 +39,11 @@ pub(crate) struct Sim {
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     random: Cell<u64>,
     pub(crate) settings: RefCell<BTreeMap<String, String>>,
-    /// How long the next read of a variable takes. Later reads take no time.
+    /// How long the next read of a setting (a Spin variable) takes. Later reads take no time.
     pub(crate) slow_variables: Cell<Duration>,
     pub(crate) store: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) store_fails: Cell<bool>,
-    /// Each key that a run wrote into the key-value store, in order.
+    /// The key of each write into the key-value store, the oldest write first.
     pub(crate) writes: RefCell<Vec<String>>,
     /// The lines of the log.
     pub(crate) lines: RefCell<Vec<String>>,
@@ -55,17 +55,19 @@ pub(crate) struct Sim {
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
     tokens: Cell<usize>,
-    /// The login host issues this many tokens, and then refuses the bot.
+    /// The number of tokens that the login host issues before it refuses the bot. The *login host* is the
+    /// host that issues the bot's tokens.
     pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
     creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
-    /// The program that sent the alerts, and that gets the callbacks.
+    /// The rule for the responses of the program that sent the alerts. The poller sends *callbacks* (HTTP
+    /// requests) to this program, e.g. to pass on a person's answer to a question.
     pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
-    /// The time that each request and each response of the queue, the tables and the Connector takes to
-    /// arrive.
+    /// The time that a request to the queue, to the tables or to the Connector takes to arrive. Each response
+    /// takes the same time.
     latency: Duration,
 }
 
@@ -126,8 +128,8 @@ impl Sim {
         }
     }
 
-    /// Sets the rule for the Connector's responses. The arguments of the rule are the conversation and the
-    /// text.
+    /// Sets the rule for the Connector's responses. The arguments of the rule are the conversation's id, and
+    /// the text of the message without the prefix `Alert: `.
     pub(crate) fn connector(&self, rule: impl FnMut(&str, &str) -> Reply + 'static) {
         *self.connector.borrow_mut() = Box::new(rule);
     }
@@ -138,12 +140,14 @@ impl Sim {
         *self.creations.borrow_mut() = Box::new(rule);
     }
 
-    /// Sets the rule that decides which calls to the queue service fail, and how.
+    /// Sets the rule that decides which calls to the queue service fail, and how. For a call that does not
+    /// fail, the rule returns `None`.
     pub(crate) fn faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.faults.borrow_mut() = Box::new(rule);
     }
 
-    /// Sets the rule that decides which calls to the table service fail, and how.
+    /// Sets the rule that decides which calls to the table service fail, and how. For a call that does not
+    /// fail, the rule returns `None`.
     pub(crate) fn table_faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.table_faults.borrow_mut() = Box::new(rule);
     }
@@ -152,12 +156,12 @@ impl Sim {
         self.clock.get()
     }
 
-    /// Lets time pass while no run works.
+    /// Moves the clock forward.
     pub(crate) fn pass(&self, duration: Duration) {
         self.clock.set(self.clock.get() + duration);
     }
 
-    /// Puts an envelope on the queue.
+    /// Puts an envelope (an alert as JSON) on the queue.
     pub(crate) fn put(&self, envelope: &Value) {
         self.storage.borrow_mut().put(QUEUE, &envelope.to_string(), self.now(), None);
     }
@@ -254,7 +258,7 @@ impl Sim {
         self.random(2);
         let mut asked = false;
         std::future::poll_fn(|context| {
-            // Even a sleep of zero yields once, so that the other futures of the run go on.
+            // Even a sleep of zero returns `Pending` once. So the other futures of the run can go on.
             if self.now() >= until && std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
@@ -324,7 +328,8 @@ impl Sim {
         Ok(Response::builder().status(status).body(Bytes::new()).unwrap())
     }
 
-    /// Answers a call to the login host after three seconds.
+    /// Returns the login host's response, after three seconds. The response has a token. After `most_tokens`
+    /// tokens, the response is a refusal.
     async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_secs(3)).await;
         self.tokens.set(self.tokens.get() + 1);
@@ -387,18 +392,19 @@ impl Sim {
         Ok(response.body(Bytes::from(body.to_string())).unwrap())
     }
 
-    /// Returns the row keys of the stored waiting lines.
+    /// Returns the row keys of the stored waiting lines. The *waiting line* of a conversation lists the
+    /// hidden queue messages of this conversation.
     pub(crate) fn lines_left(&self) -> Vec<String> {
         let rows = self.tables.borrow().entities("proactivebotruns").clone();
         rows.into_keys().map(|(_, row)| row).filter(|row| row.starts_with("line.")).collect()
     }
 
-    /// Returns the status of an alert in the ledger.
+    /// Returns an alert's status from the ledger (the table with one record for each alert).
     pub(crate) fn status(&self, id: &str) -> Option<String> {
         self.record(id)?["status"].as_str().map(str::to_owned)
     }
 
-    /// Returns the record of an alert in the ledger.
+    /// Returns an alert's record from the ledger.
     pub(crate) fn record(&self, id: &str) -> Option<serde_json::Map<String, Value>> {
         let rows = self.tables.borrow().entities("proactivebotledger").clone();
         let (_, record) = rows.into_iter().find(|((_, row), _)| row.ends_with(&format!(".{id}")))?;
@@ -422,15 +428,18 @@ pub(crate) struct Planned {
     pub(crate) limits: Limits,
 }
 
-/// A Delete call that was sent and has not arrived yet. It takes effect even if the run is killed, because
-/// its bytes have left the process.
+/// A call to the queue that was sent and has not arrived yet. If the run is killed now, a Delete call still
+/// takes effect, because its bytes have left the process. Other calls have no effect.
 struct OnItsWay<'a> {
     sim: &'a Sim,
+    /// The Delete call. `None` if the call is not a Delete, or if the rule of [`Sim::faults`] makes the call
+    /// fail.
     delete: Option<Request<Bytes>>,
 }
 
 impl OnItsWay<'_> {
-    /// Tells `drop` to do nothing, because the run was not killed before the request arrived.
+    /// Removes the Delete call, so that `drop` does nothing. The run was not killed, so the caller
+    /// handles the call.
     fn run_lives(mut self) {
         self.delete = None;
     }
@@ -444,7 +453,8 @@ impl Drop for OnItsWay<'_> {
     }
 }
 
-/// A request that the Connector handles now. The value is dropped when the request ends or the run is killed.
+/// A request that the Connector handles now. This value is dropped when the request ends, or when the run is
+/// killed.
 struct InFlight<'a> {
     sim: &'a Sim,
     conversation: String,
@@ -522,7 +532,7 @@ impl Clock for SimHost<'_> {
         Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.sim.now()
     }
     fn monotonic(&self) -> Duration {
-        // Every run has its own instance of the component, in which the monotonic clock starts at zero.
+        // Every run has its own instance of the component. The monotonic clock of an instance starts at zero.
         let start = self.start.get().unwrap_or(self.sim.now());
         self.start.set(Some(start));
         self.sim.now() - start

@@ -1,4 +1,6 @@
-//! The bot's tokens, for the Connector and for the storage account.
+//! The tokens that the poller gets from the login host. One token is for the Connector (the HTTP API of
+//! channels, such as Teams). If the storage connection string has neither a key nor a SAS, another token
+//! is for the storage account.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,9 +12,10 @@ use trigger_component::run::RunError;
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// After the refusal, the refused attempt locks the token, and fetches a fresh token, which takes 3 s. During
-/// this time, other attempts wait for the lock. The run must go on polling the attempt that has the lock.
-/// Otherwise this attempt would never release the lock, and all attempts would wait forever.
+/// The Connector refuses the token for one conversation. The attempt to send to this conversation then locks
+/// the run's token, and fetches a fresh token, which takes 3 s. In this time, the attempts for other
+/// conversations wait for the lock. Each attempt is a future. The run must go on polling the future that has
+/// the lock. Otherwise this future would never release the lock, and all attempts would wait forever.
 #[test]
 fn conversation_that_refuses_the_token_delays_no_other_conversation() {
     for refusing in [5, 20, 40] {
@@ -44,7 +47,8 @@ fn token_that_was_revoked_is_renewed_and_all_alerts_are_delivered() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [120]);
 }
 
-/// If the login host refuses the bot, the run can send no more alerts, even if it has delivered some before.
+/// If the login host refuses the bot, the run can send no more alerts. This is also true for a run that has
+/// already delivered alerts.
 #[test]
 fn login_host_that_refuses_during_a_run_stops_the_run() {
     let sim = Sim::with_login(4);
@@ -62,8 +66,9 @@ fn login_host_that_refuses_during_a_run_stops_the_run() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// While the run waits for the token, it renews the run lock. The record of the run lock lists the messages
-/// in hand.
+/// Only the run that has the *run lock* sends alerts. The first run waits for the token, and renews the lock
+/// in this time, so the two other runs do nothing. After 2.5 s, the test kills the first run. The record of
+/// the run lock lists the messages that the first run had dequeued. So the later runs keep the order.
 #[test]
 fn run_that_waits_for_the_token_keeps_the_lock() {
     let sim = Sim::with_login(4);
@@ -88,7 +93,9 @@ fn run_that_waits_for_the_token_keeps_the_lock() {
     assert_eq!(shown, (0..100).collect::<Vec<_>>());
 }
 
-/// The poller runs once a minute, up to ten seconds late. The queue deletes the message after 91 to 299 s.
+/// The Connector always asks for a pause of 1000 s. The queue deletes the message at the end of its time to
+/// live, after 91 to 299 s. Before that, the poller has to move the message to the poison queue. The poller
+/// runs once a minute, and each run begins up to ten seconds late.
 #[test]
 fn poller_that_runs_every_minute_loses_no_message() {
     for seed in 0..100 {
@@ -112,15 +119,16 @@ fn poller_that_runs_every_minute_loses_no_message() {
     }
 }
 
-/// In the first run, no other conversation accepts the token, so the run cannot know whether the token is
-/// good. The run still treats the refusal as a failure of this conversation alone.
+/// The Connector refuses the token for the conversation `bad`. The first run sends to no other conversation,
+/// so the run cannot know whether the token is good. The run still treats the refusal as a failure of `bad`
+/// alone.
 #[test]
 fn refusal_of_one_conversation_stops_no_run_and_its_alert_is_moved_to_the_poison_queue() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));
     assert_eq!(counts(&sim.run(), ["retried", "credentials"]), [1, 0]);
-    // The refusal does not delay the alert to another conversation.
+    // The refusal for `bad` does not delay the alert to `good`.
     sim.put(&envelope("good", "1"));
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
     while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
@@ -131,7 +139,8 @@ fn refusal_of_one_conversation_stops_no_run_and_its_alert_is_moved_to_the_poison
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("credentials.refused")));
 }
 
-/// Two refusals do not stop the run if a third conversation accepts the token within a second.
+/// The Connector refuses the token for two conversations. If the Connector accepts the token for a third
+/// conversation within a second, the run goes on. Otherwise, the run stops.
 #[test]
 fn two_refusals_stop_the_run_only_if_no_conversation_accepts_the_token() {
     let sim = Sim::with_login(6);
@@ -152,7 +161,8 @@ fn two_refusals_stop_the_run_only_if_no_conversation_accepts_the_token() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// Makes a world whose connection string has neither a key nor a SAS.
+/// Makes a world whose connection string has neither a key nor a SAS, so each storage call needs a token. An
+/// alert is on the queue.
 fn world_without_a_storage_key(seed: u64) -> Sim {
     let sim = Sim::with_login(seed);
     let connection = "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;\

@@ -1,4 +1,6 @@
-//! The poller counts the tries of an alert, even if it cannot write the counts into the message.
+//! The poller counts its failed attempts to send an alert. Usually, the poller writes the counts into the
+//! text of the queue message. If this is not possible, the poller writes the counts into the ledger (the
+//! table with one record for each alert).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,10 +10,12 @@ use serde_json::{Value, json};
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, seconds};
 
+/// A message in the format of an older bot. The poller does not change the text of such a message.
 const LEGACY: &str = r#"{"address":{"id":"1","channelId":"msteams","serviceUrl":"http://127.0.0.1:9200/amer/",
     "user":{"id":"29:u"},"bot":{"id":"28:b"},"conversation":{"id":"a"}},"text":"hi","orderNumber":42}"#;
 
-/// Makes a message of 64 KiB, the maximum of the queue. So the message has no space for the counts of tries.
+/// Makes a message of 64 KiB (48 KiB of JSON, in base64). The queue accepts no longer message, so the text
+/// has no space for the counts of failed attempts.
 fn longest_message() -> String {
     let mut alert = envelope("a", "1");
     alert["activity"] = json!({"summary": ""});
@@ -20,7 +24,8 @@ fn longest_message() -> String {
     STANDARD.encode(alert.to_string())
 }
 
-/// Runs once in seven seconds, until the queue is empty or an hour has passed.
+/// Does one run after the other, with pauses of seven seconds. Ends when the queue is empty, or when the
+/// clock shows one hour.
 fn run_on(sim: &Sim) {
     while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
         sim.run();
@@ -28,6 +33,7 @@ fn run_on(sim: &Sim) {
     }
 }
 
+/// Returns, from the log, the outcome of each alert that the poller moved to the poison queue.
 fn outcomes(sim: &Sim) -> Vec<Value> {
     let lines = sim.lines.borrow();
     let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -76,7 +82,8 @@ fn message_of_an_older_format_is_moved_to_the_poison_queue_unchanged() {
     }
 }
 
-/// After an attempt without a response, the alert gets exactly one more try, even if calls to the queue fail.
+/// If the response to an attempt is lost, the alert gets exactly one more attempt, even if calls to the queue
+/// fail.
 #[test]
 fn uncertain_alert_is_tried_twice_even_if_calls_to_the_queue_fail() {
     type Rule = fn(&http::Request<bytes::Bytes>) -> bool;

@@ -1,5 +1,6 @@
-//! Alerts with a `key` (the name of a problem) while runs are killed, responses are lost, and the tables
-//! fail.
+//! Alerts with a `key` in bad conditions: runs (executions of the poller) are killed, responses are lost, and
+//! calls to the tables fail. The key names a problem. By default, a newer alert with the same key changes the
+//! chat message of the older alert.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +13,18 @@ use crate::script::{Fault, Reply};
 use crate::sim::{Planned, QUEUE, Sim};
 use crate::{milliseconds, seconds};
 
-/// The trouble of two runs: kills, lost responses and failed calls.
+/// The failures and delays that a test simulates in two runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trouble {
     /// The second run begins this many milliseconds after the first run.
     second_after: u64,
     /// The first run is killed this many milliseconds after its start.
     kill_after: Option<u64>,
-    /// The Connector takes this many milliseconds for each response.
+    /// Each response of the Connector takes this many milliseconds.
     delay: u64,
     /// If this number is 3, every third response of the Connector is lost.
     lose_each: usize,
-    /// If this number is 5, every fifth call to the tables fails.
+    /// If this number is 5, every fifth call to the tables fails with the status 503.
     fail_each: usize,
 }
 
@@ -42,10 +43,13 @@ pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
-    /// Two runs work on six alerts with one key, which the queue hands out in any order. The first run is
-    /// killed in some cases, the second run begins later, responses are lost, and calls to the tables fail.
-    /// No chat message changes back to the text of an older alert, and in the end the conversation shows the
-    /// newest alert.
+    /// Six alerts have the same key. The queue hands the alerts out in any order. Two runs work on the
+    /// alerts, with the failures and delays of `trouble`. No chat message changes back to the text of an
+    /// older alert. In the end, the conversation shows the newest alert.
+    ///
+    /// For each alert, `rules` has the value of `again`: what the poller does if the conversation already
+    /// shows an alert with the key. `noted` says whether the bot recorded the alert as the newest alert with
+    /// the key.
     #[test]
     fn older_alert_never_replaces_a_newer_alert(
         order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -64,7 +68,7 @@ proptest! {
     }
 }
 
-/// Does two runs with this trouble, and then forty runs without trouble, so that every alert ends.
+/// Does two runs with `trouble`. Then does forty runs without failures, to finish the remaining alerts.
 pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     let (mut calls, mut reads) = (0, 0);
     sim.connector(move |_, _| {
@@ -92,8 +96,8 @@ pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
     }
 }
 
-/// Checks that every alert has ended, that no message changed back to an older alert, and that the newest of
-/// the six alerts is shown.
+/// Checks that the queue is empty, and that no chat message changed back to the text of an older alert. Also
+/// checks that the newest of the six alerts is shown.
 pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseError> {
     prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
     let mut shown: BTreeMap<String, u32> = BTreeMap::new();

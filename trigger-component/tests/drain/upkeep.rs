@@ -1,19 +1,20 @@
-//! Unusual records in the tables: a run lock of a newer version, entities of other programs, and expired
-//! records.
+//! How runs (executions of the poller) handle unusual entities and expired records in the tables. The *run
+//! lock* is an entity. Only the run that holds the run lock sends alerts. The *ledger* is the table with one
+//! record for each alert.
 
 use serde_json::Value;
 
 use crate::sim::{Fault, QUEUE, Sim};
 use crate::{envelope, seconds};
 
-/// Returns the lines of the log with this event.
+/// Returns the log lines with this event.
 fn events(sim: &Sim, event: &str) -> Vec<Value> {
     let lines = sim.lines.borrow();
     let all = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     all.filter(|line| line["event"] == event).collect()
 }
 
-/// Sets a property of the record of the run lock.
+/// Sets a property of the run lock.
 fn set_in_lock(sim: &Sim, name: &str, value: impl Into<Value>) {
     let mut tables = sim.tables.borrow_mut();
     let key = (QUEUE.into(), "run".into());
@@ -25,6 +26,7 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_an_error() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
     sim.run();
+    // A newer version of the poller has written the run lock.
     set_in_lock(&sim, "version", 2);
     sim.put(&envelope("a", "2"));
     sim.pass(seconds(60));
@@ -36,8 +38,9 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_an_error() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// Another program has changed the run lock and an alert's record. It has also inserted a waiting line and a
-/// withdrawal. The run can read none of these four entities.
+/// Another program has changed the run lock and an alert's record. The program has also inserted a *waiting
+/// line* (the list of a conversation's hidden messages) and a *withdrawal* (an event that runs have to know,
+/// such as a cancellation). Each of these four entities has a property that the run cannot read.
 #[test]
 fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
     let sim = Sim::new(3);
@@ -53,6 +56,7 @@ fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
             .insert((QUEUE.into(), row.into()), foreign());
     }
     let mut again = envelope("a", "1");
+    // With `once`, the run reads the alert's record before it sends the alert.
     again["once"] = true.into();
     for ((_, row), record) in sim.tables.borrow_mut().entities_mut("proactivebotledger") {
         assert_eq!(row, "other.a-1");
@@ -60,6 +64,7 @@ fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
     }
     sim.put(&again);
     sim.run();
+    // The run could not read the status `delivered` in the record, so the run sent the alert again.
     assert_eq!(sim.shown("a").len(), 2);
     let lines = events(&sim, "table.entity-skipped");
     let tables: Vec<_> = lines.iter().map(|line| line["table"].as_str().unwrap()).collect();
@@ -72,7 +77,8 @@ fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Makes a world with a delivered alert whose record has expired.
+/// Makes a world in which the ledger has the expired record of a delivered alert. A record expires seven days
+/// after the delivery.
 fn world_with_an_expired_record() -> Sim {
     let sim = Sim::new(7);
     sim.put(&envelope("a", "1"));
@@ -82,6 +88,7 @@ fn world_with_an_expired_record() -> Sim {
     sim
 }
 
+/// A run that finds no message decides at random whether to delete expired records. One of 60 such runs does.
 #[test]
 fn expired_record_is_deleted_by_runs_that_find_no_message() {
     let sim = world_with_an_expired_record();
@@ -94,6 +101,8 @@ fn expired_record_is_deleted_by_runs_that_find_no_message() {
     assert_eq!(lines.iter().map(|line| line["records"].as_u64().unwrap()).sum::<u64>(), 1, "{lines:?}");
 }
 
+/// A run that finds a message has a number. If the number is a multiple of 60, the run deletes expired
+/// records.
 #[test]
 fn expired_record_is_deleted_although_every_run_finds_a_message() {
     let sim = world_with_an_expired_record();
@@ -109,6 +118,7 @@ fn expired_record_is_deleted_although_every_run_finds_a_message() {
 #[test]
 fn cleaning_that_fails_is_logged_and_the_run_still_delivers() {
     let sim = world_with_an_expired_record();
+    // The next run has the number 60, so the run deletes expired records at its end.
     set_in_lock(&sim, "fence", 59.to_string());
     sim.table_faults(|request| request.uri().query()?.contains("endsAt").then_some(Fault::Status(403)));
     sim.put(&envelope("b", "1"));

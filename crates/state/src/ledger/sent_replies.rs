@@ -1,17 +1,17 @@
 //! The limit on the bot's replies to the messages of one conversation in a minute. Without this limit, the
-//! bot and another program that reply to each other would never stop.
+//! bot and another program could reply to each other forever.
 //!
 //! For each minute, a conversation has a fixed number of row keys. For each reply, the bot chooses one of
 //! these keys at random, and inserts a row with this key. A key is *free* as long as no row has this key. If
 //! the chosen key is not free, the bot reads which keys are free, and chooses one of them.
 //!
-//! The rows are in a table, so all replicas (running instances) of the bot share one count. If the message
-//! becomes an alert, one transaction inserts the alert's record and the row. So counting costs no additional
-//! storage call.
+//! The rows are in a table, so all replicas (running instances) of the bot share one count. If the bot
+//! makes an alert from a person's message, one transaction inserts the alert's record and the row of the
+//! reply. So the row costs no additional storage call.
 //!
-//! If no key is free, the bot makes the conversation silent: it sends no reply in the rest of the minute, and
-//! none in the next minute. The next minute is included because the other program can take some time to react
-//! to the last reply. The bot does not reply to this reaction either, so the exchange ends.
+//! If no key is free, the bot makes the conversation *silent*: the bot sends no reply until the end of the
+//! next minute. The end of this minute would be too early, because the other program can react late to the
+//! last reply. If the bot replied to this reaction, the two programs would go on.
 
 use std::collections::BTreeMap;
 
@@ -24,29 +24,32 @@ use super::unasked::{Unasked, mark_of};
 use super::{Accepted, Ledger, NewAlert, Period, done, index};
 use crate::ConversationKey;
 
-/// The greatest value of `answersperminute`. To make the next minute silent, one batch inserts all rows of
-/// the next minute. The service accepts at most 100 operations in a batch.
+/// The greatest value of the variable `answersperminute`, which sets the limit. To make the next minute
+/// silent, the bot inserts all rows of the next minute in one batch. The table service accepts at most 100
+/// operations in a batch.
 const MAX_REPLIES: u8 = 100;
 
 const DEFAULT_REPLIES: u8 = 20;
 
-/// The most attempts to insert a row for a reply. An attempt fails if the chosen row was inserted for another
-/// reply.
+/// The maximum number of attempts to insert a row for a reply. An attempt fails if another reply already has
+/// the chosen row key.
 const ATTEMPTS: usize = 10;
 
-/// How long the row `once.<hash>` is kept. The row shows that the bot has already replied to an activity. If
-/// the channel sends the activity again, the bot sends no further reply.
+/// How long the ledger keeps the row `once.<hash>`. The hash stands for an activity of a conversation. The
+/// row shows that the bot has already replied to this activity. If the channel sends the activity again, the
+/// bot sends no further reply.
 const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The property that marks the rows of a silent minute. The bot inserts these rows, so that no key of the
-/// minute is free for a reply.
+/// The property that marks the rows of a silent minute. These rows use up the keys of the minute, so no key
+/// is free for a reply.
 const SILENT: &str = "silent";
 
 /// The most messages of one conversation that get a reply within a minute; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance(u8);
 
-/// Whether the bot is allowed to reply to a person's message.
+/// Whether the bot is allowed to reply to an activity, such as a person's message. `T` is a further result of
+/// the method that counts the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed<T> {
     /// The bot is allowed to reply.
@@ -64,7 +67,7 @@ impl Allowance {
         Some(self.0).filter(|replies| *replies > 0)
     }
 
-    /// Reads the variable `answersperminute`.
+    /// Reads the limit from the variable `answersperminute`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         const NAME: &str = "answersperminute";
         match settings.setting(NAME)?.trim() {
@@ -83,6 +86,7 @@ struct Minute<'m> {
     conversation: &'m str,
     /// The number of the minute, counted from 1970.
     number: i64,
+    /// The limit: the number of row keys of the minute.
     rows: u8,
 }
 
@@ -91,8 +95,8 @@ impl Minute<'_> {
         Self { number: self.number + 1, ..*self }
     }
 
-    /// The prefix of the minute's row keys. The prefix begins with `answer`, as in earlier versions, so that
-    /// old and new instances of the bot count together.
+    /// The prefix of the minute's row keys. The prefix begins with `answer`, because earlier versions of the
+    /// bot use this word. So instances of old and new versions share one count.
     fn prefix(&self) -> String {
         format!("answer.{}.{:09}.", self.conversation, self.number)
     }
@@ -105,24 +109,29 @@ impl Minute<'_> {
 
 /// The result of counting a reply.
 enum Counted {
+    /// The reply is within the limit.
     Yes,
-    /// The record exists already, and nothing was written.
+    /// The alert's record, or the row `once.<hash>`, exists already. Nothing was written.
     RecordExists,
-    /// The ledger has no mark of the conversation (a row that shows that no question is open). So perhaps a
-    /// question is open (see [`Unasked`]). Nothing was written.
+    /// The ledger has no mark of the conversation. The *mark* is a row that shows that no alert waits for the
+    /// person's answer to a question (see [`Unasked`]). Nothing was written.
     NoMark,
+    /// The conversation has reached the limit, or is silent. `begins` is explained at [`Allowed::No`].
     No {
         begins: bool,
     },
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
+    /// Accepts a person's message: inserts the alert's record, and counts the reply. If the message was
+    /// accepted before, writes nothing, and returns [`Accepted::Known`]. If the conversation has reached its
+    /// limit or is silent, returns [`Allowed::No`].
     ///
-    /// If the caller is not sure whether a question is open in the conversation, it passes
-    /// [`Unasked::Perhaps`]. Then this method looks for the *mark* of the conversation: a row of the ledger
-    /// that shows that no question is open. If the ledger has no mark, this method writes nothing and returns
-    /// `None`. Then the caller has to read the conversation's record, and look for an open question.
+    /// A question of an alert is *open* if the alert waits for the person's answer. If the caller does not
+    /// know whether a question is open in the conversation, the caller passes [`Unasked::Perhaps`]. Then this
+    /// method looks for the *mark* of the conversation: a row of the ledger that shows that no question is
+    /// open. If the ledger has no mark, this method writes nothing and returns `None`. The caller then has to
+    /// read the conversation's record, and look for an open question.
     pub async fn accept_message(
         &self,
         alert: &NewAlert,
@@ -145,7 +154,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }))
     }
 
-    /// Counts the reply to an activity that makes no alert.
+    /// Counts the reply to an activity that does not become an alert.
     pub async fn count_reply(
         &self,
         conversation: &ConversationKey,
@@ -161,9 +170,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Counts the reply to an activity that makes no alert and gets only one reply, even if the channel sends
-    /// the activity again. `what` identifies the activity in its conversation. The value in [`Allowed::Yes`]
-    /// is false if the bot has replied to the activity before, so that no reply is needed now.
+    /// Counts the reply to an activity that does not become an alert. The bot must reply only once, even if
+    /// the channel sends the activity again. `what` identifies the activity in its conversation. The value in
+    /// [`Allowed::Yes`] says whether the reply is new: `false` if the reply was counted before.
     pub async fn count_reply_once(
         &self,
         conversation: &ConversationKey,
@@ -182,9 +191,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         })
     }
 
-    /// Inserts a row of the current minute and performs the operations `with`, in one transaction. The first
-    /// of these operations inserts the alert's record, or the row `once.<hash>`. If `with` is empty, inserts
-    /// only the row of the minute.
+    /// Inserts a row of the current minute, and performs the operations `with`, in one transaction. If there
+    /// is no limit, performs only the operations `with`. The first of these operations inserts the alert's
+    /// record, or the row `once.<hash>`. If `with` is empty, inserts only the row of the minute.
     async fn count(
         &self,
         with: &[Operation<'_>],
@@ -230,8 +239,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(TableError::Busy { status: 409, code: "EntityAlreadyExists".into(), retry_after_seconds: None })
     }
 
-    /// Reads the row keys that exist for this minute and the next minute, and whether each row is marked as
-    /// silent.
+    /// Reads the rows of this minute and of the next minute. Returns for each row key whether the row has
+    /// [`SILENT`].
     async fn rows_of(&self, minute: &Minute<'_>) -> Result<BTreeMap<String, bool>, TableError> {
         let (from, to) = (minute.prefix(), minute.next().next().prefix());
         let filter = Filter::partition(minute.partition).rows(&from, &to);
@@ -253,12 +262,14 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Makes the next minute silent: for each free key of the next minute, inserts a row with [`SILENT`].
     /// Inserts nothing in two cases:
     ///
-    /// - The next minute has silent rows already.
-    /// - All rows of this minute are silent. The silence began in the previous minute, and has to end with
-    ///   this minute.
+    /// - The next minute already has silent rows.
+    /// - All rows of this minute are silent. The silence began in the previous minute, and ends with this
+    ///   minute.
     ///
-    /// Returns whether this message begins the silence. If the storage call fails, the bot does not know
-    /// whether the next minute is silent, and the result is `true`.
+    /// Returns whether the silence begins now. In the two cases above, the result is `false`. The result is
+    /// also `false` if the table service refuses the rows, e.g. because another replica has just inserted
+    /// them. If the storage call fails, the bot does not know whether the next minute is silent. Then the
+    /// result is `true`.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {

@@ -8,7 +8,7 @@ use crate::world::World;
 
 const TEN: Allowance = Allowance(10);
 
-/// Two conversations in the same shard.
+/// Two conversations whose rows are in the same partition.
 fn conversations() -> [ConversationKey; 2] {
     ["a", "e"].map(|digit| ConversationKey::parse(&digit.repeat(32)).unwrap())
 }
@@ -29,6 +29,7 @@ impl World {
         run(self.ledger().accept_message(&message, allowance, Unasked::Ignored)).unwrap().unwrap()
     }
 
+    /// Counts the reply to a command (a message that does not become an alert).
     fn command(&self, conversation: &ConversationKey) -> Allowed<()> {
         run(self.ledger().count_reply(conversation, TEN)).unwrap()
     }
@@ -91,8 +92,9 @@ fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_nex
     assert_eq!(world.command(&one), Allowed::Yes(()));
 }
 
-/// Another program sends a message to the bot. For each message within the limit, the bot sends two texts:
-/// `Queued:` and `Alert:`. The program reacts to each text with a message.
+/// Another program sends a message to the bot. For each of the program's messages within the limit, the bot
+/// sends two chat messages: `Queued: …` and `Alert: …`. A minute later, the program reacts to each of these
+/// two chat messages with a new message.
 #[test]
 fn exchange_with_another_program_ends_even_if_the_program_reacts_after_a_minute() {
     let world = World::new();
@@ -115,7 +117,7 @@ fn exchange_with_another_program_ends_even_if_the_program_reacts_after_a_minute(
 fn first_message_or_command_of_a_minute_costs_one_storage_call() {
     let world = World::new();
     let [one, other] = conversations();
-    // The first write creates the table, which costs further calls.
+    // The first write creates the table. This needs further calls.
     world.accept_message(&one, "1", TEN);
     for allowance in [TEN, Allowance(0)] {
         world.pass(60);
@@ -172,20 +174,24 @@ fn messages_without_a_limit_all_get_a_reply() {
     assert_eq!(world.rows().len(), 300 + 300, "the records and their index rows");
 }
 
-/// The bot has two replicas. The clock of one replica is a minute ahead, so this replica counts its reply in
-/// the next minute.
+/// The bot has two replicas (running instances). The clock of one replica is a minute ahead. So this replica
+/// counts its reply in the next minute.
 #[test]
 fn conversation_becomes_silent_although_another_replica_counted_a_reply_in_the_next_minute() {
     let world = World::new();
     let [one, _] = conversations();
+    // The replica whose clock is ahead.
     world.pass(60);
     assert_eq!(world.accept_message(&one, "ahead", TEN), NEW);
+    // The other replica.
     world.host.elapsed.set(Duration::ZERO);
     let begins = (0..20).filter(|number| {
         world.accept_message(&one, &number.to_string(), TEN) == Allowed::No { begins: true }
     });
     assert_eq!(begins.count(), 1);
     world.pass(60);
+    // In this minute, the row of the reply to `ahead` is not a silent row. So the bot makes the next minute
+    // silent, too.
     assert_eq!(world.accept_message(&one, "later", TEN), Allowed::No { begins: true });
 }
 
@@ -206,6 +212,7 @@ fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_by_a_cleaning() {
     world.pass(16 * 24 * 60 * 60);
     assert_eq!(
         run(world.ledger().clean(8)),
+        // 12 records and 20 rows of replies, and 11 index rows.
         Ok(32 + 11),
         "the records, their index rows, and the rows of replies"
     );

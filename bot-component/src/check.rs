@@ -23,47 +23,47 @@ use crate::trigger_activity::unsealed;
 /// same variables, but stops at the first error.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults = Faults(alerts::check_keys(settings));
-    let queue = faults.value(QueueSettings::read(settings));
+    let queue = faults.keep_error(QueueSettings::read(settings));
     let name = settings.setting("queuename").map(|name| QueueName::parse(&name));
-    faults.value(
+    faults.keep_error(
         name.and_then(|name| name.map_err(|error| SettingsError::new("queuename", error.to_string()))),
     );
-    faults.value(Tables::read(settings));
-    faults.value(Allowance::read(settings));
-    faults.value(Replies::read(settings));
-    faults.value(CallbackSecrets::read(settings));
-    faults.value(TriggerName::read(settings));
-    faults.value(unsealed(settings));
-    faults.value(PublicUrl::read(settings));
-    if let Some(mode) = faults.value(AuthMode::read(settings)) {
-        faults.value(TrustPolicy::read(mode, settings));
-        faults.value(CallbackHosts::read(settings, mode));
-        faults.value(Subscriptions::read(settings, mode));
-        faults.value(UnboundUsers::read(settings, mode));
+    faults.keep_error(Tables::read(settings));
+    faults.keep_error(Allowance::read(settings));
+    faults.keep_error(Replies::read(settings));
+    faults.keep_error(CallbackSecrets::read(settings));
+    faults.keep_error(TriggerName::read(settings));
+    faults.keep_error(unsealed(settings));
+    faults.keep_error(PublicUrl::read(settings));
+    if let Some(mode) = faults.keep_error(AuthMode::read(settings)) {
+        faults.keep_error(TrustPolicy::read(mode, settings));
+        faults.keep_error(CallbackHosts::read(settings, mode));
+        faults.keep_error(Subscriptions::read(settings, mode));
+        faults.keep_error(UnboundUsers::read(settings, mode));
         let bot = match mode {
             AuthMode::Anonymous => Some(None),
             AuthMode::Required => {
-                let identity = faults.value(BotIdentity::read(settings));
-                let credential = faults.value(Credential::read(settings));
+                let identity = faults.keep_error(BotIdentity::read(settings));
+                let credential = faults.keep_error(Credential::read(settings));
                 if let Some(identity) = &identity {
-                    faults.value(InboundAuth::read(settings, identity));
-                    faults.value(Tenants::read(settings, Some(identity)));
+                    faults.keep_error(InboundAuth::read(settings, identity));
+                    faults.keep_error(Tenants::read(settings, Some(identity)));
                 }
                 let bot = identity.zip(credential);
                 bot.map(|(identity, credential)| Some(BotCredentials { identity, credential }))
             }
         };
         if let (Some(bot), Some(queue)) = (bot, queue) {
-            faults.value(seal_keys(settings, bot.as_ref(), queue.name.as_str()));
-            faults.value(Kick::read(settings, bot.as_ref(), &queue.name));
-            faults.value(HookKeys::read(settings, bot.as_ref()));
+            faults.keep_error(seal_keys(settings, bot.as_ref(), queue.name.as_str()));
+            faults.keep_error(Kick::read(settings, bot.as_ref(), &queue.name));
+            faults.keep_error(HookKeys::read(settings, bot.as_ref()));
         }
     }
     // Perhaps the code above lacks a variable that a request needs. So if there is no error so far, the
     // function also calls the two functions that read the variables for a request.
     if faults.0.is_empty() {
         let caller = CallerSettings::read(settings);
-        faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));
+        faults.keep_error(caller.and_then(|caller| BotSettings::read(settings, caller)));
     }
     faults.0
 }
@@ -72,7 +72,8 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
 struct Faults(Vec<SettingsError>);
 
 impl Faults {
-    fn value<T>(&mut self, read: Result<T, SettingsError>) -> Option<T> {
+    /// Returns the value that was read. If the read failed, keeps the error, and returns `None`.
+    fn keep_error<T>(&mut self, read: Result<T, SettingsError>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
             Err(error) => {
@@ -100,7 +101,7 @@ mod tests {
         ("queuename", "bot-queue"),
     ];
 
-    fn wrong(changes: &[(&str, &str)]) -> Vec<String> {
+    fn names_of_wrong_variables(changes: &[(&str, &str)]) -> Vec<String> {
         let host = FakeHost::with_settings(VALID);
         for (name, value) in changes {
             host.settings.borrow_mut().insert((*name).into(), (*value).into());
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn check_settings_with_several_wrong_variables_names_each_of_them() {
-        assert_eq!(wrong(&[]), [""; 0]);
+        assert_eq!(names_of_wrong_variables(&[]), [""; 0]);
         let every = [
             ("authmode", "no"),
             ("queuename", "A"),
@@ -120,7 +121,7 @@ mod tests {
             ("answersperminute", "many"),
             ("unsealedtriggers", "perhaps"),
         ];
-        let mut found = wrong(&every);
+        let mut found = names_of_wrong_variables(&every);
         let mut expected = every.map(|(name, _)| name.to_owned());
         found.sort();
         expected.sort();
@@ -147,8 +148,8 @@ mod tests {
             ("hookkey", "short"),
             ("publicurl", "http://bot.example.com"),
         ] {
-            assert!(wrong(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
+            assert!(names_of_wrong_variables(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
         }
-        assert_eq!(wrong(&[("microsoftappid", ""), ("microsoftapppassword", "")]).len(), 2);
+        assert_eq!(names_of_wrong_variables(&[("microsoftappid", ""), ("microsoftapppassword", "")]).len(), 2);
     }
 }

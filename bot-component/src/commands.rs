@@ -182,7 +182,7 @@ mod tests {
         Words::of(&address())
     }
 
-    fn known() -> Stage {
+    fn stage_with_conversation() -> Stage {
         let stage = Stage::new();
         run(stage.conversations().record_activity(&address(), Sign::Message, None)).unwrap();
         stage
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn commands_change_the_conversation() {
-        let stage = known();
+        let stage = stage_with_conversation();
         let done = |words: &str| Intent::Reply(words.into());
         assert_eq!(say(&stage, "stop"), done(words().stopped));
         assert!(conversation(&stage).stopped);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn webhook_command_shows_the_same_address_until_the_address_is_replaced_or_ended() {
-        let stage = known();
+        let stage = stage_with_conversation();
         let working = || run(stage.conversations().known(&ConversationKey::of(&address()))).unwrap().hook;
         let shown = |text: &str| match say(&stage, text) {
             Intent::Reply(reply) | Intent::ReplyInMarkdown(reply) => reply,
@@ -237,7 +237,7 @@ mod tests {
             (json!({"id": "c", "conversationType": "personal"}), words().stopped),
             (json!({"id": "c"}), words().stopped),
         ] {
-            let stage = known();
+            let stage = stage_with_conversation();
             let json = json!({"channelId": "x", "serviceUrl": "https://x/", "conversation": conversation});
             let fields = Fields::parse(json.to_string().as_bytes()).unwrap();
             let address = ConversationReference::from_fields(fields).unwrap();
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn quiet_hours_are_stored_with_the_zone_of_the_person_and_refused_in_a_group() {
-        let stage = known();
+        let stage = stage_with_conversation();
         let hours = || conversation(&stage).quiet.map(|quiet| quiet.hours.to_string());
         let reply = Intent::Reply(words().quiet("22:00-07:00", "+00:00"));
         assert_eq!(say(&stage, "quiet 22-7"), reply, "without a zone, the hours are in UTC");
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn subscription_to_more_tags_than_the_limit_is_refused() {
-        let stage = known();
+        let stage = stage_with_conversation();
         for number in 0..MAX_TAGS {
             say(&stage, &format!("subscribe tag-{number}"));
         }
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn failure_to_store_a_command_is_reported_to_the_person() {
-        let stage = known();
+        let stage = stage_with_conversation();
         stage.refuse_tables();
         for text in [
             "stop",

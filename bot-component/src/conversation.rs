@@ -62,7 +62,7 @@ pub(crate) enum Asked {
 /// activity `deleteUserData`, by which a person asks to be forgotten, is an exception. If the bot cannot
 /// delete the person's conversations, the function returns an error, so that the channel sends the activity
 /// again.
-pub(crate) async fn note<H: Host>(
+pub(crate) async fn record_effect<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
@@ -231,7 +231,7 @@ mod tests {
     }
 
     async fn note_activity(stage: &Stage, activity: &Activity) -> Result<Asked, Rejection> {
-        note(&stage.host, &stage.settings, activity, &Addressed::of(activity, true)?).await
+        record_effect(&stage.host, &stage.settings, activity, &Addressed::of(activity, true)?).await
     }
 
     fn receive(stage: &Stage, change: &Value) {

@@ -76,7 +76,7 @@ impl Bot {
         });
         let bot = Self { host, tables, puts, has_tables, waiting };
         bot.say("first");
-        bot.said();
+        bot.take_said();
         bot
     }
 
@@ -104,7 +104,7 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// The bodies of the POST requests to a port. The method `said` deletes all earlier requests.
+    /// The bodies of the POST requests to a port. The method `take_said` deletes all earlier requests.
     fn sent(&self, port: u16) -> Vec<String> {
         let sent = self.host.sent.borrow();
         let to_port = |request: &&Request<Bytes>| {
@@ -118,7 +118,7 @@ impl Bot {
 
     /// Returns two lists: the texts that the bot has sent to the chat; and for each Put, whether the message
     /// has the mark `once`. Then forgets all requests, so that the next call returns only new texts and Puts.
-    fn said(&self) -> (Vec<String>, Vec<bool>) {
+    fn take_said(&self) -> (Vec<String>, Vec<bool>) {
         let texts = self.sent(9200).into_iter().map(|body| {
             let json: Value = serde_json::from_str(&body).unwrap();
             json["text"].as_str().unwrap().to_owned()
@@ -135,12 +135,12 @@ impl Bot {
 
     /// Whether the bot has stored a row of the kind `doubled`. This row tells the poller that the queue
     /// perhaps holds a message twice. The method then deletes all rows of the table.
-    fn has_noted_copy(&self) -> bool {
+    fn take_doubled_row(&self) -> bool {
         let mut tables = self.tables.borrow_mut();
         let rows = tables.entities_mut("proactivebotruns");
-        let told = rows.values().any(|row| row["kind"] == "doubled");
+        let has_row = rows.values().any(|row| row["kind"] == "doubled");
         rows.clear();
-        told
+        has_row
     }
 }
 
@@ -151,7 +151,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
     const QUEUED: &str = "Queued: ";
     // Each `Row` of this test holds: the results of the Puts of one message; the first words of the reply to
     // the person; for each Put, whether the message has the mark `once`; and the expected result of
-    // `has_noted_copy`.
+    // `take_doubled_row`.
     type Row = (Vec<PutResult>, &'static str, Vec<bool>, bool);
     let rows: [Row; 8] = [
         (vec![], QUEUED, vec![false], false),
@@ -163,14 +163,14 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
         (vec![not_sent(), not_sent(), not_sent()], NOT, vec![false, true, true], false),
         (vec![status(403)], NOT, vec![false], false),
     ];
-    for (number, (answers, words, marks, told)) in rows.into_iter().enumerate() {
+    for (number, (answers, words, marks, has_row)) in rows.into_iter().enumerate() {
         let bot = Bot::new();
         let shown = format!("{number}: {answers:?}");
         *bot.puts.borrow_mut() = answers;
         assert_eq!(bot.say("hello"), if words == QUEUED { 202 } else { 503 }, "{shown}");
-        let (said, marked) = bot.said();
+        let (said, marked) = bot.take_said();
         assert!(said.len() == 1 && said[0].starts_with(words), "{shown}: {said:?}");
-        assert_eq!((marked, bot.has_noted_copy()), (marks, told), "{shown}");
+        assert_eq!((marked, bot.take_doubled_row()), (marks, has_row), "{shown}");
         if words == QUEUED {
             continue;
         }
@@ -178,15 +178,16 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
         // stores nothing.
         *bot.puts.borrow_mut() = vec![status(403)];
         assert_eq!(bot.say("hello"), 503, "{shown}");
-        let (said, marked) = bot.said();
+        let (said, marked) = bot.take_said();
         assert!(
             said[0].starts_with(words),
-            "{shown}: the refused Put says nothing about the earlier Puts, so the reply is the same: {said:?}"
+            "{shown}: expected the first reply again, because a refused Put does not show whether the earlier Puts \
+             stored the message: {said:?}"
         );
         assert_eq!(marked, [true], "{shown}");
         // The channel sends the activity a third time, and the queue takes the message.
         assert_eq!(
-            (bot.say("hello"), bot.said()),
+            (bot.say("hello"), bot.take_said()),
             (202, (vec!["Queued: hello".into()], vec![true])),
             "{shown}"
         );
@@ -194,24 +195,24 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
 }
 
 #[test]
-fn repeated_message_gets_at_most_answersperminute_replies_while_the_tables_fail() {
+fn repeated_message_gets_at_most_answersperminute_replies_while_the_tables_refuse_access() {
     let bot = Bot::new();
     assert_eq!(bot.say("hello"), 202);
-    bot.said();
+    bot.take_said();
     bot.has_tables.set(false);
     // The channel sends the activity again. The message is on the queue, but the bot cannot know this without
     // the tables.
     for _ in 0..25 {
         assert_eq!(bot.say("hello"), 503);
     }
-    let (said, marked) = bot.said();
+    let (said, marked) = bot.take_said();
     assert!(said.iter().all(|text| text.starts_with("Not accepted this time: ")), "{said:?}");
     assert_eq!((said.len(), marked.len()), (20, 0), "answersperminute");
     assert_eq!(bot.host.events("conversation.silenced").len(), 1);
 }
 
 #[test]
-fn alert_that_may_be_on_the_queue_is_unconfirmed_in_the_response() {
+fn alert_that_is_perhaps_on_the_queue_is_unconfirmed_in_the_response() {
     for (answers, expected) in [
         (vec![lost(), lost(), lost()], "unconfirmed"),
         (vec![status(500), status(503), status(503)], "unconfirmed"),
@@ -225,7 +226,7 @@ fn alert_that_may_be_on_the_queue_is_unconfirmed_in_the_response() {
             let (status, body) = bot.alert(&json!({"idempotencyKey": key}));
             assert_eq!(status, if expected == "queued" { 202 } else { 503 }, "{shown}: {body}");
             assert_eq!(body["alerts"][0]["status"], expected, "{shown}");
-            let (_, marked) = bot.said();
+            let (_, marked) = bot.take_said();
             assert_eq!(
                 marked[0],
                 !key.is_null(),

@@ -37,7 +37,7 @@ enum Feedback<'a> {
     /// The person has read this chat message, and all earlier chat messages.
     Read(MessageNumber),
     /// People reacted or replied to a chat message in the conversation with this key.
-    Response(ConversationKey, Response<'a>),
+    ReactionOrReply(ConversationKey, Response<'a>),
 }
 
 /// Records the feedback in an activity. If the activity replies to a question that people can still answer,
@@ -50,11 +50,11 @@ pub(crate) async fn note<H: Host>(
     activity: &Activity,
     conversation: &Addressed,
 ) -> Option<String> {
-    let feedback = of(activity, conversation, host.now())?;
+    let feedback = feedback_of(activity, conversation, host.now())?;
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     let result = match feedback {
         Feedback::Read(message) => conversations.record_read(&conversation.key, message).await.map(|()| None),
-        Feedback::Response(key, response) => conversations.record_response(&key, response).await,
+        Feedback::ReactionOrReply(key, response) => conversations.record_response(&key, response).await,
     };
     result.unwrap_or_else(|error| {
         let fields = json!({"conversation": conversation.key.as_str(), "reason": error.to_string()});
@@ -65,7 +65,7 @@ pub(crate) async fn note<H: Host>(
 
 /// Reads the feedback in an activity. Returns `None` if the activity has no feedback, or if the channel does
 /// not verify who sends an activity.
-fn of<'a>(
+fn feedback_of<'a>(
     activity: &'a Activity,
     Addressed { address, key }: &Addressed,
     now: DateTime<Utc>,
@@ -92,7 +92,7 @@ fn of<'a>(
     }
     let response = Response { message, reactions, replies, cause: activity.id.as_deref() };
     let key = key_of_first_message(address, message).unwrap_or_else(|| key.clone());
-    Some(Feedback::Response(key, response))
+    Some(Feedback::ReactionOrReply(key, response))
 }
 
 /// Returns the conversation key of the Teams channel if `message` is the first message of a thread.
@@ -161,11 +161,11 @@ mod tests {
         let activity = activity(change);
         let addressed = Addressed::of(&activity, true).unwrap();
         let now = Stage::new().host.now();
-        of(&activity, &addressed, now).map(|feedback| match feedback {
+        feedback_of(&activity, &addressed, now).map(|feedback| match feedback {
             Feedback::Read(message) => (format!("read {message}"), 0, 0),
-            Feedback::Response(key, response) => {
-                let is_own = if key == addressed.key { "own" } else { "channel" };
-                (format!("{is_own} {}", response.message), response.reactions, response.replies)
+            Feedback::ReactionOrReply(key, response) => {
+                let owner = if key == addressed.key { "own" } else { "channel" };
+                (format!("{owner} {}", response.message), response.reactions, response.replies)
             }
         })
     }
@@ -242,7 +242,7 @@ mod tests {
     fn receive(stage: &Stage, change: &Value) {
         let activity = activity(change);
         let addressed = Addressed::of(&activity, true).unwrap();
-        run(crate::conversation::note(&stage.host, &stage.settings, &activity, &addressed)).unwrap();
+        run(crate::conversation::record_effect(&stage.host, &stage.settings, &activity, &addressed)).unwrap();
         run(note(&stage.host, &stage.settings, &activity, &addressed));
     }
 

@@ -25,11 +25,11 @@ const MAC_BYTES: usize = 16;
 const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
-/// The label that begins the data of the HMAC in a token. Each token also has a secret ([`Hook::secret`]),
-/// which is an HMAC with the same key. The data of the secret begin with another label ([`OF_SECRET`]), so
-/// that the two HMACs never have the same data.
-const OF_TOKEN: &[u8] = b"token/";
-const OF_SECRET: &[u8] = b"secret/";
+/// The label that begins the data of the HMAC in a token. Each token also has a secret
+/// ([`VerifiedHookToken::secret`]), which is an HMAC with the same key. The data of the secret begin with
+/// another label ([`SECRET_LABEL`]), so that the two HMACs never have the same data.
+const TOKEN_LABEL: &[u8] = b"token/";
+const SECRET_LABEL: &[u8] = b"secret/";
 
 /// How many characters of a token a log line shows. These characters show which log lines belong to the same
 /// conversation. They are too few to call a webhook address.
@@ -42,7 +42,7 @@ pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
 
 /// The content of a token with a valid HMAC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Hook {
+pub(crate) struct VerifiedHookToken {
     pub(crate) conversation: ConversationKey,
     pub(crate) generation: u16,
     /// The secret with which senders such as GitHub sign their posts.
@@ -73,7 +73,7 @@ impl TokenForm {
 }
 
 /// The beginning of a token, for a log line.
-pub(crate) fn shown(token: &str) -> &str {
+pub(crate) fn beginning_of(token: &str) -> &str {
     token.get(..SHOWN_CHARACTERS).unwrap_or_default()
 }
 
@@ -95,22 +95,22 @@ impl HookKeys {
             *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         }
         token[17..NAMED_BYTES].copy_from_slice(&generation.to_be_bytes());
-        let mac = mac(key, OF_TOKEN, &token[..NAMED_BYTES]).finalize().into_bytes();
+        let mac = mac(key, TOKEN_LABEL, &token[..NAMED_BYTES]).finalize().into_bytes();
         token[NAMED_BYTES..].copy_from_slice(&mac[..MAC_BYTES]);
         Some(Issued { token: URL_SAFE_NO_PAD.encode(token), secret: secret_of(key, &token) })
     }
 
     /// Checks a token. Returns `None` if none of the HMAC keys made the token. The check takes the same time
     /// for every wrong token, so an attacker learns nothing from the time.
-    pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<Hook> {
+    pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<VerifiedHookToken> {
         let (named, claimed) = token.split_at(NAMED_BYTES);
         let fitting = self.keys.iter().fold(None, |fitting, key| {
-            let fits = mac(key, OF_TOKEN, named).verify_truncated_left(claimed).is_ok();
+            let fits = mac(key, TOKEN_LABEL, named).verify_truncated_left(claimed).is_ok();
             if fits { Some(key) } else { fitting }
         })?;
         let conversation = ConversationKey::parse(&hex(&named[1..17]))?;
         let generation = u16::from_be_bytes([named[17], named[18]]);
-        Some(Hook { conversation, generation, secret: secret_of(fitting, token) })
+        Some(VerifiedHookToken { conversation, generation, secret: secret_of(fitting, token) })
     }
 }
 
@@ -123,7 +123,7 @@ fn mac(key: &[u8; 32], label: &[u8], data: &[u8]) -> Hmac<Sha256> {
 }
 
 fn secret_of(key: &[u8; 32], token: &[u8; TOKEN_BYTES]) -> String {
-    URL_SAFE_NO_PAD.encode(mac(key, OF_SECRET, token).finalize().into_bytes())
+    URL_SAFE_NO_PAD.encode(mac(key, SECRET_LABEL, token).finalize().into_bytes())
 }
 
 #[cfg(test)]
@@ -138,17 +138,17 @@ mod tests {
         ConversationKey::parse(&text.repeat(32 / text.len())).unwrap()
     }
 
-    fn verify(keys: &HookKeys, text: &str) -> Option<Hook> {
+    fn verify(keys: &HookKeys, text: &str) -> Option<VerifiedHookToken> {
         keys.verify(&TokenForm::read(text)?)
     }
 
     #[test]
-    fn token_names_conversation_and_generation_while_the_hmac_key_is_set() {
+    fn token_made_with_any_current_key_names_conversation_and_generation() {
         for (text, generation) in [("0123456789abcdef", 1), ("f0", 0), ("9", 65_535)] {
             let conversation = conversation(text);
             let Issued { token, secret } = keys(&[1]).issue(&conversation, generation).unwrap();
             assert_eq!((token.len(), secret.len()), (47, 43));
-            let hook = Some(Hook { conversation, generation, secret });
+            let hook = Some(VerifiedHookToken { conversation, generation, secret });
             assert_eq!(verify(&keys(&[1]), &token), hook);
             assert_eq!(verify(&keys(&[2, 1]), &token), hook, "while the operator replaces the key");
             assert_eq!(verify(&keys(&[1, 2]), &token), hook);
@@ -185,6 +185,6 @@ mod tests {
         }
         assert!(standard == token || TokenForm::read(&standard).is_none());
         assert!(TokenForm::read(&format!("B{}", &token[1..])).is_none(), "another version");
-        assert_eq!((shown(&token), shown("x")), (&token[..6], ""));
+        assert_eq!((beginning_of(&token), beginning_of("x")), (&token[..6], ""));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities
 /// The HTTP status is 200, and the error is in the body. After any other HTTP status, the client shows that
 /// the bot is broken. Adaptive Cards of version 1.4 or later send an invoke with the name
 /// `adaptiveCard/action`. The response to such an invoke needs another form of error.
-pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
+pub(crate) fn error_response(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();
     host.event(Level::Info, "invoke.not-supported", json!({"name": excerpt(name)}));
     let error = json!({"code": CODE, "message": MESSAGE});
@@ -33,7 +33,7 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
 /// Whether a message without text comes from a press of a button. Such a message has one of two forms. The
 /// first form has a `value`. The second form has a `replyToId`, and no attachments. Teams sends the second
 /// form for a button of the type `Action.Submit` on a card, if the member `data` of the button is a string.
-pub(crate) fn is_press(activity: &Activity) -> bool {
+pub(crate) fn is_press_without_text(activity: &Activity) -> bool {
     let has = |name: &str| match activity.rest.get(name) {
         None | Some(Value::Null) => false,
         Some(Value::Array(items)) => !items.is_empty(),
@@ -61,7 +61,7 @@ mod tests {
             (json!("task/fetch"), "/error/code"),
             (json!(7), "/error/code"),
         ] {
-            let answer = answer(&FakeHost::default(), &activity(&json!({"type": "invoke", "name": name})));
+            let answer = error_response(&FakeHost::default(), &activity(&json!({"type": "invoke", "name": name})));
             let body: Value = serde_json::from_slice(answer.body()).unwrap();
             assert_eq!(answer.status(), 200);
             assert_eq!(body.pointer(pointer), Some(&json!(CODE)), "{name}: {body}");
@@ -79,7 +79,7 @@ mod tests {
             (json!({"replyToId": "7", "attachments": []}), true),
             (json!({"replyToId": "7", "attachments": [{"contentType": "image/png"}]}), false),
         ] {
-            assert_eq!(is_press(&activity(&change)), expected, "{change}");
+            assert_eq!(is_press_without_text(&activity(&change)), expected, "{change}");
         }
     }
 }

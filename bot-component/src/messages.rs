@@ -49,7 +49,7 @@ pub(crate) async fn post<H: Host>(
     let sealed = token.as_ref().and_then(VerifiedToken::sealed_token);
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot).with_sealed(sealed));
     let request = Request::from_parts(head, body);
-    let answered = answer_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
+    let answered = respond_to_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
     // For a tenant that the bot does not serve, the bot stores nothing. It does not even store the result of
     // the token check.
     let is_refused_tenant = matches!(answered, Err(Rejection::TenantRefused(_)));
@@ -64,7 +64,7 @@ pub(crate) async fn post<H: Host>(
 }
 
 /// Handles a request after the bot has checked the token.
-async fn answer_caller<H: Host>(
+async fn respond_to_caller<H: Host>(
     host: &H,
     settings: &BotSettings,
     token: Option<&VerifiedToken>,
@@ -90,7 +90,7 @@ async fn answer_caller<H: Host>(
     // Without an address, the bot can send nothing to the conversation. So the bot records nothing.
     let mut asked = Asked::No;
     if let Ok(conversation) = &conversation {
-        asked = conversation::note(host, settings, &activity, conversation).await?;
+        asked = conversation::record_effect(host, settings, &activity, conversation).await?;
         if let Some(alert) = feedback::note(host, settings, &activity, conversation).await {
             asked = Asked::By(alert);
         }
@@ -99,7 +99,7 @@ async fn answer_caller<H: Host>(
     let trace = Traceparent::of(&head.headers);
     let headers = &head.headers;
     let turn = Turn { host, settings, tokens, service_url, begin, trace, replies, headers };
-    let answered = answer_activity(&turn, &activity, text, conversation, asked).await?;
+    let answered = respond_to_activity(&turn, &activity, text, conversation, asked).await?;
     // The response to an activity of the type `invoke` already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
@@ -111,7 +111,7 @@ async fn answer_caller<H: Host>(
 
 /// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` says whether the
 /// conversation has a question that the person can still answer by a text.
-async fn answer_activity<H: Host>(
+async fn respond_to_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,
     text: String,
@@ -132,11 +132,11 @@ async fn answer_activity<H: Host>(
                 let recorded = answering.press(activity, data).await;
                 Ok(Answered::with_kick(answering.invoke_response(&recorded), turn.kick(answering.has_due())))
             }
-            None => Ok(invoke::answer(host, activity).into()),
+            None => Ok(invoke::error_response(host, activity).into()),
         },
         ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(activity) => {
             let id = turn.id_for(&conversation?.address);
-            let answered = trigger_activity::answer(host, settings, &turn.connector(), activity, id).await?;
+            let answered = trigger_activity::handle(host, settings, &turn.connector(), activity, id).await?;
             Ok(answered.into())
         }
         ActivityKind::ConversationUpdate

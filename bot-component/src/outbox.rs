@@ -25,7 +25,7 @@ const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const PUTS_AT_ONCE: usize = 8;
 
 /// The longest time for recording that the queue perhaps holds an alert twice.
-const NOTE_WITHIN: Duration = Duration::from_secs(2);
+const RECORD_WITHIN: Duration = Duration::from_secs(2);
 
 /// A message for the queue.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct Outbox<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
     client: QueueClient<'a, H>,
-    due: Cell<usize>,
+    due_count: Cell<usize>,
 }
 
 impl<'a, H: Host> Outbox<'a, H> {
@@ -62,13 +62,13 @@ impl<'a, H: Host> Outbox<'a, H> {
     pub(crate) fn new(host: &'a H, settings: &'a BotSettings, deadline: Deadline) -> Self {
         let queue = &settings.queue;
         let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
-        Self { host, settings, client, due: Cell::new(0) }
+        Self { host, settings, client, due_count: Cell::new(0) }
     }
 
     /// Whether the bot has to send the kick: this outbox has put a message on the queue that is due now. The
     /// result is also true after a failed Put, if the queue has perhaps stored the message.
     pub(crate) fn has_due(&self) -> bool {
-        self.due.get() > 0
+        self.due_count.get() > 0
     }
 
     /// Puts one message on the queue. After a failed attempt, all further attempts put the message with the
@@ -78,10 +78,10 @@ impl<'a, H: Host> Outbox<'a, H> {
         let marked = || message.marked(self.settings.seal_key.as_ref()).filter(|_| !envelope.once);
         let put = self.client.put_marking_copies(text, *options, marked).await;
         if put.is_doubtful && !envelope.once {
-            self.note_copy(envelope).await;
+            self.store_doubled_row(envelope).await;
         }
         if options.visibility_timeout_seconds == 0 && (put.result.is_ok() || put.is_doubtful) {
-            self.due.set(self.due.get() + 1);
+            self.due_count.set(self.due_count.get() + 1);
         }
         put
     }
@@ -92,7 +92,7 @@ impl<'a, H: Host> Outbox<'a, H> {
         if let Some((id, receipt)) = &put.stored
             && self.client.delete(id, receipt).await.is_ok()
         {
-            self.due.set(self.due.get().saturating_sub(1));
+            self.due_count.set(self.due_count.get().saturating_sub(1));
         }
     }
 
@@ -105,9 +105,9 @@ impl<'a, H: Host> Outbox<'a, H> {
     /// 3. Now the queue service stores the message of the first attempt, which has no mark.
     /// 4. Without the row, a run would send the alert a second time. Because of the row, the run first reads
     ///    in the ledger whether the alert was sent.
-    async fn note_copy(&self, envelope: &Envelope) {
+    async fn store_doubled_row(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
-        let deadline = Deadline::after(self.host, NOTE_WITHIN);
+        let deadline = Deadline::after(self.host, RECORD_WITHIN);
         if let Err(error) = self.settings.withdrawals(self.host, deadline).record(&doubled).await {
             let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
             let fields = Traceparent::add_to(envelope.traceparent.as_ref(), fields);
@@ -211,8 +211,8 @@ mod tests {
                 failing != Some(item)
             };
             run(outbox.put_all(0..100, put));
-            let least = if failing == Some(0) { 1 } else { 2 };
-            assert!((least..=PUTS_AT_ONCE).contains(&most.get()), "{failing:?}: {} at once", most.get());
+            let at_least = if failing == Some(0) { 1 } else { 2 };
+            assert!((at_least..=PUTS_AT_ONCE).contains(&most.get()), "{failing:?}: {} at once", most.get());
             assert!(begun.get() <= begun_at_most && at_once.get() == 0, "{failing:?}: {} begun", begun.get());
         }
     }

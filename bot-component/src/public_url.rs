@@ -41,7 +41,7 @@ impl PublicUrl {
 
     /// The webhook address with this token. A *webhook address* is a URL of the bot: if a program posts to
     /// this URL, a conversation gets the post as an alert.
-    pub(crate) fn hook(&self, token: &str) -> String {
+    pub(crate) fn webhook_address(&self, token: &str) -> String {
         format!("{}/api/hooks/{token}", self.0)
     }
 }
@@ -61,14 +61,14 @@ mod tests {
 
     use super::*;
 
-    fn of(variable: &str, headers: &[(&'static str, &str)]) -> Result<Option<String>, String> {
+    fn webhook_address(variable: &str, headers: &[(&'static str, &str)]) -> Result<Option<String>, String> {
         let settings = FakeHost::with_settings([("publicurl", variable)]);
         let header = |(name, value): &(&'static str, &str)| {
             (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         };
         let headers = headers.iter().map(header).collect();
         let url = PublicUrl::of(&settings, &headers).map_err(|error| error.name)?;
-        Ok(url.map(|url| url.hook("TOKEN")))
+        Ok(url.map(|url| url.webhook_address("TOKEN")))
     }
 
     #[test]
@@ -84,9 +84,9 @@ mod tests {
             ("", "user@evil.example", None),
             ("", "", None),
         ] {
-            assert_eq!(of(variable, &[("host", host)]), Ok(expected.map(str::to_owned)), "{variable} {host}");
+            assert_eq!(webhook_address(variable, &[("host", host)]), Ok(expected.map(str::to_owned)), "{variable} {host}");
         }
-        assert_eq!(of("http://bot.example.com", &[]), Err("publicurl".into()));
+        assert_eq!(webhook_address("http://bot.example.com", &[]), Err("publicurl".into()));
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
             ("x-forwarded-proto", "http"),
             ("forwarded", "host=evil.example;proto=http"),
         ];
-        assert_eq!(of("", &headers), Ok(Some("https://bot.example.com/api/hooks/TOKEN".into())));
-        assert_eq!(of("", &headers[1..]), Ok(None));
+        assert_eq!(webhook_address("", &headers), Ok(Some("https://bot.example.com/api/hooks/TOKEN".into())));
+        assert_eq!(webhook_address("", &headers[1..]), Ok(None));
     }
 }

@@ -273,7 +273,7 @@ mod tests {
         host.then(Ok(response(403, "")));
         let key = state::ConversationKey::parse("0123456789abcdef0123456789abcdef").unwrap();
         let deadline = Deadline::after(&host, TOKEN_WITHIN);
-        run(settings.conversations(&host, deadline).get(&key)).expect_err("the table service answered 403");
+        run(settings.conversations(&host, deadline).get(&key)).expect_err("the table service returned 403");
         let sent = host.sent.borrow();
         assert_eq!(sent[1].uri().host(), Some("contoso.table.core.windows.net"));
         assert_eq!(sent[1].headers()["authorization"], "Bearer t.o.k");
@@ -305,7 +305,7 @@ mod tests {
         assert!(reason.contains("AADSTS7000222"), "{reason}");
         let host = FakeHost::with_settings(WITHOUT_KEY);
         host.settings.borrow_mut().insert("authmode".into(), "anonymous".into());
-        let error = open(&host).expect_err("anonymous mode has no token").to_string();
+        let error = open(&host).expect_err("anonymous mode gets no token").to_string();
         assert!(error.contains("storageconnection"), "{error}");
     }
 }

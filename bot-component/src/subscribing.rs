@@ -27,7 +27,7 @@ pub(crate) async fn subscribe<H: Host>(
     let Some(tag) = Tag::parse(tag) else { return Ok(words.no_tag.into()) };
     if settings.subscriptions == Subscriptions::Closed {
         let Some(code) = code else { return Ok(words.subscriptions_closed(tag.as_str())) };
-        if !is_valid(host, settings, address, &tag, code) {
+        if !admits_code(host, settings, address, &tag, code) {
             return Ok(words.code_refused(tag.as_str()));
         }
     }
@@ -37,7 +37,7 @@ pub(crate) async fn subscribe<H: Host>(
     })
 }
 
-fn is_valid(
+fn admits_code(
     host: &impl Host,
     settings: &BotSettings,
     address: &ConversationReference,
@@ -45,7 +45,7 @@ fn is_valid(
     code: &str,
 ) -> bool {
     match TagCodes::read(host, settings) {
-        Ok(codes) => codes.admit(code, &TagScope::all_of(address, settings), tag, host),
+        Ok(codes) => codes.is_valid(code, &TagScope::all_of(address, settings), tag, host),
         Err(error) => {
             host.event(Level::Error, "tag.code-unchecked", json!({"reason": error.to_string()}));
             false

@@ -67,7 +67,7 @@ impl TagCodes {
     /// Whether a code is valid now, for the tag and for at least one of the scopes. `scopes` are all scopes
     /// to which the person's conversation belongs. The comparison takes the same time for every wrong HMAC,
     /// so an attacker learns nothing from the time.
-    pub(crate) fn admit(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
+    pub(crate) fn is_valid(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
         let Some(code) = read(code) else { return false };
         let (end, mac) = code.split_at(END_BYTES);
         let end: [u8; END_BYTES] = end.try_into().unwrap_or_default();
@@ -157,12 +157,12 @@ mod tests {
         let until = host.now() + TimeDelta::seconds(60);
         let ours = codes("app", &[1]);
         let code = ours.issue(&tenant("t"), &tag("orders-42"), until).unwrap();
-        let admit =
-            |codes: &TagCodes, scopes: &[TagScope], text: &str| codes.admit(&code, scopes, &tag(text), &host);
-        assert!(admit(&ours, &[tenant("t")], "orders-42"));
-        assert!(admit(&ours, &[TagScope::NoTenant, tenant("t")], "ORDERS-42"));
+        let is_valid =
+            |codes: &TagCodes, scopes: &[TagScope], text: &str| codes.is_valid(&code, scopes, &tag(text), &host);
+        assert!(is_valid(&ours, &[tenant("t")], "orders-42"));
+        assert!(is_valid(&ours, &[TagScope::NoTenant, tenant("t")], "ORDERS-42"));
         assert!(
-            admit(&codes("app", &[2, 1]), &[tenant("t")], "orders-42"),
+            is_valid(&codes("app", &[2, 1]), &[tenant("t")], "orders-42"),
             "a code of the old key is valid while both keys are set"
         );
         for (codes, scopes, text) in [
@@ -174,12 +174,12 @@ mod tests {
             (codes("app", &[2]), vec![tenant("t")], "orders-42"),
             (codes("other", &[1]), vec![tenant("t")], "orders-42"),
         ] {
-            assert!(!admit(&codes, &scopes, text), "{codes:?} {scopes:?} {text}");
+            assert!(!is_valid(&codes, &scopes, text), "{codes:?} {scopes:?} {text}");
         }
         host.elapsed.set(std::time::Duration::from_secs(59));
-        assert!(admit(&ours, &[tenant("t")], "orders-42"));
+        assert!(is_valid(&ours, &[tenant("t")], "orders-42"));
         host.elapsed.set(std::time::Duration::from_secs(60));
-        assert!(!admit(&ours, &[tenant("t")], "orders-42"), "the code has expired");
+        assert!(!is_valid(&ours, &[tenant("t")], "orders-42"), "the code has expired");
     }
 
     #[test]
@@ -188,22 +188,22 @@ mod tests {
         let ours = codes("app", &[1]);
         let scope = TagScope::Home { own: None };
         let code = ours.issue(&scope, &tag("x"), host.now() + TimeDelta::days(7)).unwrap();
-        let admit = |code: &str| ours.admit(code, std::slice::from_ref(&scope), &tag("x"), &host);
-        assert!(admit(&code) && admit(&code.to_uppercase()) && admit(&code.replace('-', "")));
+        let is_valid = |code: &str| ours.is_valid(code, std::slice::from_ref(&scope), &tag("x"), &host);
+        assert!(is_valid(&code) && is_valid(&code.to_uppercase()) && is_valid(&code.replace('-', "")));
         for (at, known) in code.char_indices().filter(|(_, known)| *known != '-') {
             for other in ALPHABET.iter().map(|byte| char::from(*byte)).filter(|other| *other != known) {
                 let mut changed = code.clone();
                 changed.replace_range(at..=at, &other.to_string());
-                assert!(!admit(&changed), "{changed}");
+                assert!(!is_valid(&changed), "{changed}");
             }
         }
         for text in ["", "-", "u", "ü", &code[1..], &format!("{code}0"), &"0".repeat(24), &"z".repeat(100)] {
-            assert!(!admit(text), "{text}");
+            assert!(!is_valid(text), "{text}");
         }
     }
 
     #[test]
-    fn code_is_read_in_upper_or_lower_case_with_look_alike_letters() {
+    fn code_is_written_in_groups_and_read_with_look_alike_letters() {
         let host = FakeHost::default();
         let code = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), host.now()).unwrap();
         let groups: Vec<_> = code.split('-').map(str::len).collect();

@@ -22,9 +22,9 @@ const STORED: &str = "<QueueMessagesList><QueueMessage><MessageId>m</MessageId><
 pub(crate) struct Stage {
     pub(crate) host: FakeHost,
     pub(crate) settings: BotSettings,
-    is_refusing: Rc<Cell<bool>>,
+    refuses_table_calls: Rc<Cell<bool>>,
     /// Whether the queue service refuses every call.
-    pub(crate) is_queue_full: Rc<Cell<bool>>,
+    pub(crate) refuses_queue_calls: Rc<Cell<bool>>,
 }
 
 impl Stage {
@@ -39,24 +39,24 @@ impl Stage {
         service.entities_mut("proactivebotconversations");
         service.entities_mut("proactivebotledger");
         let service = RefCell::new(service);
-        let is_refusing = Rc::new(Cell::new(false));
-        let is_queue_full = Rc::new(Cell::new(false));
-        let (refusing, full, now) = (is_refusing.clone(), is_queue_full.clone(), host.now());
+        let refuses_table_calls = Rc::new(Cell::new(false));
+        let refuses_queue_calls = Rc::new(Cell::new(false));
+        let (no_tables, no_queue, now) = (refuses_table_calls.clone(), refuses_queue_calls.clone(), host.now());
         host.answers(move |request| {
             if request.uri().port_u16() == Some(10_001) {
                 let is_delete = request.method() == http::Method::DELETE;
-                return Some(Ok(match full.get() {
+                return Some(Ok(match no_queue.get() {
                     true => response(403, ""),
                     false if is_delete => response(204, ""),
                     false => response(201, STORED),
                 }));
             }
-            if refusing.get() {
+            if no_tables.get() {
                 return Some(Ok(response(403, "")));
             }
             service.borrow_mut().response(request, now).map(Ok)
         });
-        Self { host, settings, is_refusing, is_queue_full }
+        Self { host, settings, refuses_table_calls, refuses_queue_calls }
     }
 
     pub(crate) fn conversations(&self) -> Conversations<'_, FakeHost> {
@@ -70,6 +70,6 @@ impl Stage {
 
     /// Makes the table service refuse every call from now on.
     pub(crate) fn refuse_tables(&self) {
-        self.is_refusing.set(true);
+        self.refuses_table_calls.set(true);
     }
 }

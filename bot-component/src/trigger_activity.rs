@@ -29,7 +29,7 @@ use crate::rejection::{Rejection, TriggerRefusal, Undelivered};
 use crate::settings::BotSettings;
 
 const STATE_WITHIN: Duration = Duration::from_secs(5);
-const NOTE_WITHIN: Duration = Duration::from_secs(3);
+const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
 /// The longest time for which a request can still be sending an alert after its claim. A *claim* is a mark in
 /// the ledger (the table with one record for each alert): only the request that made the claim sends the
@@ -42,7 +42,7 @@ const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
 /// Acts on a trigger. The HTTP status is 200 if the alert has expired, or was delivered now or earlier. An
 /// envelope in the format of an older bot has no id. For such an envelope, the function uses `id`.
-pub(crate) async fn answer<H: Host>(
+pub(crate) async fn handle<H: Host>(
     host: &H,
     settings: &BotSettings,
     connector: &Connector<'_, H>,
@@ -118,8 +118,8 @@ pub(crate) async fn answer<H: Host>(
     let alert = envelope.message(keys.as_ref());
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     let outcome = outcome(&verdict, envelope.on_uncertain);
-    let ledger = ledger(Deadline::after(host, NOTE_WITHIN));
-    let noted = match outcome {
+    let ledger = ledger(Deadline::after(host, RECORD_WITHIN));
+    let recorded = match outcome {
         Ok(()) => {
             let activity_id = verdict.activity_id.clone();
             ledger.record(&Transition { activity_id, ..Transition::to(record, Status::Delivered) }).await
@@ -130,7 +130,7 @@ pub(crate) async fn answer<H: Host>(
         Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.release_claim(&record).await,
     };
     // If the ledger cannot record the outcome, the claim stays, so no later trigger sends the alert again.
-    if let Err(error) = noted {
+    if let Err(error) = recorded {
         log(Level::Warn, "ledger.not-noted", &error.to_string());
     }
     match outcome {
@@ -266,7 +266,7 @@ mod tests {
         settings.seal_key = key.cloned();
         let connector = Connector::new(host, None, Deadline::after(host, Duration::from_secs(12)));
         let id = EnvelopeId::of_activity("directline", "dl", "1");
-        match run(answer(host, &settings, &connector, &activity, id)) {
+        match run(handle(host, &settings, &connector, &activity, id)) {
             Ok(answer) => answer.status().as_u16(),
             Err(rejection) => rejection.log_and_respond(host).status().as_u16(),
         }
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn alert_of_a_repeated_trigger_is_sent_again_only_if_certainly_not_delivered() {
-        for (connector, answer, repeated, sent) in [
+        for (connector, first, repeated, sent) in [
             (201, 200, 200, 1),
             (429, 503, 503, 2),
             (503, 503, 503, 2),
@@ -332,7 +332,7 @@ mod tests {
             (404, 502, 502, 2),
         ] {
             let host = host("allow", connector);
-            assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
+            assert_eq!(post(&host, None, &envelope()), first, "{connector}");
             assert_eq!(post(&host, None, &envelope()), repeated, "{connector}, repeated");
             // For each trigger, the bot also calls the table service. The test counts only the calls to the
             // Connector.
@@ -343,8 +343,8 @@ mod tests {
     }
 
     #[test]
-    fn trigger_before_the_due_time_is_answered_503_and_expired_alert_is_not_sent() {
-        for (field, time, answer, sent) in [
+    fn trigger_before_the_due_time_gets_503_and_expired_alert_is_not_sent() {
+        for (field, time, status, sent) in [
             ("expires", "2026-11-23T22:00:00Z", 200, 0),
             ("expires", "2026-11-23T22:00:01Z", 200, 1),
             ("notBefore", "2026-11-23T22:00:01Z", 503, 0),
@@ -353,7 +353,7 @@ mod tests {
             let host = host("allow", 201);
             let mut envelope = envelope();
             envelope[field] = time.into();
-            assert_eq!(post(&host, None, &envelope), answer, "{field} {time}");
+            assert_eq!(post(&host, None, &envelope), status, "{field} {time}");
             assert_eq!(self::sent(&host).len(), sent, "{field} {time}");
         }
     }

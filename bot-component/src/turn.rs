@@ -73,7 +73,7 @@ pub(crate) struct Turn<'a, H> {
 
 /// Whether the bot's message is a reply to the person's activity.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answers {
+pub(crate) enum InReplyTo {
     TheActivity,
     Nothing,
 }
@@ -92,7 +92,7 @@ impl<H: Host> Turn<'_, H> {
         if let Some(data) = pressing::data_of(activity) {
             let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
             let recorded = answering.press(activity, data).await;
-            if let Some(reply) = answering.submit_answer(&recorded) {
+            if let Some(reply) = answering.reply_after_submit(&recorded) {
                 self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
             }
             return Ok(Answered::with_kick(accepted, self.kick(answering.has_due())));
@@ -100,7 +100,7 @@ impl<H: Host> Turn<'_, H> {
         let words = Words::of(&addressed.address);
         if text.is_empty() {
             let word =
-                if invoke::is_press(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
+                if invoke::is_press_without_text(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
             self.say_if_allowed(&addressed.address, word, TextFormat::Plain).await;
             return Ok(accepted.into());
         }
@@ -179,7 +179,7 @@ impl<H: Host> Turn<'_, H> {
                     self.log_failure("answer.question-not-read", &envelope, &error);
                     if self.may_say_without_ledger(conversation).await {
                         let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
-                        self.say(&envelope.address, word, format, Answers::TheActivity).await;
+                        self.say(&envelope.address, word, format, InReplyTo::TheActivity).await;
                     }
                     return Err(Rejection::StateUnavailable);
                 }
@@ -199,7 +199,7 @@ impl<H: Host> Turn<'_, H> {
                         &envelope.address,
                         words.ledger_unavailable,
                         TextFormat::Plain,
-                        Answers::TheActivity,
+                        InReplyTo::TheActivity,
                     )
                     .await;
                 }
@@ -232,12 +232,12 @@ impl<H: Host> Turn<'_, H> {
             let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
             log_failed_put(self.host, envelope, &error, is_doubtful);
             let id = std::iter::once(&alert.id);
-            let noted = if is_doubtful {
+            let recorded = if is_doubtful {
                 ledger.record_unconfirmed_put(id).await
             } else {
                 ledger.record_failed_put(id).await
             };
-            if let Err(error) = noted {
+            if let Err(error) = recorded {
                 self.log_failure("ledger.not-noted", envelope, &error);
             }
             let reply = match (is_doubtful, after) {
@@ -245,7 +245,7 @@ impl<H: Host> Turn<'_, H> {
                 (true, None) => words.perhaps_queued,
                 (true, Some(_)) => words.reminder_perhaps_queued,
             };
-            self.say(&envelope.address, reply, TextFormat::Plain, Answers::TheActivity).await;
+            self.say(&envelope.address, reply, TextFormat::Plain, InReplyTo::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
@@ -255,8 +255,8 @@ impl<H: Host> Turn<'_, H> {
         // replies (`message.seen` above). But the record costs a storage call. So the bot records the Put
         // before the reply only in two cases: the channel has sent the activity before, or the request is so
         // late that the channel will perhaps send the activity again.
-        let noted_before_telling = shown.is_some() || self.is_late();
-        if noted_before_telling {
+        let is_put_recorded = shown.is_some() || self.is_late();
+        if is_put_recorded {
             self.record_put(&ledger, &alert.id).await;
         }
         if shown.is_none_or(|shown| matches!(shown, Status::Failed | Status::Unconfirmed)) {
@@ -264,8 +264,8 @@ impl<H: Host> Turn<'_, H> {
                 None => words.queued(&envelope.text),
                 Some(after) => words.reminder_queued(&envelope.text, after),
             };
-            let was_told = self.say(&envelope.address, &reply, TextFormat::Plain, Answers::TheActivity).await;
-            if !noted_before_telling && (self.is_late() || !was_told) {
+            let is_reply_sent = self.say(&envelope.address, &reply, TextFormat::Plain, InReplyTo::TheActivity).await;
+            if !is_put_recorded && (self.is_late() || !is_reply_sent) {
                 self.record_put(&ledger, &alert.id).await;
             }
         }
@@ -369,7 +369,7 @@ impl<H: Host> Turn<'_, H> {
         let conversation = ConversationKey::of(address);
         let counted = self.ledger().count_reply(&conversation, self.settings.allowance).await;
         if self.may_say(&conversation, counted, |()| true).await {
-            self.say(address, text, format, Answers::TheActivity).await;
+            self.say(address, text, format, InReplyTo::TheActivity).await;
         }
     }
 
@@ -384,15 +384,15 @@ impl<H: Host> Turn<'_, H> {
         }
         let message = OutgoingMessage::new(to, text).in_format(TextFormat::Markdown);
         let message = message.in_trace(self.trace.as_ref());
-        let was_told = match self.settings.trust.check(&to.service_url) {
+        let is_reply_sent = match self.settings.trust.check(&to.service_url) {
             Ok(service_url) => {
                 let sent = self.connector().send(&service_url, &to.conversation.id, &message).await;
                 sent.class == Class::Accepted
             }
             Err(_) => false,
         };
-        let (here, format) = if was_told { (note, TextFormat::Plain) } else { (text, TextFormat::Markdown) };
-        self.say(address, here, format, Answers::TheActivity).await;
+        let (here, format) = if is_reply_sent { (note, TextFormat::Plain) } else { (text, TextFormat::Markdown) };
+        self.say(address, here, format, InReplyTo::TheActivity).await;
     }
 
     /// Greets the conversation to which the bot was added. If the channel sends the activity twice, the bot
@@ -407,7 +407,7 @@ impl<H: Host> Turn<'_, H> {
         let ledger = self.ledger();
         let counted = ledger.count_reply_once(key, &what, self.settings.allowance).await;
         if self.may_say(key, counted, |is_new| is_new).await {
-            self.say(address, Words::of(address).greeting, TextFormat::Plain, Answers::Nothing).await;
+            self.say(address, Words::of(address).greeting, TextFormat::Plain, InReplyTo::Nothing).await;
         }
         Ok(())
     }
@@ -470,10 +470,10 @@ impl<H: Host> Turn<'_, H> {
         address: &ConversationReference,
         text: &str,
         format: TextFormat,
-        answers: Answers,
+        in_reply_to: InReplyTo,
     ) -> bool {
         let message = OutgoingMessage::new(address, text).in_format(format).in_trace(self.trace.as_ref());
-        let activity = address.activity_id.as_ref().filter(|_| answers == Answers::TheActivity);
+        let activity = address.activity_id.as_ref().filter(|_| in_reply_to == InReplyTo::TheActivity);
         let message = if activity.is_some() { message.in_reply_to(address) } else { message };
         if let Some(replies) = &self.replies {
             replies.borrow_mut().push(message.into_json());
@@ -484,10 +484,10 @@ impl<H: Host> Turn<'_, H> {
             Some(activity) => connector.reply(&self.service_url, conversation, activity, &message).await,
             None => connector.send(&self.service_url, conversation, &message).await,
         };
-        let was_told = said.class == Class::Accepted;
-        if !was_told {
+        let is_reply_sent = said.class == Class::Accepted;
+        if !is_reply_sent {
             self.log(Level::Warn, "connector.answer.failed", json!({"reason": said.reason}));
         }
-        was_told
+        is_reply_sent
     }
 }

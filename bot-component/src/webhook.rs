@@ -10,7 +10,7 @@ use serde_json::json;
 use state::{ConversationKey, Conversations, Sign, StateError};
 use thiserror::Error;
 
-use crate::hook_token::{HookKeys, Issued, shown};
+use crate::hook_token::{HookKeys, Issued, beginning_of};
 use crate::public_url::PublicUrl;
 use crate::settings::BotSettings;
 
@@ -80,7 +80,7 @@ pub(crate) async fn address<H: Host>(
     let issued = keys.issue(key, generation);
     let Issued { token, secret } =
         issued.ok_or_else(|| SettingsError::new("hookkey", "must be set, because no other key is set"))?;
-    Ok(HookAddress { url: public.hook(&token), secret, shown: shown(&token).to_owned() })
+    Ok(HookAddress { url: public.webhook_address(&token), secret, shown: beginning_of(&token).to_owned() })
 }
 
 /// The text between the two ids in the conversation id of a Teams thread. The whole conversation id is

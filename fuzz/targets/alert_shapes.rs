@@ -18,7 +18,7 @@ const EVENTS: [&str; 6] = ["push", "pull_request", "workflow_run", "check_run", 
 // The first byte chooses the headers and the content type. The second byte chooses a shape or `None`. With
 // `None`, `read` has to recognise the shape. The other bytes are the body.
 fuzz_target!(|data: &[u8]| {
-    let [kind, source, body @ ..] = data else { return };
+    let [kind, shape, body @ ..] = data else { return };
     let header = |name: &str| match (kind / 16, name) {
         (1, "x-github-event") => Some(EVENTS[usize::from(*kind) % EVENTS.len()]),
         (2, "aeg-event-type") => Some("Notification"),
@@ -28,8 +28,8 @@ fuzz_target!(|data: &[u8]| {
     };
     let content_type = TYPES[usize::from(*kind % 16) % TYPES.len()];
     let incoming = Incoming { content_type, header: &header, body, json: platform::json_of };
-    let source = Shape::ALL.get(usize::from(*source) % 32).copied();
-    let Ok(Reading::Alerts(alerts)) = read(&incoming, source) else { return };
+    let named_shape = Shape::ALL.get(usize::from(*shape) % 32).copied();
+    let Ok(Reading::Alerts(alerts)) = read(&incoming, named_shape) else { return };
     assert!(!alerts.is_empty());
     for alert in alerts {
         let card = alert.card.to_string();

@@ -243,7 +243,7 @@ impl<'a, H: Host> Jobs<'a, H> {
             tag: subject.record.tag.clone(),
             keyed: subject.record.keyed.clone(),
             changes: Some(subject.id.clone()),
-            thread: target.thread(),
+            thread: target.channel_of_thread(),
             ..draft.record(id.clone(), conversation)
         };
         self.ledger.accept(&record).await.map_err(AlertRejection::from)?;

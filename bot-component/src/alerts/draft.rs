@@ -107,7 +107,7 @@ impl Draft<'_> {
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
                 series: self.call.series.as_ref().map(|_| id.as_str().to_owned()),
                 keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
-                thread: target.thread(),
+                thread: target.channel_of_thread(),
                 ..self.record(id, target.key.as_str())
             };
             let question = self.question(host, &alert.id, alert.due, call)?;

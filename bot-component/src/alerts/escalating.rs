@@ -60,7 +60,7 @@ impl Draft<'_> {
                     until: due.max(self.call.expires),
                     tag: target.tag.as_ref().map(|tag| tag.as_str().to_owned()),
                     question,
-                    thread: target.thread(),
+                    thread: target.channel_of_thread(),
                     ..self.record(id, target.key.as_str())
                 };
                 made.push(Alert::new(alert, message, target.creation.is_some()));

@@ -20,7 +20,7 @@ pub(super) use target::{Held, TEAMS, Target, held_by_settings};
 
 /// How many elements of `to` the bot looks up in parallel. The number is small, because the lookup of one
 /// person makes several calls in parallel.
-const FOUND_AT_ONCE: usize = 8;
+const LOOKUPS_AT_ONCE: usize = 8;
 
 /// The expected form of a tag, for errors.
 pub(super) const A_TAG: &str = "a word of at most 64 letters, digits and -_.:#@+";
@@ -236,7 +236,7 @@ pub(super) async fn named<H: Host>(
     let known = creating.book.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
     let find = async |to: &To| (to.path.clone(), find(creating, &known, to).await);
     let find = &find;
-    let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
+    let mut found = stream::iter(to).map(find).buffered(LOOKUPS_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
     while let Some((path, more)) = found.next().await {
         let more = match more {
@@ -273,7 +273,7 @@ async fn find<H: Host>(
     };
     // An entry of the variable `alertkeys` can restrict an API key to one tenant (`tenant=`). For such a key,
     // conversations of other tenants count as unknown.
-    let reached =
+    let within_reach =
         |(_, conversation): &(ConversationKey, Conversation)| caller.grant.reaches(&conversation.address);
     let unknown = || AlertRejection::UnknownTarget { path: path.clone() };
     let found = match form {
@@ -284,10 +284,10 @@ async fn find<H: Host>(
         Form::User { channel_id, id } => book.of_user(channel_id, id).await.map_err(AlertRejection::from)?,
         Form::AadObject { id, tenant } => {
             let found = book.of_aad_object(id).await.map_err(AlertRejection::from)?;
-            let is_there = |(_, found): &(ConversationKey, Conversation)| {
+            let in_wanted_tenant = |(_, found): &(ConversationKey, Conversation)| {
                 tenant.as_ref().is_none_or(|tenant| creating::is_in(tenant, &found.address))
             };
-            match found.filter(reached).filter(is_there) {
+            match found.filter(within_reach).filter(in_wanted_tenant) {
                 Some(found) => Some(found),
                 None => return Ok(vec![creating.person(path, id, tenant.as_deref()).await?]),
             }
@@ -300,7 +300,7 @@ async fn find<H: Host>(
             return Ok(vec![creating.channel(path, id, tenant.as_deref(), known).await?]);
         }
         Form::Members(text) => {
-            let (_, conversation) = by_key(text).filter(reached).ok_or_else(unknown)?;
+            let (_, conversation) = by_key(text).filter(within_reach).ok_or_else(unknown)?;
             return creating.members(path, &conversation).await;
         }
         Form::Tag { .. } => return Ok(Vec::new()),
@@ -324,7 +324,7 @@ async fn find<H: Host>(
             return Ok(vec![Target { key, address, held, tag: None, creation, path: None, zone, quiet }]);
         }
     };
-    let (key, conversation) = found.filter(reached).ok_or_else(unknown)?;
+    let (key, conversation) = found.filter(within_reach).ok_or_else(unknown)?;
     Ok(vec![Target::known(key, conversation, settings)])
 }
 
@@ -351,8 +351,8 @@ fn from_the_bot(
     };
     // In anonymous mode the bot has no app id. The bot then calls only programs on this machine (loopback
     // addresses). These programs accept every id.
-    let of_tests = || app_id.is_none().then(|| ChannelAccount::with_id("bot"));
-    address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams).or_else(of_tests);
+    let of_anonymous_mode = || app_id.is_none().then(|| ChannelAccount::with_id("bot"));
+    address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams).or_else(of_anonymous_mode);
     match address.bot {
         Some(_) => Ok(address),
         None => Err(FieldError {

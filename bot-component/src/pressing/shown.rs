@@ -61,7 +61,7 @@ impl<H: Host> Answering<'_, H> {
 
     /// Returns the text to send after a press that arrived as a message activity. Returns `None` if the
     /// poller changes the card, which then shows the answer.
-    pub(crate) fn submit_answer(&self, recorded: &Recorded) -> Option<String> {
+    pub(crate) fn reply_after_submit(&self, recorded: &Recorded) -> Option<String> {
         let is_shown_by_the_card = matches!(recorded, Recorded::Counted(stored) if stored.is_for_all())
             && can_change(&self.address().channel_id);
         (!is_shown_by_the_card).then(|| self.text_of(recorded))

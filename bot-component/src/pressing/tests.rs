@@ -80,7 +80,7 @@ fn press(stage: &Stage, change: &Value, data: &Value) -> (Recorded, usize) {
 }
 
 #[test]
-fn press_costs_three_storage_calls_and_refused_press_costs_no_call() {
+fn first_press_costs_three_storage_calls_and_refused_press_costs_no_call() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
@@ -136,7 +136,7 @@ fn repeated_press_after_the_alert_was_taken_back_keeps_the_stored_answer() {
     run(ledger(&stage).finish_answer(&id, "one")).unwrap();
     run(ledger(&stage).withdraw(&id, None)).unwrap();
     assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Over));
-    assert!(run(ledger(&stage).answer(&id, "one")).unwrap().is_some(), "other alerts share the answer");
+    assert!(run(ledger(&stage).answer(&id, "one")).unwrap().is_some(), "other alerts could share the answer");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn repeated_press_after_a_failed_put_counts() {
         let stage = Stage::new();
         let id = ask(&stage, answers);
         let data = button(&stage, &id, "a:1", answers);
-        stage.is_queue_full.set(true);
+        stage.refuses_queue_calls.set(true);
         assert!(matches!(press(&stage, &json!({}), &data).0, Recorded::Doubtful));
         // The bot has stored Kim's row, but could not put Kim's job on the queue. If Lee then presses the
         // button, the response shows Kim's answer. But only another press by Kim makes the bot put Kim's job
@@ -163,7 +163,7 @@ fn repeated_press_after_a_failed_put_counts() {
         if answers == Answers::One {
             assert!(matches!(press(&stage, &by("lee"), &data).0, Recorded::Before(_)));
         }
-        stage.is_queue_full.set(false);
+        stage.refuses_queue_calls.set(false);
         assert!(matches!(press(&stage, &json!({"id": "8"}), &data).0, Recorded::Counted(_)));
         // If the bot cannot insert the row, the answer is perhaps lost.
         stage.refuse_tables();

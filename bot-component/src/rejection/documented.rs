@@ -40,7 +40,7 @@ If the bot refuses a request, its log has one line `request.rejected` with the f
 refuses a call, its log has one line `poll.unauthorized`, `poll.misconfigured` or `drain`.
 ";
 
-const CLOSED: &str = "Check the path. The alert routes answer 404 while `alertkey` and `alertkeys` are \
+const NOT_SERVED: &str = "Check the path. The alert routes answer 404 while `alertkey` and `alertkeys` are \
                       empty. `/internal/poll` answers 404 while `pollkey` is empty.";
 const LOOPBACK_ONLY: &str =
     "Call the bot by `localhost` or a loopback address. To serve other hosts, set `authmode=required`.";
@@ -74,7 +74,7 @@ fn field_error(path: &str) -> FieldError {
 }
 
 fn broken_rules() -> Vec<Advised<BrokenRule>> {
-    const SIGN_ANEW: &str = "Send the token as the issuer made it, or get a new token.";
+    const AS_ISSUED: &str = "Send the token as the issuer made it, or get a new token.";
     const NEW_TOKEN: &str = "Get a new token from the issuer.";
     use BrokenRule as Rule;
     every_variant!(BrokenRule {
@@ -84,15 +84,15 @@ fn broken_rules() -> Vec<Advised<BrokenRule>> {
             "Send the header `Authorization` once, as `Bearer <token>`."
         )],
         Rule::TooLong => [(Rule::TooLong, NEW_TOKEN)],
-        Rule::Malformed => [(Rule::Malformed, SIGN_ANEW)],
-        Rule::DuplicateMember => [(Rule::DuplicateMember, SIGN_ANEW)],
+        Rule::Malformed => [(Rule::Malformed, AS_ISSUED)],
+        Rule::DuplicateMember => [(Rule::DuplicateMember, AS_ISSUED)],
         Rule::Algorithm => [(Rule::Algorithm, "Use a token that is signed with RS256.")],
         Rule::HeaderMember => [(
             Rule::HeaderMember,
             "Use a token whose header contains neither a key nor an extension."
         )],
-        Rule::KeyId => [(Rule::KeyId, SIGN_ANEW)],
-        Rule::Claim => [(Rule::Claim, SIGN_ANEW)],
+        Rule::KeyId => [(Rule::KeyId, AS_ISSUED)],
+        Rule::Claim => [(Rule::Claim, AS_ISSUED)],
         Rule::Issuer => [(
             Rule::Issuer,
             "Use a token of the Bot Framework, or of the tenant in `microsoftapptenantid`. If the bot runs \
@@ -118,7 +118,7 @@ fn broken_rules() -> Vec<Advised<BrokenRule>> {
             "Get a new token. If the error stays, check whether `openidmetadata` is the URL for the bot's cloud."
         )],
         Rule::UnusableKey => [(Rule::UnusableKey, NEW_TOKEN)],
-        Rule::Signature => [(Rule::Signature, SIGN_ANEW)],
+        Rule::Signature => [(Rule::Signature, AS_ISSUED)],
         Rule::Endorsement => [(
             Rule::Endorsement,
             "Use the token that the channel sends with its own activities."
@@ -353,7 +353,7 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
 
 fn hook_rejections() -> Vec<Advised<HookRejection>> {
     use HookRejection as Refusal;
-    const ENTER: &str = "Write `webhook` to the bot. The bot's reply has the secret.";
+    const SECRET_AGAIN: &str = "Write `webhook` to the bot. The bot's reply has the secret.";
     let header = "<header>";
     every_variant!(HookRejection {
         Refusal::Unknown => [(
@@ -376,8 +376,8 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
             Refusal::Paused,
             "Write a message to the bot in this conversation, or wait: the pause ends after a day."
         )],
-        Refusal::SignatureMissing { .. } => [(Refusal::SignatureMissing { header }, ENTER)],
-        Refusal::SignatureWrong { .. } => [(Refusal::SignatureWrong { header }, ENTER)],
+        Refusal::SignatureMissing { .. } => [(Refusal::SignatureMissing { header }, SECRET_AGAIN)],
+        Refusal::SignatureWrong { .. } => [(Refusal::SignatureWrong { header }, SECRET_AGAIN)],
         Refusal::Shape(_) => within(shape_errors()),
     })
 }
@@ -405,7 +405,7 @@ fn rejections() -> Vec<Advised<Rejection>> {
     every_variant!(Rejection {
         Refusal::NoSuchRoute => [(
             Refusal::NoSuchRoute,
-            CLOSED
+            NOT_SERVED
         )],
         Refusal::MethodNotAllowed { .. } => [(
             Refusal::MethodNotAllowed { allow: "<methods>" },
@@ -455,7 +455,7 @@ fn poll_refusals() -> Vec<Advised<PollRefusal>> {
     every_variant!(PollRefusal {
         Refusal::NoSuchRoute => [(
             Refusal::NoSuchRoute,
-            CLOSED
+            NOT_SERVED
         )],
         Refusal::MethodNotAllowed => [(
             Refusal::MethodNotAllowed,

@@ -72,16 +72,16 @@ pub enum Reading {
     },
 }
 
-/// Reads a payload. `source` is the shape of the payload. If `source` is `None`, the function recognises the
-/// shape by the headers and the members of the body.
+/// Reads a payload. `named_shape` is the shape of the payload. If `named_shape` is `None`, the function
+/// recognises the shape by the headers and the members of the body.
 ///
 /// # Errors
 /// The function fails if the body is not UTF-8, is broken JSON, or has no known shape. The function also
 /// fails if a member or a header that the shape needs is missing. A body without a text to show is an error,
 /// and so is a batch of more than [`MAX_EVENTS`] events.
-pub fn read(incoming: &Incoming<'_>, source: Option<Shape>) -> Result<Reading, ShapeError> {
+pub fn read(incoming: &Incoming<'_>, named_shape: Option<Shape>) -> Result<Reading, ShapeError> {
     let body = incoming.content()?;
-    let shape = match source {
+    let shape = match named_shape {
         Some(shape) => shape,
         None => detect::shape_of(incoming, &body).ok_or(ShapeError::Unknown)?,
     };

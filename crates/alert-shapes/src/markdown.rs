@@ -171,7 +171,7 @@ fn without_links(text: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find("](") {
         let (before, after) = rest.split_at(at);
-        let Some(length) = after.as_bytes().get(1..).and_then(long_end) else { break };
+        let Some(length) = after.as_bytes().get(1..).and_then(end_of_any_target) else { break };
         match before.rfind('[') {
             Some(open) => {
                 result.push_str(before[..open].trim_end_matches('!'));
@@ -184,7 +184,9 @@ fn without_links(text: &str) -> String {
     result + rest
 }
 
-fn long_end(bytes: &[u8]) -> Option<usize> {
+/// The length of the target `(…)` at the beginning of the bytes. The target ends at the first `)`, however
+/// long it is. `None` if there is no `)`.
+fn end_of_any_target(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b')').map(|at| at + 1)
 }
 

@@ -8,9 +8,10 @@ pub mod github {
     /// The header with the signature.
     pub const HEADER: &str = "x-hub-signature-256";
 
-    /// Whether `header`, the value of `X-Hub-Signature-256`, is the signature of the body with this secret.
-    pub fn signature_is_valid(secret: &[u8], body: &[u8], header: &str) -> bool {
-        let claimed = header.trim().strip_prefix("sha256=");
+    /// Whether `header_value`, the value of `X-Hub-Signature-256`, is the signature of the body with this
+    /// secret.
+    pub fn signature_is_valid(secret: &[u8], body: &[u8], header_value: &str) -> bool {
+        let claimed = header_value.trim().strip_prefix("sha256=");
         claimed.is_some_and(|claimed| super::is_mac(secret, &[body], claimed))
     }
 }
@@ -20,16 +21,16 @@ pub mod grafana {
     /// The default name of the header with the signature. Grafana can be configured with another name.
     pub const HEADER: &str = "x-grafana-alerting-signature";
 
-    /// Whether `header` is the signature of the body with this secret. `header` is the value of the header
-    /// [`HEADER`], or of another header if Grafana is configured to use another name.
+    /// Whether `header_value` is the signature of the body with this secret. `header_value` is the value of
+    /// the header [`HEADER`], or of another header if Grafana is configured to use another name.
     ///
     /// `timestamp` is the value of the header with the time in seconds since 1970. It is `None` if Grafana is
     /// not configured to send this header. The signature covers the timestamp. The caller must compare the
     /// timestamp with the clock, because this function accepts an old timestamp.
-    pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header: &str) -> bool {
+    pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header_value: &str) -> bool {
         match timestamp {
-            Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header.trim()),
-            None => super::is_mac(secret, &[body], header.trim()),
+            Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header_value.trim()),
+            None => super::is_mac(secret, &[body], header_value.trim()),
         }
     }
 }

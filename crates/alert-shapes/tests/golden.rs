@@ -52,7 +52,7 @@ fn payloads_of_senders_become_the_expected_alerts() {
 }
 
 #[test]
-fn payload_of_every_shape_is_read_in_the_same_way_without_the_name_of_its_shape() {
+fn shape_of_every_example_payload_is_recognised() {
     for shape in Shape::ALL {
         let prefix = format!("{}-", shape.name());
         let own: Vec<_> = goldens().into_iter().filter(|(name, _)| name.starts_with(&prefix)).collect();

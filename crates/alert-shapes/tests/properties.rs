@@ -172,9 +172,9 @@ fn mutate(value: &mut Value, path: &[prop::sample::Index], new: Value) {
 fn check_alerts(
     headers: &BTreeMap<String, String>,
     body: &[u8],
-    source: Option<Shape>,
+    named_shape: Option<Shape>,
 ) -> Result<(), TestCaseError> {
-    if let Ok(Reading::Alerts(alerts)) = read_request(headers, body, source) {
+    if let Ok(Reading::Alerts(alerts)) = read_request(headers, body, named_shape) {
         prop_assert!(!alerts.is_empty());
         for alert in alerts {
             check(&alert).map_err(|problem| TestCaseError::fail(format!("{problem}: {}", alert.card)))?;
@@ -187,17 +187,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_json_makes_a_harmless_card_or_an_error(value in value(), source in shape(), event in prop::option::of(key())) {
+    fn any_json_makes_a_harmless_card_or_an_error(value in value(), named_shape in shape(), event in prop::option::of(key())) {
         let mut headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
         headers.extend(event.map(|event| ("x-github-event".to_owned(), event)));
-        check_alerts(&headers, value.to_string().as_bytes(), source)?;
+        check_alerts(&headers, value.to_string().as_bytes(), named_shape)?;
     }
 
     #[test]
-    fn any_bytes_make_a_harmless_card_or_an_error(body in vec(any::<u8>(), 0..300), source in shape(), form in any::<bool>()) {
+    fn any_bytes_make_a_harmless_card_or_an_error(body in vec(any::<u8>(), 0..300), named_shape in shape(), form in any::<bool>()) {
         let kind = if form { "application/x-www-form-urlencoded" } else { "text/plain" };
         let headers = BTreeMap::from([("content-type".to_owned(), kind.to_owned())]);
-        check_alerts(&headers, &body, source)?;
+        check_alerts(&headers, &body, named_shape)?;
     }
 
     #[test]
@@ -217,14 +217,14 @@ proptest! {
     fn changed_payload_makes_a_harmless_card_or_an_error(
         which in any::<prop::sample::Index>(),
         changes in vec((vec(any::<prop::sample::Index>(), 1..7), value()), 1..4),
-        source in shape(),
+        named_shape in shape(),
     ) {
         let (_, Request { headers, body }) = &GOLDENS[which.index(GOLDENS.len())];
         let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return Ok(()) };
         for (path, new) in changes {
             mutate(&mut value, &path, new);
         }
-        check_alerts(headers, value.to_string().as_bytes(), source)?;
+        check_alerts(headers, value.to_string().as_bytes(), named_shape)?;
         check_alerts(headers, value.to_string().as_bytes(), None)?;
     }
 }

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use support::{check, read_request};
 
-fn json_of(body: &Value, source: Option<Shape>) -> Result<Reading, ShapeError> {
+fn json_of(body: &Value, named_shape: Option<Shape>) -> Result<Reading, ShapeError> {
     let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
-    read_request(&headers, body.to_string().as_bytes(), source)
+    read_request(&headers, body.to_string().as_bytes(), named_shape)
 }
 
 fn alert(body: &Value) -> ShapedAlert {
@@ -29,7 +29,7 @@ fn alert(body: &Value) -> ShapedAlert {
 
 #[test]
 fn payload_without_a_member_that_its_shape_needs_is_an_error_that_names_the_member() {
-    for (source, member) in [
+    for (shape, member) in [
         (Shape::Alertmanager, "alerts"),
         (Shape::Grafana, "alerts"),
         (Shape::AzureMonitor, "data.essentials"),
@@ -39,10 +39,10 @@ fn payload_without_a_member_that_its_shape_needs_is_an_error_that_names_the_memb
         (Shape::EventGrid, "eventType"),
         (Shape::Plain, "text"),
     ] {
-        let error = json_of(&json!({"hello": "world"}), Some(source)).unwrap_err();
-        assert_eq!(error, ShapeError::Missing { shape: source, member });
+        let error = json_of(&json!({"hello": "world"}), Some(shape)).unwrap_err();
+        assert_eq!(error, ShapeError::Missing { shape, member });
         assert!(
-            error.to_string().starts_with(&format!("{member}: missing, and {source} needs it; ")),
+            error.to_string().starts_with(&format!("{member}: missing, and {shape} needs it; ")),
             "{error}"
         );
     }

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_entry_is_refused() {
+    fn malformed_entry_is_refused_unless_its_host_is_empty() {
         for entry in [
             "",
             "*",

@@ -28,7 +28,7 @@ use super::caller::Caller;
 use super::request_id::RequestId;
 use super::to::{Target, To};
 use crate::answered::Answered;
-use crate::hook_token::{Hook, HookKeys, TokenForm, shown};
+use crate::hook_token::{HookKeys, TokenForm, VerifiedHookToken, beginning_of};
 use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::request::expect_own_host;
@@ -53,7 +53,7 @@ pub(crate) async fn handle<H: Host>(
     let request_id = RequestId::of(host, request.headers());
     let token = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
     let mut about = request_id.about();
-    about.insert("hook".into(), shown(&token).into());
+    about.insert("hook".into(), beginning_of(&token).into());
     let result = answer(host, request, &token, &request_id).await;
     let mut answered = result.unwrap_or_else(|rejection| rejection.log_about(host, about).into());
     request_id.add_to(answered.headers_mut());
@@ -95,7 +95,7 @@ async fn answer<H: Host>(
 /// Finds the conversation of a webhook address. Refuses an address that has ended. Each new address of a
 /// conversation has a new number, the *generation* of the address. `known.hook` is the generation of the
 /// address that works, or `None` if no address works.
-async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Result<Target, Rejection> {
+async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &VerifiedHookToken) -> Result<Target, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
     let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;
     if known.hook != Some(hook.generation) {

@@ -69,7 +69,7 @@ impl Target {
 
     /// Returns the address of the channel as JSON, for the record of the alert in the ledger. (The *ledger*
     /// has a record of each alert.) Returns `None` if the alert starts no thread.
-    pub(in crate::alerts) fn thread(&self) -> Option<String> {
+    pub(in crate::alerts) fn channel_of_thread(&self) -> Option<String> {
         let creation = self.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread);
         creation.map(|_| self.address.to_json().to_string())
     }
@@ -79,7 +79,7 @@ impl Target {
     /// provisional key. Otherwise, the record has the key of the target.
     pub(in crate::alerts) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
-        self.key.as_str() == conversation || placeholder_of(&self.address).is_some_and(is_key)
+        self.key.as_str() == conversation || provisional_key_of(&self.address).is_some_and(is_key)
     }
 
     /// Makes a target of a conversation that subscribes to a tag in `to`.
@@ -145,7 +145,7 @@ pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
 
 /// Returns the provisional conversation key of a person. The bot records the alerts to the person under this
 /// key until the bot knows the person.
-fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
+fn provisional_key_of(address: &ConversationReference) -> Option<ConversationKey> {
     let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
     Some(ConversationKey::of_ids(TEAMS, &placeholder))
 }

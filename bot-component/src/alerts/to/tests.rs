@@ -252,7 +252,7 @@ const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 
 /// Returns the target for the single element `to`, or the text of the error. `grant` lists the rights of the
 /// caller.
-fn to_create(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> Result<Target, String> {
+fn target_of(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> Result<Target, String> {
     let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
     let caller = Caller::of_tests(Grant::read(grant).unwrap());
     let found = run(paging::read(&stage.host, settings, &caller, &to, None, &paging::Named::new()));
@@ -263,7 +263,7 @@ fn to_create(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> 
 fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
     let stage = Stage::new();
     let settings = registered(&stage, "");
-    let target = to_create(&stage, &settings, "send", &json!({ "user": PERSON })).unwrap();
+    let target = target_of(&stage, &settings, "send", &json!({ "user": PERSON })).unwrap();
     let address = target.address.to_json();
     let expected = json!({
         "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/teams/", "bot": {"id": "28:app"},
@@ -272,14 +272,13 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
     });
     assert_eq!(
         address, expected,
-        "expected the Connector for all tenants, because the bot knows no conversation from which it can take \
-         the Connector of this tenant"
+        "without a known conversation of the tenant, the address has the Connector for all tenants"
     );
     assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
     // If the caller writes the person's id in capital letters and also names the tenant, the key is the same.
     // The key must be the same, because the poller keeps the order only of alerts with the same key.
     let again = json!({"user": PERSON.to_uppercase(), "tenant": OWN});
-    assert_eq!(to_create(&stage, &settings, "send", &again).unwrap().key, target.key);
+    assert_eq!(target_of(&stage, &settings, "send", &again).unwrap().key, target.key);
     // The bot now records another conversation of the tenant. From then on, a provisional address has the
     // Connector and the bot account of this other conversation.
     let mut neighbour = reference("n", "https://smba.trafficmanager.net/emea/").to_json();
@@ -287,12 +286,12 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
     let neighbour =
         ConversationReference::from_fields(Fields::parse(neighbour.to_string().as_bytes()).unwrap()).unwrap();
     run(stage.conversations().record_activity(&neighbour, Sign::Message, None)).unwrap();
-    let target = to_create(&stage, &settings, "send", &json!({"email": "Kim@contoso.com"})).unwrap();
+    let target = target_of(&stage, &settings, "send", &json!({"email": "Kim@contoso.com"})).unwrap();
     assert_eq!(target.address.service_url, "https://smba.trafficmanager.net/emea/");
     assert_eq!(target.address.bot.unwrap().id, "28:b");
     assert_eq!(target.creation.unwrap().of, CreationOf::Member { email: "Kim@contoso.com".into() });
     let channel = json!({"channel": "19:c@thread.tacv2"});
-    let target = to_create(&stage, &settings, "send", &channel).unwrap();
+    let target = target_of(&stage, &settings, "send", &channel).unwrap();
     assert_eq!(target.key, ConversationKey::of_ids("msteams", "19:c@thread.tacv2"));
     assert!(target.address.conversation.is_group());
 }
@@ -315,7 +314,7 @@ fn api_key_creates_conversations_only_in_allowed_tenants() {
         ("send", json!({"email": "kim@contoso.com", "tenant": OTHER}), Err("needs the scope `address`")),
         ("send", json!({"channel": "19:c@thread.tacv2", "tenant": OTHER}), Err("needs the scope `address`")),
     ] {
-        let found = to_create(&stage, &settings, grant, &to);
+        let found = target_of(&stage, &settings, grant, &to);
         match (found, expected) {
             (Ok(target), Ok(tenant)) => {
                 assert_eq!(target.address.vouched_tenant(), Some(tenant), "{grant} {to}")
@@ -330,9 +329,9 @@ fn api_key_creates_conversations_only_in_allowed_tenants() {
 fn new_person_is_refused_if_the_bot_has_no_tenant_or_knows_no_connector() {
     let stage = Stage::new();
     for to in [json!({ "user": PERSON }), json!({"user": PERSON, "tenant": OWN})] {
-        let error = to_create(&stage, &stage.settings, "send", &to).expect_err("unknown");
+        let error = target_of(&stage, &stage.settings, "send", &to).expect_err("unknown");
         assert!(error.contains("knows no conversation"), "{to}: {error}");
     }
-    let error = to_create(&stage, &stage.settings, "send", &json!({"email": "kim@contoso.com"}));
+    let error = target_of(&stage, &stage.settings, "send", &json!({"email": "kim@contoso.com"}));
     assert!(error.expect_err("no tenant").starts_with("to.tenant: "));
 }

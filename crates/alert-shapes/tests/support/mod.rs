@@ -29,19 +29,19 @@ impl Request {
         Self { headers: headers.collect(), body: body.trim_end().as_bytes().to_vec() }
     }
 
-    pub(crate) fn read(&self, source: Option<Shape>) -> Result<Reading, ShapeError> {
-        read_request(&self.headers, &self.body, source)
+    pub(crate) fn read(&self, named_shape: Option<Shape>) -> Result<Reading, ShapeError> {
+        read_request(&self.headers, &self.body, named_shape)
     }
 }
 
 pub(crate) fn read_request(
     headers: &BTreeMap<String, String>,
     body: &[u8],
-    source: Option<Shape>,
+    named_shape: Option<Shape>,
 ) -> Result<Reading, ShapeError> {
     let header = |name: &str| headers.get(name).map(String::as_str);
     let json = |bytes: &[u8]| serde_json::from_slice(bytes);
-    read(&Incoming { content_type: header("content-type"), header: &header, body, json }, source)
+    read(&Incoming { content_type: header("content-type"), header: &header, body, json }, named_shape)
 }
 
 pub(crate) fn folder() -> PathBuf {
@@ -81,7 +81,7 @@ pub(crate) fn check(alert: &ShapedAlert) -> Result<(), String> {
     }
     let last = alert.card["body"].as_array().and_then(|body| body.last()).cloned().unwrap_or_default();
     if !last["text"].as_str().is_some_and(|text| text.starts_with("by webhook · ")) {
-        return Err("the last line does not name the webhook".to_owned());
+        return Err("the last line does not begin with `by webhook · `".to_owned());
     }
     let mut texts = vec![alert.summary.clone()];
     texts.extend(alert.left_out.iter().cloned());

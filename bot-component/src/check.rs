@@ -150,6 +150,9 @@ mod tests {
         ] {
             assert!(names_of_wrong_variables(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
         }
-        assert_eq!(names_of_wrong_variables(&[("microsoftappid", ""), ("microsoftapppassword", "")]).len(), 2);
+        assert_eq!(
+            names_of_wrong_variables(&[("microsoftappid", ""), ("microsoftapppassword", "")]).len(),
+            2
+        );
     }
 }

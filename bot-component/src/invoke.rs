@@ -61,7 +61,8 @@ mod tests {
             (json!("task/fetch"), "/error/code"),
             (json!(7), "/error/code"),
         ] {
-            let answer = error_response(&FakeHost::default(), &activity(&json!({"type": "invoke", "name": name})));
+            let answer =
+                error_response(&FakeHost::default(), &activity(&json!({"type": "invoke", "name": name})));
             let body: Value = serde_json::from_slice(answer.body()).unwrap();
             assert_eq!(answer.status(), 200);
             assert_eq!(body.pointer(pointer), Some(&json!(CODE)), "{name}: {body}");

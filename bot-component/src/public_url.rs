@@ -84,7 +84,11 @@ mod tests {
             ("", "user@evil.example", None),
             ("", "", None),
         ] {
-            assert_eq!(webhook_address(variable, &[("host", host)]), Ok(expected.map(str::to_owned)), "{variable} {host}");
+            assert_eq!(
+                webhook_address(variable, &[("host", host)]),
+                Ok(expected.map(str::to_owned)),
+                "{variable} {host}"
+            );
         }
         assert_eq!(webhook_address("http://bot.example.com", &[]), Err("publicurl".into()));
     }

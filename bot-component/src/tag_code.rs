@@ -157,8 +157,9 @@ mod tests {
         let until = host.now() + TimeDelta::seconds(60);
         let ours = codes("app", &[1]);
         let code = ours.issue(&tenant("t"), &tag("orders-42"), until).unwrap();
-        let is_valid =
-            |codes: &TagCodes, scopes: &[TagScope], text: &str| codes.is_valid(&code, scopes, &tag(text), &host);
+        let is_valid = |codes: &TagCodes, scopes: &[TagScope], text: &str| {
+            codes.is_valid(&code, scopes, &tag(text), &host)
+        };
         assert!(is_valid(&ours, &[tenant("t")], "orders-42"));
         assert!(is_valid(&ours, &[TagScope::NoTenant, tenant("t")], "ORDERS-42"));
         assert!(

@@ -41,7 +41,8 @@ impl Stage {
         let service = RefCell::new(service);
         let refuses_table_calls = Rc::new(Cell::new(false));
         let refuses_queue_calls = Rc::new(Cell::new(false));
-        let (no_tables, no_queue, now) = (refuses_table_calls.clone(), refuses_queue_calls.clone(), host.now());
+        let (no_tables, no_queue, now) =
+            (refuses_table_calls.clone(), refuses_queue_calls.clone(), host.now());
         host.answers(move |request| {
             if request.uri().port_u16() == Some(10_001) {
                 let is_delete = request.method() == http::Method::DELETE;

@@ -99,8 +99,11 @@ impl<H: Host> Turn<'_, H> {
         }
         let words = Words::of(&addressed.address);
         if text.is_empty() {
-            let word =
-                if invoke::is_press_without_text(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
+            let word = if invoke::is_press_without_text(activity) {
+                words.nothing_behind_button
+            } else {
+                words.nothing_to_queue
+            };
             self.say_if_allowed(&addressed.address, word, TextFormat::Plain).await;
             return Ok(accepted.into());
         }
@@ -264,7 +267,8 @@ impl<H: Host> Turn<'_, H> {
                 None => words.queued(&envelope.text),
                 Some(after) => words.reminder_queued(&envelope.text, after),
             };
-            let is_reply_sent = self.say(&envelope.address, &reply, TextFormat::Plain, InReplyTo::TheActivity).await;
+            let is_reply_sent =
+                self.say(&envelope.address, &reply, TextFormat::Plain, InReplyTo::TheActivity).await;
             if !is_put_recorded && (self.is_late() || !is_reply_sent) {
                 self.record_put(&ledger, &alert.id).await;
             }
@@ -391,7 +395,8 @@ impl<H: Host> Turn<'_, H> {
             }
             Err(_) => false,
         };
-        let (here, format) = if is_reply_sent { (note, TextFormat::Plain) } else { (text, TextFormat::Markdown) };
+        let (here, format) =
+            if is_reply_sent { (note, TextFormat::Plain) } else { (text, TextFormat::Markdown) };
         self.say(address, here, format, InReplyTo::TheActivity).await;
     }
 

@@ -6,7 +6,7 @@ use dev::teams_package::App;
 use envelope::words::Command;
 
 #[test]
-fn bot_understands_every_command_of_the_package() {
+fn parser_understands_every_command_of_the_package() {
     let app = App::new("11111111-2222-3333-4444-555555555555", "https://bot.example.com");
     let manifest = app.manifest().unwrap();
     let lists = manifest["bots"][0]["commandLists"].as_array().unwrap();

@@ -16,7 +16,7 @@ fn doctor(arguments: &[&str]) -> (Option<i32>, String) {
 
 /// Starts a server that responds like the bot, and returns the server's address. The server ends with the
 /// process of the test.
-fn application() -> String {
+fn fake_bot() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -41,7 +41,7 @@ fn application() -> String {
 
 #[test]
 fn exit_status_is_0_without_problems_1_with_a_problem_and_2_if_nothing_was_examined() {
-    let origin = application();
+    let origin = fake_bot();
     let (status, text) = doctor(&["--url", &origin]);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("/api/messages: 401 without a token, as it should be"), "{text}");
@@ -76,8 +76,8 @@ fn refused_connection_is_reported_with_the_address() {
 }
 
 #[test]
-fn poll_key_of_a_file_is_tried_and_never_shown() {
-    let origin = application();
+fn poll_key_from_the_env_file_is_tried_and_never_shown() {
+    let origin = fake_bot();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".env");
     // With `AUTHMODE=anonymous`, the doctor needs no token. This connection string has no credential for the

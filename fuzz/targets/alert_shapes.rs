@@ -18,17 +18,17 @@ const EVENTS: [&str; 6] = ["push", "pull_request", "workflow_run", "check_run", 
 // The first byte chooses the headers and the content type. The second byte chooses a shape or `None`. With
 // `None`, `read` has to recognise the shape. The other bytes are the body.
 fuzz_target!(|data: &[u8]| {
-    let [kind, shape, body @ ..] = data else { return };
-    let header = |name: &str| match (kind / 16, name) {
-        (1, "x-github-event") => Some(EVENTS[usize::from(*kind) % EVENTS.len()]),
+    let [header_byte, shape_byte, body @ ..] = data else { return };
+    let header = |name: &str| match (header_byte / 16, name) {
+        (1, "x-github-event") => Some(EVENTS[usize::from(*header_byte) % EVENTS.len()]),
         (2, "aeg-event-type") => Some("Notification"),
         (3, "ce-specversion" | "ce-id" | "ce-type") => Some("1.0"),
         (3, "ce-source") => Some("%3Cat%3Ea%3C/at%3E"),
         _ => None,
     };
-    let content_type = TYPES[usize::from(*kind % 16) % TYPES.len()];
+    let content_type = TYPES[usize::from(*header_byte % 16) % TYPES.len()];
     let incoming = Incoming { content_type, header: &header, body, json: platform::json_of };
-    let named_shape = Shape::ALL.get(usize::from(*shape) % 32).copied();
+    let named_shape = Shape::ALL.get(usize::from(*shape_byte) % 32).copied();
     let Ok(Reading::Alerts(alerts)) = read(&incoming, named_shape) else { return };
     assert!(!alerts.is_empty());
     for alert in alerts {

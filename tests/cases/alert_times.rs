@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     scheduled_alert_waits_until_the_due_time,
-    alert_due_in_a_year_is_hidden_for_seven_days,
+    scheduled_alert_is_hidden_for_at_most_seven_days,
     expired_alert_is_not_delivered,
     cancelled_alert_is_not_delivered,
     copy_of_a_cancelled_alert_is_not_delivered,
-    cancel_of_a_delivered_alert_is_refused,
+    cancellation_of_a_delivered_alert_is_refused,
 );
 
 fn scheduled_alert_waits_until_the_due_time(world: &World) {
@@ -44,7 +44,7 @@ fn scheduled_alert_waits_until_the_due_time(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn alert_due_in_a_year_is_hidden_for_seven_days(world: &World) {
+fn scheduled_alert_is_hidden_for_at_most_seven_days(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     let activity = stage.connector.host(&message("a:1", "1", "help"));
@@ -111,7 +111,7 @@ fn copy_of_a_cancelled_alert_is_not_delivered(world: &World) {
     stage.connector.expect_silence();
 }
 
-fn cancel_of_a_delivered_alert_is_refused(world: &World) {
+fn cancellation_of_a_delivered_alert_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "sent"));

@@ -27,8 +27,8 @@ const RESOLVED: &str = "Resolved: db-7 is down";
 /// default, Alertmanager waits half a minute before its first post and five minutes before the next post.
 /// This function sets both times to one second.
 fn start(hook: &Hook) -> Alertmanager {
-    let page = blocks("yaml").remove(0);
-    let configuration = page.replace("url: HOOK", &format!("url: {}", hook.url));
+    let example = blocks("yaml").remove(0);
+    let configuration = example.replace("url: HOOK", &format!("url: {}", hook.url));
     let times = "receiver: bot\n  group_wait: 1s\n  group_interval: 1s\n";
     let configuration = configuration.replacen("receiver: bot\n", times, 1);
     assert!(configuration.contains("group_wait") && configuration.contains(&hook.url), "{configuration}");
@@ -70,7 +70,7 @@ fn alert_group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &Wo
         page.wait_for("Alert: hello");
         page.chat().say("webhook").unwrap();
         let hook = eventually("a reply with a webhook address", || {
-            page.said_by_the_bot().iter().find_map(|said| Hook::in_reply(said.text()))
+            page.activities_of_the_bot().iter().find_map(|said| Hook::in_reply(said.text()))
         });
         let alertmanager = start(&hook);
         alertmanager.alert("InstanceDown", "db-7 is down", false);

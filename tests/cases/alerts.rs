@@ -23,7 +23,7 @@ end_to_end::cases!(
     call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted,
     address_at_an_untrusted_host_is_refused,
     service_url_from_an_api_call_is_not_marked_as_verified,
-    repeated_call_gets_the_first_response_and_queues_nothing,
+    call_repeated_after_the_delivery_gets_the_first_response_and_queues_nothing,
     second_copy_of_an_alert_is_not_delivered,
     alert_with_an_unreachable_queue_is_answered_503,
     queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest,
@@ -313,7 +313,7 @@ fn service_url_from_an_api_call_is_not_marked_as_verified(world: &World) {
     assert_eq!((&counts["delivered"], &counts["cancelled"]), (&2.into(), &1.into()), "{sent}: {counts}");
 }
 
-fn repeated_call_gets_the_first_response_and_queues_nothing(world: &World) {
+fn call_repeated_after_the_delivery_gets_the_first_response_and_queues_nothing(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "once");

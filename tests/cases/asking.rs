@@ -26,7 +26,7 @@ end_to_end::cases!(
     answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
     escalation_without_an_answer_alerts_the_person_of_the_next_step,
-    call_with_a_callback_at_a_host_that_is_not_listed_is_refused,
+    call_with_a_callback_that_is_not_allowed_is_refused,
     text_of_a_person_goes_to_the_queue_of_replies
 );
 
@@ -270,7 +270,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     let mut body = question(&to);
     body["callback"] = program.url().into();
     let (id, card) = ask(&stage, &body);
-    program.answer_with(503);
+    program.respond_with(503);
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     let run = stage.poll();
     assert_eq!((&run["retried"], stage.queue.count()), (&1.into(), 1), "{run}");
@@ -282,7 +282,7 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     // The program is still down. The poller nevertheless delivers other alerts to the conversation.
     queued(&stage, &json!({"to": {"conversation": to}, "text": "more"}));
     assert_eq!(stage.poll()["delivered"], 1);
-    program.answer_with(200);
+    program.respond_with(200);
     eventually("the callback", || {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
@@ -308,14 +308,14 @@ fn answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed(world: &Wo
     let mut body = question(&to);
     body["callback"] = program.url().into();
     let (id, card) = ask(&stage, &body);
-    program.answer_with(410);
+    program.respond_with(410);
     invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     let run = stage.poll();
     assert_eq!(run["poisoned"], 1, "{run}");
     assert_eq!(status(&stage, &id)["status"], "answered");
     let dead = call(&stage, "GET", "/api/dead", &Value::Null).expect_status(200).json();
     assert_eq!(dead["dead"][0]["status"], 410, "{dead}");
-    program.answer_with(200);
+    program.respond_with(200);
     let ids = json!({"ids": [dead["dead"][0]["id"]]});
     call(&stage, "POST", "/api/dead/replay", &ids).expect_status(200);
     eventually("the callback", || {
@@ -388,7 +388,7 @@ fn escalation_without_an_answer_alerts_the_person_of_the_next_step(world: &World
     });
 }
 
-fn call_with_a_callback_at_a_host_that_is_not_listed_is_refused(world: &World) {
+fn call_with_a_callback_that_is_not_allowed_is_refused(world: &World) {
     let stage =
         script(world).variable("callbacksecret", SECRET).variable("callbackhosts", "ci.example.com").start();
     let to = known(&stage, "a:1", "hello");

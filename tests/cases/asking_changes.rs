@@ -83,7 +83,7 @@ fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
     let mut body = question(&to);
     body["delay"] = "PT2S".into();
     let id = queued(&stage, &body);
-    let change = patch(&stage, &id, "Deploy 1.4.3?");
+    let change_id = patch(&stage, &id, "Deploy 1.4.3?");
     end_to_end::waiting::eventually("the change", || {
         stage.poll();
         (!stage.connector.received().is_empty()).then_some(())
@@ -98,7 +98,7 @@ fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     assert_eq!(answered["value"]["body"][1]["text"], "Approve (Kim)", "{answered}");
     stage.poll();
-    assert_eq!(status(&stage, &change)["answer"]["action"], "approve");
+    assert_eq!(status(&stage, &change_id)["answer"]["action"], "approve");
     patch(&stage, &id, "Deployed");
     stage.poll();
     assert_eq!(
@@ -107,7 +107,7 @@ fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
         "expected that the changed card shows the answer"
     );
     let old = status(&stage, &id);
-    assert_eq!((&old["status"], &old["replacedBy"]), (&"cancelled".into(), &change.into()), "{old}");
+    assert_eq!((&old["status"], &old["replacedBy"]), (&"cancelled".into(), &change_id.into()), "{old}");
 }
 
 fn button_of_a_withdrawn_question_is_refused_and_stores_nothing(world: &World) {

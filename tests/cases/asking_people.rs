@@ -114,7 +114,7 @@ fn escalation_reaches_a_person_who_never_wrote(world: &World) {
     assert_eq!(status(&stage, &id_of(&steps[0]))["status"], "answered");
     assert_eq!(status(&stage, &id_of(&steps[1]))["status"], "cancelling");
     assert_eq!(
-        stage.connector.other_calls().len(),
+        stage.connector.conversation_calls().len(),
         1,
         "expected that the poller creates no chat for the second step"
     );
@@ -124,7 +124,7 @@ fn reply_in_the_thread_of_a_question_answers_the_question(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| {
         teams.install(CHANNEL);
-        teams.threads_of_today();
+        teams.give_new_threads_recent_ids();
     });
     let body =
         json!({"to": {"channel": CHANNEL, "tenant": TENANT}, "text": "When do we deploy?", "reply": true});
@@ -160,7 +160,7 @@ fn ask_all(stage: &Stage, body: &Value, conversations: &[&str]) -> Vec<(String, 
         .collect()
 }
 
-fn approvers(stage: &Stage) -> Vec<&'static str> {
+fn five_chats(stage: &Stage) -> Vec<&'static str> {
     let conversations = vec!["a:1", "a:2", "a:3", "a:4", "a:5"];
     for conversation in &conversations {
         known(stage, conversation, "hello");
@@ -180,7 +180,7 @@ fn line_in(stage: &Stage, conversation: &str) -> Value {
 fn first_answer_of_several_people_counts_and_appears_on_all_cards(world: &World) {
     let stage = stage(world);
     let program = Program::start();
-    let people = approvers(&stage);
+    let people = five_chats(&stage);
     let body = json!({
         "to": to_all(&people), "text": "Deploy?", "callback": program.url(), "reply": true,
         "actions": [{"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject"}],
@@ -253,7 +253,7 @@ fn answer_cancels_the_unsent_alerts_of_the_same_call(world: &World) {
 fn question_that_each_person_can_answer_is_answered_in_every_conversation(world: &World) {
     for answers in ["each", "many"] {
         let stage = stage(world);
-        let people = approvers(&stage);
+        let people = five_chats(&stage);
         let body = json!({
             "to": to_all(&people), "text": "Lunch?", "answers": answers, "actions": [{"id": "yes", "title": "Yes"}],
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use end_to_end::connector::{Drip, Reply};
+use end_to_end::connector::{EndlessBody, Reply};
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
@@ -26,18 +26,18 @@ fn envelope(stage: &Stage, id: &str) -> Value {
 fn endless_body_is_cut_off_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
-    let drip = Drip::every(Duration::from_millis(100));
-    let dripping = drip.clone();
+    let endless_body = EndlessBody::every(Duration::from_millis(100));
+    let sent_body = endless_body.clone();
     stage.connector.on(move |received| {
-        (received.text() == "Alert: drips").then(|| Reply::created("x").dripping(&dripping))
+        (received.text() == "Alert: endless").then(|| Reply::created("x").with_endless_body(&sent_body))
     });
-    for id in ["drips", "sound"] {
+    for id in ["endless", "intact"] {
         stage.queue.put_json(&envelope(&stage, id));
     }
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 2, "{counts}");
-    eventually("the end of the connection", || drip.was_hung_up().then_some(()));
-    assert!((1..FAR_MORE_THAN_A_CALL_READS).contains(&drip.sent_bytes()), "{drip:?}");
+    eventually("the end of the connection", || endless_body.client_has_disconnected().then_some(()));
+    assert!((1..FAR_MORE_THAN_A_CALL_READS).contains(&endless_body.sent_bytes()), "{endless_body:?}");
     expect_logged(&stage, "alert.delivered", "201, and its body was lost: the body did not end in time");
 }
 
@@ -50,15 +50,15 @@ fn expect_logged(stage: &Stage, event: &str, reason: &str) {
 
 fn accepted_alert_with_a_lost_response_body_counts_as_delivered(world: &World) {
     let long = || json!({"id": "x", "padding": "x".repeat(70 * 1024)});
-    type Script = fn(Value) -> Reply;
-    let rows: [(&str, Script, Value, &str); 2] = [
+    type MakeReply = fn(Value) -> Reply;
+    let rows: [(&str, MakeReply, Value, &str); 2] = [
         ("too long", |body| Reply::status(201, body), long(), "the body is larger than 65536 bytes"),
         ("cut", |body| Reply::status(201, body).cut_in_body(), json!({"id": "x"}), "the connection broke"),
     ];
-    for (id, script, body, problem) in rows {
+    for (id, make_reply, body, problem) in rows {
         let stage = Stage::start(world);
         stage.queue.put_json(&envelope(&stage, id));
-        stage.connector.on(move |_| Some(script(body.clone())));
+        stage.connector.on(move |_| Some(make_reply(body.clone())));
         let counts = stage.poll();
         assert_eq!(counts["delivered"], 1, "{id}: {counts}");
         expect_logged(&stage, "alert.delivered", &format!("201, and its body was lost: {problem}"));

@@ -149,7 +149,7 @@ fn webhook_address_is_readable_and_the_copied_command_works(world: &World) {
     let (seen, hook) = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("webhook.png")));
         let said = eventually("a reply with a webhook address", || {
-            page.said_by_the_bot().into_iter().find(|said| Hook::in_reply(said.text()).is_some())
+            page.activities_of_the_bot().into_iter().find(|said| Hook::in_reply(said.text()).is_some())
         });
         let mut lines = said.text().lines().map(|line| line.trim_matches('`'));
         let command = lines.find(|line| line.starts_with("curl ")).unwrap().to_owned();

@@ -1,6 +1,6 @@
 //! Checks the built wasm files of the two components: their imports, their exports, and their size.
 
-use end_to_end::component::{face_of, path_of};
+use end_to_end::component::{imports_and_exports_of, path_of};
 use end_to_end::suite::World;
 
 end_to_end::cases!(
@@ -46,16 +46,16 @@ const INTERFACES: [(&str, &[&str]); 17] = [
 ];
 
 /// Whether Rust's standard library uses this interface to find out if a stream is a terminal.
-fn is_terminal_question(interface: &str) -> bool {
+fn is_terminal_interface(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }
 
 fn imports_are_limited_to_spin_3_0(_: &World) {
     for component in ["bot_component", "trigger_component"] {
-        let face = face_of(component);
-        assert!(face.imports.len() > 5, "{component}: expected a longer list of imports, found {face:?}");
-        for (interface, functions) in &face.imports {
-            if is_terminal_question(interface) {
+        let found = imports_and_exports_of(component);
+        assert!(found.imports.len() > 5, "{component}: expected a longer list of imports, found {found:?}");
+        for (interface, functions) in &found.imports {
+            if is_terminal_interface(interface) {
                 continue;
             }
             let known = INTERFACES.iter().find(|(name, _)| interface.starts_with(name));
@@ -65,7 +65,7 @@ fn imports_are_limited_to_spin_3_0(_: &World) {
                 let is_known = known.contains(&"*") || known.contains(&function.as_str());
                 assert!(
                     is_known,
-                    "{component} imports {interface}#{function}, which is not in the list; if Spin 3.0 has this function, add it"
+                    "{component} imports {interface}#{function}, which is not in the list; if Spin 3.0 has this function, add the function to the list"
                 );
             }
         }
@@ -77,7 +77,7 @@ fn exports_are_the_entry_points_only(_: &World) {
         ("bot_component", vec!["wasi:http/incoming-handler@0.2"]),
         ("trigger_component", vec!["handle-cron-event", "wasi:http/incoming-handler@0.2"]),
     ] {
-        let exports = face_of(component).exports;
+        let exports = imports_and_exports_of(component).exports;
         assert_eq!(exports.len(), entry_points.len(), "{component}: {exports:?}");
         for entry_point in entry_points {
             assert!(

@@ -31,18 +31,18 @@ end_to_end::cases!(
     forgotten_conversation_has_no_dead_letter,
     page_of_a_list_of_ten_thousand_dead_letters_costs_one_table_call,
     call_about_dead_letters_needs_the_scope_operate,
-    shell_command_can_list_show_replay_and_drop_dead_letters,
+    client_of_the_shell_command_can_list_show_replay_and_drop_dead_letters,
 );
 
 /// The HTTP status of the fake Connector's responses to alerts. With 201, the fake accepts the alerts.
-struct Answering(Arc<AtomicU16>);
+struct AlertResponses(Arc<AtomicU16>);
 
-impl Answering {
+impl AlertResponses {
     fn of(stage: &Stage, status: u16, code: &'static str) -> Self {
         let now = Arc::new(AtomicU16::new(status));
-        let answering = Arc::clone(&now);
+        let current = Arc::clone(&now);
         stage.connector.on(move |received| {
-            let status = answering.load(Ordering::SeqCst);
+            let status = current.load(Ordering::SeqCst);
             (received.is_alert() && status != 201).then(|| Reply::error(status, code))
         });
         Self(now)
@@ -78,7 +78,7 @@ fn replay(stage: &Stage, body: &Value) -> Value {
     call(stage, "POST", "/api/dead/replay", body).expect_status(200).json()
 }
 
-fn whys(response: &Value) -> Vec<&str> {
+fn reasons(response: &Value) -> Vec<&str> {
     response["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
 }
 
@@ -96,7 +96,7 @@ fn record(world: &World, stage: &Stage, id: &str) -> Entity {
 fn dead_alert_is_listed_and_delivered_once_by_a_replay(world: &World) {
     let stage = sealing(world).start();
     let key = known(&stage, "a:1", "hello");
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let ids = dead(&stage, &key, &["pizza"]);
     let response = list(&stage, "");
     assert_eq!((&response["messages"], response.get("next")), (&1.into(), None), "{response}");
@@ -127,10 +127,10 @@ fn dead_alert_is_listed_and_delivered_once_by_a_replay(world: &World) {
     let replayed = replay(&stage, &body);
     assert_eq!(replayed, json!({"replayed": ids_of(&response), "refused": [], "more": false}));
     assert_eq!(record(world, &stage, &ids[0]).str("status"), Some("queued"));
-    assert_eq!(whys(&replay(&stage, &body)), ["unknown"]);
+    assert_eq!(reasons(&replay(&stage, &body)), ["unknown"]);
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 1, "{counts}");
-    assert_eq!(whys(&replay(&stage, &body)), ["unknown"]);
+    assert_eq!(reasons(&replay(&stage, &body)), ["unknown"]);
     assert_eq!(stage.poll()["delivered"], 0);
     assert_eq!(alerted(&stage), ["Alert: pizza"]);
     let record = record(world, &stage, &ids[0]);
@@ -147,7 +147,7 @@ fn dead_alert_is_listed_and_delivered_once_by_a_replay(world: &World) {
 fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
     let stage = sealing(world).start();
     let key = known(&stage, "a:1", "hello");
-    let connector = Answering::of(&stage, 404, "ConversationNotFound");
+    let connector = AlertResponses::of(&stage, 404, "ConversationNotFound");
     dead(&stage, &key, &["pizza"]);
     let response = list(&stage, "");
     assert_eq!(response["dead"][0]["outcome"], "destinationGone", "{response}");
@@ -165,7 +165,7 @@ fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
 
 fn replay_keeps_the_order_and_kicks_the_poller(world: &World) {
     let stage = sealing(world).variable("kick", "on").start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     let texts: Vec<String> = (0..40).map(|number| number.to_string()).collect();
     for text in &texts {
@@ -184,7 +184,7 @@ fn replay_keeps_the_order_and_kicks_the_poller(world: &World) {
 
 fn two_replays_at_once_deliver_once(world: &World) {
     let stage = sealing(world).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let keys = ["a:1", "a:2", "a:3"].map(|conversation| known(&stage, conversation, "hello"));
     let mut texts = Vec::new();
     for key in &keys {
@@ -217,7 +217,7 @@ fn two_replays_at_once_deliver_once(world: &World) {
 
 fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     let stage = sealing(world).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     queued(&stage, &to_conversation(&key, "changed on the queue"));
     let mut changed = decode(&stage.queue.take_all().remove(0));
@@ -258,11 +258,11 @@ fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
     });
     let response = replay(&stage, &json!({"ids": ids}));
     assert_eq!(response["replayed"], json!([]), "{response}");
-    let mut found = whys(&response);
+    let mut found = reasons(&response);
     found.sort_unstable();
     assert_eq!(found, ["expired", "tampered", "tampered", "unreadable"]);
     let again = replay(&stage, &json!({"all": true}));
-    assert_eq!((&again["replayed"], whys(&again).len()), (&json!([]), 4), "{again}");
+    assert_eq!((&again["replayed"], reasons(&again).len()), (&json!([]), 4), "{again}");
     assert_eq!(stage.poll()["received"], 0);
     for id in ids {
         call(&stage, "DELETE", &format!("/api/dead/{id}"), &Value::Null).expect_status(204);
@@ -273,7 +273,7 @@ fn replay_of_a_changed_or_expired_message_is_refused(world: &World) {
 
 fn replayed_alert_that_fails_again_is_a_new_dead_letter(world: &World) {
     let stage = sealing(world).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     let ids = dead(&stage, &key, &["pizza"]);
     let first = ids_of(&list(&stage, ""));
@@ -282,7 +282,7 @@ fn replayed_alert_that_fails_again_is_a_new_dead_letter(world: &World) {
     let second = ids_of(&list(&stage, ""));
     assert!(second.len() == 1 && second != first, "{first:?}, {second:?}");
     assert_eq!(record(world, &stage, &ids[0]).str("status"), Some("dead"));
-    assert_eq!(whys(&replay(&stage, &json!({"ids": first}))), ["unknown"]);
+    assert_eq!(reasons(&replay(&stage, &json!({"ids": first}))), ["unknown"]);
     connector.accept();
     stage.connector.forget();
     assert_eq!(replay(&stage, &json!({"ids": second}))["replayed"], json!(second));
@@ -293,7 +293,7 @@ fn replayed_alert_that_fails_again_is_a_new_dead_letter(world: &World) {
 fn replay_that_a_table_failure_interrupts_can_be_repeated(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     let ids = dead(&stage, &key, &["one", "two", "three"]);
     connector.accept();
@@ -325,7 +325,7 @@ fn replay_that_a_table_failure_interrupts_can_be_repeated(world: &World) {
 fn dead_letter_without_a_row_in_the_table_is_shown_and_replayed(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     tables.fail(|call| call.path.contains(".dead'").then_some(Fault::Status(403)));
     let ids = dead(&stage, &key, &["pizza", "pasta"]);
@@ -349,7 +349,7 @@ fn dead_letter_without_a_row_in_the_table_is_shown_and_replayed(world: &World) {
 
 fn dropped_dead_letter_is_deleted_and_the_alert_stays_dead_in_the_ledger(world: &World) {
     let stage = sealing(world).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     let ids = dead(&stage, &key, &["dropped", "kept"]);
     let all = list(&stage, "");
@@ -371,7 +371,7 @@ fn dropped_dead_letter_is_deleted_and_the_alert_stays_dead_in_the_ledger(world: 
 
 fn forgotten_conversation_has_no_dead_letter(world: &World) {
     let stage = sealing(world).start();
-    Answering::of(&stage, 400, "BadSyntax");
+    AlertResponses::of(&stage, 400, "BadSyntax");
     let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
     dead(&stage, &keys[0], &["one", "two"]);
     dead(&stage, &keys[1], &["other"]);
@@ -385,7 +385,7 @@ fn page_of_a_list_of_ten_thousand_dead_letters_costs_one_table_call(world: &Worl
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");
-    Answering::of(&stage, 400, "BadSyntax");
+    AlertResponses::of(&stage, 400, "BadSyntax");
     dead(&stage, &key, &["pizza"]);
     let table = Table::new(&world.azurite().connection_string(), &format!("{}runs", stage.table_prefix));
     let row = table.entities().into_iter().find(|entity| entity.key.partition.ends_with(".dead")).unwrap();
@@ -441,9 +441,9 @@ fn call_about_dead_letters_needs_the_scope_operate(world: &World) {
     }
 }
 
-fn shell_command_can_list_show_replay_and_drop_dead_letters(world: &World) {
+fn client_of_the_shell_command_can_list_show_replay_and_drop_dead_letters(world: &World) {
     let stage = sealing(world).start();
-    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
     let alerts = dead(&stage, &key, &["one", "two", "three"]);
     stage.queue.put("no envelope");

@@ -56,7 +56,7 @@ fn alert_through_direct_line_reaches_the_persons_conversation(world: &World) {
         .variable("delivery", "directline")
         .variable("directlineendpoint", &format!("http://{}", direct_line.authority()))
         .start();
-    direct_line.bring_to(stage.url("/api/messages"));
+    direct_line.forward_to(stage.url("/api/messages"));
     stage.say(&message("a:1", "1", "Grüße & <b>pizza</b> 🍕"));
     stage.say(&message("a:2", "2", "tea"));
     stage.queue.put_json(&legacy(&stage, "from 2017"));
@@ -182,7 +182,7 @@ fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent(w
 
 /// Prepares a stage with `authmode=required`. The poller is allowed to call the fake Direct Line on loopback,
 /// because `servicehosts` names the address of the fake.
-fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
+fn script<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
         .variable("authmode", "required")
@@ -196,7 +196,7 @@ fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Scrip
         .variable("servicehosts", &origin)
 }
 
-fn waiting(text: &str, conversation: &str) -> Value {
+fn legacy_at_teams(text: &str, conversation: &str) -> Value {
     json!({
         "address": {
             "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "user": {"id": "29:u"},
@@ -208,9 +208,9 @@ fn waiting(text: &str, conversation: &str) -> Value {
 
 fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
     let direct_line = DirectLine::start(SECRET);
-    let stage = poller(world, &direct_line, SECRET).variable("triggername", "wake").start();
+    let stage = script(world, &direct_line, SECRET).variable("triggername", "wake").start();
     for index in 0..12 {
-        stage.queue.put_json(&waiting(&index.to_string(), &format!("a:{index}")));
+        stage.queue.put_json(&legacy_at_teams(&index.to_string(), &format!("a:{index}")));
     }
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 12, "{counts}");
@@ -227,7 +227,7 @@ fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
     }
     texts.sort_unstable();
     assert_eq!(texts, (0..12).collect::<Vec<_>>());
-    stage.queue.put_json(&waiting("later", "a:1"));
+    stage.queue.put_json(&legacy_at_teams("later", "a:1"));
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(direct_line.conversations(), 2);
     assert!(!stage.host_log().contains(SECRET), "the secret is in the log");
@@ -238,8 +238,8 @@ fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
     for (status, field) in
         [(429, "throttled"), (502, "retried"), (503, "retried"), (404, "retried"), (504, "possiblyDelivered")]
     {
-        let stage = poller(world, &direct_line, SECRET).start();
-        stage.queue.put_json(&waiting("pizza", "a:1"));
+        let stage = script(world, &direct_line, SECRET).start();
+        stage.queue.put_json(&legacy_at_teams("pizza", "a:1"));
         direct_line.fail_next(status);
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
@@ -247,7 +247,7 @@ fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
         assert_eq!(
             stage.queue.poison().count(),
             0,
-            "{status}: expected no dead letter, because Direct Line has no status for a missing conversation of the person"
+            "{status}: expected no dead letter, because no status of Direct Line means that the person's conversation is missing"
         );
         stage.connector.expect_silence();
     }
@@ -255,8 +255,8 @@ fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
 
 fn wrong_direct_line_secret_stops_the_run(world: &World) {
     let direct_line = DirectLine::start(SECRET);
-    let stage = poller(world, &direct_line, "another-secret").start();
-    let message = waiting("pizza", "a:1");
+    let stage = script(world, &direct_line, "another-secret").start();
+    let message = legacy_at_teams("pizza", "a:1");
     stage.queue.put_json(&message);
     let counts = stage.poll();
     assert_eq!((&counts["credentials"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
@@ -276,7 +276,7 @@ fn wrong_direct_line_setting_is_named_in_the_log(world: &World) {
         ("directlineendpoint", "http://directline.botframework.com"),
         ("delivery", "pigeon"),
     ] {
-        let stage = poller(world, &direct_line, SECRET).variable(variable, value).start();
+        let stage = script(world, &direct_line, SECRET).variable(variable, value).start();
         stage.try_poll().expect_error(500, "Misconfigured");
         let error = stage.wait_for_events("drain", 1)[0]["error"].as_str().unwrap().to_owned();
         assert!(error.contains(variable) && !error.contains("evil"), "{error}");

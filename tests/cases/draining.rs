@@ -23,7 +23,7 @@ end_to_end::cases!(
     expired_alert_is_not_delivered,
     alert_that_is_not_due_stays_hidden,
     envelope_of_a_newer_version_is_moved_to_the_poison_queue,
-    message_of_a_foreign_producer_is_delivered,
+    message_of_another_program_is_delivered,
     messages_behind_a_throttled_message_keep_the_order,
 );
 
@@ -97,14 +97,18 @@ fn refused_alert_stays_on_the_queue(world: &World) {
 
 fn throttled_alert_pauses_one_conversation_only(world: &World) {
     let stage = Stage::start(world);
-    for (id, conversation) in
-        [("1", "a:broken"), ("2", "a:sound"), ("3", "a:broken"), ("4", "a:sound"), ("5", "a:broken")]
-    {
+    for (id, conversation) in [
+        ("1", "a:throttled"),
+        ("2", "a:working"),
+        ("3", "a:throttled"),
+        ("4", "a:working"),
+        ("5", "a:throttled"),
+    ] {
         stage.queue.put_json(&envelope(&stage, id, conversation, id));
     }
     stage.connector.on(|received| {
-        let broken = received.conversation().as_deref() == Some("a:broken");
-        broken.then(|| Reply::error(429, "Throttled").header("retry-after", "120"))
+        let is_throttled = received.conversation().as_deref() == Some("a:throttled");
+        is_throttled.then(|| Reply::error(429, "Throttled").header("retry-after", "120"))
     });
     let counts = stage.poll();
     assert_eq!(
@@ -164,30 +168,30 @@ fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
 /// writes `&amp;` for `&`, so each text has about 320 KiB there. A response with all 13 texts is longer than
 /// 4 MiB. The run must still read every message.
 fn message_made_long_by_xml_escaping_is_moved_to_the_poison_queue(world: &World) {
-    const PILLS: usize = 13;
+    const UNREADABLE: usize = 13;
     const GOOD: usize = 5;
     let stage = Stage::start(world);
-    let mut pills: Vec<String> =
-        (0..PILLS).map(|index| format!("{index:02}{}", "&".repeat(65_534))).collect();
-    pills.iter().for_each(|pill| stage.queue.put(pill));
+    let mut unreadable: Vec<String> =
+        (0..UNREADABLE).map(|index| format!("{index:02}{}", "&".repeat(65_534))).collect();
+    unreadable.iter().for_each(|text| stage.queue.put(text));
     for index in 0..GOOD {
         stage.queue.put_json(&envelope(&stage, &format!("good-{index}"), &format!("a:{index}"), "hello"));
     }
     let counts = stage.poll();
     assert_eq!(
         (&counts["delivered"], &counts["poisonedBy"]["unreadable"]),
-        (&GOOD.into(), &PILLS.into()),
+        (&GOOD.into(), &UNREADABLE.into()),
         "{counts}"
     );
     assert_eq!(
         counts["received"],
-        PILLS + GOOD,
+        UNREADABLE + GOOD,
         "expected the run to receive each message once, found {counts}"
     );
     let mut poisoned = stage.queue.poison().texts();
     poisoned.sort();
-    pills.sort();
-    assert!(poisoned == pills, "expected that the poison queue has the texts byte for byte");
+    unreadable.sort();
+    assert!(poisoned == unreadable, "expected that the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
@@ -282,7 +286,7 @@ fn envelope_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
     assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("expected 1, found 2"));
 }
 
-fn message_of_a_foreign_producer_is_delivered(world: &World) {
+fn message_of_another_program_is_delivered(world: &World) {
     let stage = Stage::start(world);
     // The queue message is plain JSON, not base64. It has a field that the poller does not know.
     let mut foreign = envelope(&stage, "foreign", "a:1", "from elsewhere");

@@ -24,7 +24,7 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
     let json_type = ("content-type", "application/json");
     let good = r#"{"type":"message"}"#;
     call("POST", "/amer/v3/conversations/c/activities", json_type, good).expect_status(201);
-    assert!(connector.take_unexpected().is_empty());
+    assert!(connector.take_complaints().is_empty());
     for (method, path, header, body, complaint) in [
         ("GET", "/v3/conversations/c/activities", json_type, good, "only posts"),
         ("POST", "/v3/conversations", json_type, good, "created in a tenant"),
@@ -42,7 +42,7 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
             message.contains(complaint) && message.contains(method) && message.contains(path),
             "{message}"
         );
-        assert_eq!(connector.take_unexpected().len(), 1);
+        assert_eq!(connector.take_complaints().len(), 1);
     }
 }
 
@@ -106,7 +106,7 @@ fn direct_line_complains_about_an_unexpected_request(_: &World) {
     let good = r#"{"type":"event","name":"trigger","from":{"id":"x"},"value":{}}"#;
     call("POST", &activities, "secret", json_type, good).expect_status(200);
     call("POST", &activities, "wrong", json_type, good).expect_status(403);
-    assert!(direct_line.take_unexpected().is_empty());
+    assert!(direct_line.take_complaints().is_empty());
     for (method, path, kind, body, complaint) in [
         ("GET", activities.as_str(), json_type, good, "only posts"),
         ("POST", "/nope/activities", json_type, good, "no such conversation"),
@@ -117,8 +117,8 @@ fn direct_line_complains_about_an_unexpected_request(_: &World) {
         ("POST", &activities, json_type, r#"{"type":"event","name":"t","from":{"id":"x"}}"#, "has a value"),
     ] {
         call(method, path, "secret", kind, body).expect_status(400);
-        let unexpected = direct_line.take_unexpected();
-        assert!(unexpected.len() == 1 && unexpected[0].contains(complaint), "{complaint}: {unexpected:#?}");
+        let complaints = direct_line.take_complaints();
+        assert!(complaints.len() == 1 && complaints[0].contains(complaint), "{complaint}: {complaints:#?}");
     }
     assert_eq!(direct_line.triggers().len(), 1);
 }

@@ -324,8 +324,8 @@ fn lone_surrogate_is_shown_as_the_replacement_character(world: &World) {
     post("/api/messages", activity.clone(), 202);
     // In the second activity, the text has a complete surrogate pair. The person's name has a lone surrogate
     // and a complete pair. The bot copies the name into the reply.
-    let unread = activity.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
-    post("/api/messages", unread.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
+    let second = activity.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
+    post("/api/messages", second.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
     post("/api/alerts", raw(&stage, "12c-lone-surrogate-alert.json"), 202);
     let acknowledged = stage.connector.wait_for(2);
     assert_eq!(texts(&acknowledged), ["Queued: dinner at eight \u{fffd}", "Queued: dinner at eight 🍕"]);

@@ -6,7 +6,7 @@ use chrono::Utc;
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, alert, known, queued, to_conversation};
 use end_to_end::connector::Reply;
-use end_to_end::faulty_queue::{FaultyQueue, Plan, What};
+use end_to_end::faulty_queue::{Effect, FaultyQueue, Plan};
 use end_to_end::login::{Login, Proof};
 use end_to_end::openid::{Behaviour, OpenId};
 use end_to_end::put_only_queue::PutOnlyQueue;
@@ -189,8 +189,8 @@ fn retry_after_in_any_form_is_obeyed(world: &World) {
         let counts = stage.poll();
         assert_eq!(counts["throttled"], 1, "{form}: {counts}");
     }
-    let hidden = queue.notes().into_iter().filter_map(|note| match note.what {
-        What::Hidden { seconds } => Some((note.envelope, seconds)),
+    let hidden = queue.notes().into_iter().filter_map(|note| match note.effect {
+        Effect::Hidden { seconds } => Some((note.envelope, seconds)),
         _ => None,
     });
     let hidden: Vec<_> = hidden.collect();

@@ -43,14 +43,14 @@ fn recorded() -> Exact {
     record::read().unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-fn world() -> (Stubs, Workload) {
+fn stubs_and_workload() -> (Stubs, Workload) {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
     (stubs, workload)
 }
 
 fn instructions_are_as_recorded(_: &World) {
-    let (stubs, workload) = world();
+    let (stubs, workload) = stubs_and_workload();
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
     let HostCallsByWork { activity, stranger, empty_run, full_run } = calls;
@@ -94,7 +94,7 @@ fn instructions_are_as_recorded(_: &World) {
 }
 
 fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
-    let (stubs, workload) = world();
+    let (stubs, workload) = stubs_and_workload();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(
         calls <= MOST_CALLS_PER_ALERT,
@@ -110,7 +110,7 @@ fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
 }
 
 fn alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls(_: &World) {
-    let (stubs, workload) = world();
+    let (stubs, workload) = stubs_and_workload();
     let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
     let recorded = recorded().calls_per_api_alert;
     let pairs = [(one_target, recorded.one_target), (hundred_targets, recorded.hundred_targets)];
@@ -124,7 +124,7 @@ fn alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls(_:
 }
 
 fn memory_does_not_grow_with_the_backlog(_: &World) {
-    let (stubs, workload) = world();
+    let (stubs, workload) = stubs_and_workload();
     let memory = exact::poller_memory(&stubs, &workload, &SHORT_BACKLOGS).unwrap();
     let (short, long) = (memory[&SHORT_BACKLOGS[0]], memory[&SHORT_BACKLOGS[1]]);
     assert!(
@@ -134,7 +134,7 @@ fn memory_does_not_grow_with_the_backlog(_: &World) {
 }
 
 fn page_of_targets_costs_the_same_with_many_conversations(_: &World) {
-    let (stubs, workload) = world();
+    let (stubs, workload) = stubs_and_workload();
     let listing = listing::measure(&stubs, &workload, &SHORT_BOOKS).unwrap();
     let (small, large) = (listing[&SHORT_BOOKS[0]], listing[&SHORT_BOOKS[1]]);
     for calls in [small.calls_per_page, large.calls_per_page] {

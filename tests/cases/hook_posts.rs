@@ -20,7 +20,7 @@ end_to_end::cases!(
     alert_of_azure_monitor_is_one_chat_message_that_turns_green,
     handshake_is_answered_and_sends_no_alert,
     payload_of_another_tool_with_an_api_key_reaches_every_subscriber_of_a_tag,
-    post_costs_at_most_four_storage_calls,
+    post_costs_three_storage_calls_and_a_post_with_a_key_costs_four,
 );
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -276,7 +276,7 @@ fn payload_of_another_tool_with_an_api_key_reaches_every_subscriber_of_a_tag(wor
     assert_eq!(wrong.status, 405, "{}", wrong.describe());
 }
 
-fn post_costs_at_most_four_storage_calls(world: &World) {
+fn post_costs_three_storage_calls_and_a_post_with_a_key_costs_four(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let hook = hook(&stage);

@@ -21,7 +21,7 @@ end_to_end::cases!(
     address_made_with_the_old_hookkey_works_while_both_hookkeys_are_set,
     forgotten_conversation_has_no_webhook_address,
     back_end_with_the_scope_send_gets_and_ends_an_address,
-    log_has_only_the_beginning_of_an_address,
+    log_has_only_the_beginning_of_the_token_of_an_address,
 );
 
 fn text(text: &str) -> Value {
@@ -207,7 +207,7 @@ fn back_end_with_the_scope_send_gets_and_ends_an_address(world: &World) {
     queued(&stage, &to_conversation(&conversation, "x"));
 }
 
-fn log_has_only_the_beginning_of_an_address(world: &World) {
+fn log_has_only_the_beginning_of_the_token_of_an_address(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let token = hook.token();

@@ -9,7 +9,7 @@ use end_to_end::span_collector::{Span, SpanCollector};
 use end_to_end::stage::Stage;
 use end_to_end::suite::{World, chosen_host};
 
-use crate::tracing::{PARENT_ID, TRACE, TRACE_ID, alert, expect_logged, expect_trace, header, post};
+use crate::tracing::{PARENT_ID, TRACE_ID, TRACEPARENT, alert, expect_logged, expect_trace, header, post};
 
 end_to_end::cases!(
     host_spans_of_a_call_continue_the_callers_trace,
@@ -27,7 +27,7 @@ pub(crate) fn can_run() -> bool {
     chosen_host() == HostKind::Spin
 }
 
-/// Waits for the span of the API call that had the header [`TRACE`].
+/// Waits for the span of the API call that had the header [`TRACEPARENT`].
 #[track_caller]
 fn span_of_the_call(collector: &SpanCollector) -> Span {
     let call = collector.wait_for("the span of the call", |span| span.parent_id == PARENT_ID);
@@ -73,7 +73,7 @@ fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
     let key = known(&stage, "a:1", "hello");
     // Spin makes its own span for the call. But Spin does not change the header `traceparent` of the call,
     // which still names the caller's span.
-    assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
+    assert_eq!(alert(&stage, &key, TRACEPARENT, "tea")["traceparent"], TRACEPARENT);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);
     let put = collector.wait_for("the span of Put Message", |span| {
@@ -87,7 +87,7 @@ fn host_spans_of_call_kick_and_delivery_are_in_one_trace(world: &World) {
     let mut stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
     stage.restart_with("kick", "on");
-    post(&stage, "/api/alerts", TRACE, &alerts::to_conversation(&key, "tea")).expect_status(202);
+    post(&stage, "/api/alerts", TRACEPARENT, &alerts::to_conversation(&key, "tea")).expect_status(202);
     let received = delivered(&stage);
     expect_trace(&received);
     let delivery = span_of_the_delivery(&collector, &received);
@@ -99,7 +99,7 @@ fn host_replaces_the_senders_trace_if_a_call_of_a_scheduler_starts_the_run(world
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
-    alert(&stage, &key, TRACE, "tea");
+    alert(&stage, &key, TRACEPARENT, "tea");
     stage.poll();
     let delivery = span_of_the_delivery(&collector, &delivered(&stage));
     let run = collector.wait_for("the span of the run", |span| {
@@ -128,7 +128,7 @@ fn sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans(world: &Wo
         .start();
     let key = known(&stage, "a:1", "hello");
     stage.restart_with("kick", "on");
-    post(&stage, "/api/alerts", TRACE, &alerts::to_conversation(&key, "tea")).expect_status(202);
+    post(&stage, "/api/alerts", TRACEPARENT, &alerts::to_conversation(&key, "tea")).expect_status(202);
     expect_trace(&delivered(&stage));
     span_of_the_call(&collector);
     let poller = collector.wait_for("the span of the poller", |span| span.name.ends_with(" poller"));
@@ -145,6 +145,6 @@ fn sender_trace_reaches_the_connector_from_a_cron_tick(world: &World) {
     stage.connector.forget();
     let key = alerts::key_of("msteams", "a:1");
     let call = alerts::to_conversation(&key, "tea");
-    post(&stage, "/api/alerts", TRACE, &call).expect_status(202);
+    post(&stage, "/api/alerts", TRACEPARENT, &call).expect_status(202);
     expect_trace(&delivered(&stage));
 }

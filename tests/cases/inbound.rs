@@ -21,7 +21,7 @@ end_to_end::cases!(
     signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams,
     flood_of_unknown_signing_keys_costs_a_few_fetches,
     first_burst_without_cached_signing_keys_is_accepted,
-    token_is_answered_503_while_no_signing_keys_are_known,
+    request_is_answered_503_while_no_signing_keys_are_known,
     cached_signing_keys_are_used_while_the_issuer_fails,
     signing_keys_from_a_foreign_origin_are_not_fetched,
     valid_token_does_not_make_a_host_trusted,
@@ -334,7 +334,7 @@ fn first_burst_without_cached_signing_keys_is_accepted(world: &World) {
     assert_eq!(scene.stage.queue.count(), 12);
 }
 
-fn token_is_answered_503_while_no_signing_keys_are_known(world: &World) {
+fn request_is_answered_503_while_no_signing_keys_are_known(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.issuer.behave(Behaviour::Unavailable);
     let token = scene.token();

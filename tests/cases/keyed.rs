@@ -39,7 +39,7 @@ fn texts(stage: &Stage, conversation: &str) -> Vec<String> {
     shown.iter().map(|activity| activity["text"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn methods(stage: &Stage) -> Vec<Method> {
+fn request_methods(stage: &Stage) -> Vec<Method> {
     stage.connector.received().into_iter().map(|received| received.method).collect()
 }
 
@@ -76,7 +76,7 @@ fn alerts_with_the_same_alert_key_change_one_chat_message_until_the_state_resolv
         assert_eq!(shown.last().unwrap()["attachments"][0]["content"], body["card"]);
         assert_eq!(status(&stage, &id)["status"], "delivered");
     }
-    assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::PUT, Method::POST]);
+    assert_eq!(request_methods(&stage), [Method::POST, Method::PUT, Method::PUT, Method::POST]);
     // If the chat message of this alert key already has the alert's content, the poller does not call the
     // Connector.
     let last = disk(&key, "x", &json!({"text": "Disk is full", "notify": true}));
@@ -85,7 +85,7 @@ fn alerts_with_the_same_alert_key_change_one_chat_message_until_the_state_resolv
     let id = queued(&stage, &last);
     stage.poll();
     assert_eq!(
-        methods(&stage).len(),
+        request_methods(&stage).len(),
         6,
         "expected two more requests at the Connector, both for the first alert: a change, and a reply because of `notify`"
     );
@@ -107,8 +107,12 @@ fn hundred_alerts_that_fire_and_resolve_are_a_hundred_chat_messages(world: &Worl
     let texts = texts(&stage, "a:1");
     assert_eq!(texts.len(), 100, "{texts:?}");
     assert!(texts.iter().all(|text| text.ends_with("is resolved")), "{texts:?}");
-    let posts = methods(&stage).into_iter().filter(|method| *method == Method::POST).count();
-    assert_eq!((posts, methods(&stage).len()), (100, 200), "expected 100 new chat messages in 200 requests");
+    let posts = request_methods(&stage).into_iter().filter(|method| *method == Method::POST).count();
+    assert_eq!(
+        (posts, request_methods(&stage).len()),
+        (100, 200),
+        "expected 100 new chat messages in 200 requests"
+    );
 }
 
 fn waiting_alerts_with_the_same_alert_key_are_sent_as_one_chat_message(world: &World) {
@@ -135,7 +139,7 @@ fn same_alert_key_of_a_second_program_does_not_change_the_message(world: &World)
     let body = disk(&key, "theirs", &json!({}));
     call_with(&stage, "POST", "/api/alerts", &format!("Bearer {}", other.key()), &body).expect_status(202);
     stage.poll();
-    assert_eq!(methods(&stage), [Method::POST, Method::POST]);
+    assert_eq!(request_methods(&stage), [Method::POST, Method::POST]);
 }
 
 fn chat_message_that_cannot_be_changed_is_sent_anew(world: &World) {
@@ -150,7 +154,7 @@ fn chat_message_that_cannot_be_changed_is_sent_anew(world: &World) {
     say(&key, "two");
     say(&key, "three");
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
-    assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
+    assert_eq!(request_methods(&stage), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
     // The poller knows that Web Chat cannot change messages, so the poller sends no PUT. For another channel,
     // the Connector's response to a PUT tells the poller that the channel cannot change messages.
     for (channel, expected) in
@@ -170,7 +174,7 @@ fn chat_message_that_cannot_be_changed_is_sent_anew(world: &World) {
         let conversation = key_of(channel, &format!("c-{channel}"));
         say(&conversation, "one");
         say(&conversation, "two");
-        assert_eq!(methods(&stage), expected, "{channel}");
+        assert_eq!(request_methods(&stage), expected, "{channel}");
     }
 }
 
@@ -208,7 +212,7 @@ fn sent_alert_is_changed_and_taken_back_by_id(world: &World) {
     assert_eq!(stage.poll()["withdrawn"], 1);
     assert!(stage.connector.shown("a:1").is_empty());
     assert_eq!(status(&stage, &id)["status"], "withdrawn");
-    assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::PUT, Method::DELETE]);
+    assert_eq!(request_methods(&stage), [Method::POST, Method::PUT, Method::PUT, Method::DELETE]);
     let path = format!("/api/alerts/{id}");
     call(&stage, "PATCH", &path, &json!({"text": "again"})).expect_error(409, "AlertIsOver");
     call(&stage, "DELETE", &format!("{path}?sent=true"), &Value::Null).expect_error(409, "AlertIsOver");
@@ -223,7 +227,10 @@ fn waiting_alert_is_changed_and_cancelled_by_id(world: &World) {
     while stage.queue.count() > 0 {
         stage.poll();
     }
-    assert_eq!((texts(&stage, "a:1"), methods(&stage)), (vec!["Alert: two".to_owned()], vec![Method::POST]));
+    assert_eq!(
+        (texts(&stage, "a:1"), request_methods(&stage)),
+        (vec!["Alert: two".to_owned()], vec![Method::POST])
+    );
     let first = status(&stage, &id);
     assert_eq!(
         (&first["status"], &first["replacedBy"]),
@@ -236,12 +243,7 @@ fn waiting_alert_is_changed_and_cancelled_by_id(world: &World) {
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
     // The change of a delayed alert is due at the same time as the alert. If a caller cancels the alert by
     // its id, the bot cancels the change.
-    let later = json!({"to": {"conversation": key}, "text": "one", "at": "2099-01-01T00:00:00Z"});
-    let later = later.as_object().unwrap().iter().map(|(name, value)| match name.as_str() {
-        "at" => ("delay".to_owned(), json!("P30D")),
-        _ => (name.clone(), value.clone()),
-    });
-    let id = queued(&stage, &Value::Object(later.collect()));
+    let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "one", "delay": "P30D"}));
     let path = format!("/api/alerts/{id}");
     let response = call(&stage, "PATCH", &path, &json!({"text": "two"})).expect_status(202).json();
     let change = status(&stage, response["id"].as_str().unwrap());

@@ -8,7 +8,7 @@ use end_to_end::suite::World;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::people::{CHANNEL, KIM, creating, stage, status};
+use crate::people::{CHANNEL, KIM, send_to_new_conversation, stage, status};
 
 end_to_end::cases!(
     ten_alerts_with_the_same_alert_key_to_a_person_who_never_wrote_are_one_chat_message,
@@ -61,7 +61,7 @@ fn texts(stage: &Stage, conversation: &str) -> Vec<String> {
     shown.iter().map(|activity| activity["text"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn methods(stage: &Stage) -> Vec<Method> {
+fn request_methods(stage: &Stage) -> Vec<Method> {
     stage.connector.received().into_iter().map(|received| received.method).collect()
 }
 
@@ -78,7 +78,7 @@ fn ten_alerts_with_the_same_alert_key_to_a_person_who_never_wrote_are_one_chat_m
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["replaced"]), (&1.into(), &9.into()), "{counts}");
     assert_eq!(
-        (texts(&stage, &chat()), methods(&stage)),
+        (texts(&stage, &chat()), request_methods(&stage)),
         (vec!["Alert: 9 of 10".into()], vec![Method::POST])
     );
     // The bot has now stored the person's chat. The next alert with this `key` still changes the chat
@@ -86,8 +86,8 @@ fn ten_alerts_with_the_same_alert_key_to_a_person_who_never_wrote_are_one_chat_m
     queued(&stage, &keyed(&to_kim(), "over", &json!({"state": "resolved"})));
     stage.poll();
     assert_eq!(texts(&stage, &chat()), ["Alert: over"]);
-    assert_eq!(methods(&stage), [Method::POST, Method::PUT]);
-    assert_eq!(stage.connector.other_calls().len(), 1, "expected one created chat");
+    assert_eq!(request_methods(&stage), [Method::POST, Method::PUT]);
+    assert_eq!(stage.connector.conversation_calls().len(), 1, "expected one created chat");
 }
 
 fn alerts_with_the_same_alert_key_to_a_channel_change_the_message_in_the_thread(world: &World) {
@@ -112,10 +112,10 @@ fn alerts_with_the_same_alert_key_to_a_channel_change_the_message_in_the_thread(
         "expected a new thread after an alert with this `key` was resolved"
     );
     assert_eq!(texts(&stage, &thread(2)), ["Alert: four"]);
-    assert_eq!(methods(&stage), [Method::PUT, Method::POST, Method::PUT]);
+    assert_eq!(request_methods(&stage), [Method::PUT, Method::POST, Method::PUT]);
     let conversations = stage.connector.received().into_iter().filter_map(|received| received.conversation());
     assert!(conversations.into_iter().all(|conversation| conversation == thread(1)));
-    assert_eq!(stage.connector.other_calls().len(), 2, "expected two created threads");
+    assert_eq!(stage.connector.conversation_calls().len(), 2, "expected two created threads");
 }
 
 fn alert_with_an_alert_key_to_a_purged_chat_arrives_in_the_new_chat(world: &World) {
@@ -129,19 +129,22 @@ fn alert_with_an_alert_key_to_a_purged_chat_arrives_in_the_new_chat(world: &Worl
     assert_eq!(stage.poll()["delivered"], 1);
     let new = format!("a:{KIM}-1");
     assert_eq!(
-        (texts(&stage, &new), methods(&stage)),
+        (texts(&stage, &new), request_methods(&stage)),
         (vec!["Alert: two".into()], vec![Method::PUT, Method::POST])
     );
     assert_eq!(status(&stage, &id)["conversation"], key_of("msteams", &new));
     queued(&stage, &keyed(&to_kim(), "three", &json!({})));
     stage.poll();
-    assert_eq!((texts(&stage, &new), stage.connector.other_calls().len()), (vec!["Alert: three".into()], 1));
+    assert_eq!(
+        (texts(&stage, &new), stage.connector.conversation_calls().len()),
+        (vec!["Alert: three".into()], 1)
+    );
 }
 
 fn alert_in_a_thread_is_changed_and_taken_back_by_id(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
-    let id = creating(&stage, &to_channel(), "Ready at 18:00");
+    let id = send_to_new_conversation(&stage, &to_channel(), "Ready at 18:00");
     stage.poll();
     let changed =
         call(&stage, "PATCH", &path_of(&id), &json!({"text": "Ready at 18:10"})).expect_status(202).json();
@@ -156,15 +159,15 @@ fn alert_in_a_thread_is_changed_and_taken_back_by_id(world: &World) {
     assert_eq!(stage.poll()["withdrawn"], 1);
     assert!(texts(&stage, &thread(1)).is_empty());
     assert_eq!(status(&stage, &id)["status"], "withdrawn");
-    assert_eq!(methods(&stage), [Method::PUT, Method::DELETE]);
-    assert_eq!(stage.connector.other_calls().len(), 1, "expected one created thread");
+    assert_eq!(request_methods(&stage), [Method::PUT, Method::DELETE]);
+    assert_eq!(stage.connector.conversation_calls().len(), 1, "expected one created thread");
 }
 
 fn alert_in_a_created_chat_is_changed_and_taken_back_by_id(world: &World) {
     for to in [to_kim(), json!({"email": "kim@contoso.com", "tenant": TENANT})] {
         let stage = stage(world);
         stage.connector.teams(|teams| _ = teams.install(KIM));
-        let id = creating(&stage, &to, "one");
+        let id = send_to_new_conversation(&stage, &to, "one");
         stage.poll();
         call(&stage, "PATCH", &path_of(&id), &json!({"text": "two"})).expect_status(202);
         stage.poll();
@@ -172,13 +175,13 @@ fn alert_in_a_created_chat_is_changed_and_taken_back_by_id(world: &World) {
         call(&stage, "DELETE", &format!("{}?sent=true", path_of(&id)), &Value::Null).expect_status(202);
         stage.poll();
         assert_eq!(status(&stage, &id)["status"], "withdrawn", "{to}");
-        assert_eq!(methods(&stage), [Method::POST, Method::PUT, Method::DELETE], "{to}");
+        assert_eq!(request_methods(&stage), [Method::POST, Method::PUT, Method::DELETE], "{to}");
     }
 }
 
 fn alert_that_waits_for_a_new_chat_can_be_cancelled_but_not_changed(world: &World) {
     let stage = stage(world);
-    let id = creating(&stage, &to_kim(), "one");
+    let id = send_to_new_conversation(&stage, &to_kim(), "one");
     let patch = || call(&stage, "PATCH", &path_of(&id), &json!({"text": "two"}));
     let said = patch().expect_error(409, "ConversationNotThere").json()["error"]["message"].clone();
     assert!(said.as_str().unwrap().contains("cancel the alert with DELETE"), "{said}");
@@ -196,7 +199,7 @@ fn alert_that_waits_for_a_new_chat_can_be_cancelled_but_not_changed(world: &Worl
 fn alert_that_waits_for_a_new_thread_can_be_changed_and_cancelled(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
-    let id = creating(&stage, &to_channel(), "one");
+    let id = send_to_new_conversation(&stage, &to_channel(), "one");
     call(&stage, "PATCH", &path_of(&id), &json!({"text": "two"})).expect_status(202);
     while stage.queue.count() > 0 {
         stage.poll();
@@ -204,10 +207,10 @@ fn alert_that_waits_for_a_new_thread_can_be_changed_and_cancelled(world: &World)
     assert_eq!(texts(&stage, &thread(1)), ["Alert: two"]);
     assert_eq!(status(&stage, &id)["status"], "cancelled");
     stage.connector.expect_silence();
-    assert_eq!(stage.connector.other_calls().len(), 1, "expected one created thread");
-    let id = creating(&stage, &to_channel(), "three");
+    assert_eq!(stage.connector.conversation_calls().len(), 1, "expected one created thread");
+    let id = send_to_new_conversation(&stage, &to_channel(), "three");
     call(&stage, "DELETE", &path_of(&id), &Value::Null).expect_status(202);
     stage.poll();
     assert_eq!(status(&stage, &id)["status"], "cancelled");
-    assert_eq!(stage.connector.other_calls().len(), 1, "expected no thread for the cancelled alert");
+    assert_eq!(stage.connector.conversation_calls().len(), 1, "expected no thread for the cancelled alert");
 }

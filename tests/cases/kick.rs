@@ -25,7 +25,7 @@ end_to_end::cases!(
     failed_kick_leaves_the_message_on_the_queue,
     message_that_arrives_during_a_run_is_delivered_by_the_same_run,
     kick_switched_off_starts_no_run,
-    failing_key_value_store_does_not_affect_delivery,
+    missing_key_value_store_does_not_affect_delivery,
 );
 
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
@@ -206,8 +206,8 @@ fn kick_switched_off_starts_no_run(world: &World) {
     assert!(runs.iter().all(|run| run["entryPoint"] == "http"), "{runs:?}");
 }
 
-fn failing_key_value_store_does_not_affect_delivery(world: &World) {
-    let stage = script(world).manifest(Manifest::without_stores).start();
+fn missing_key_value_store_does_not_affect_delivery(world: &World) {
+    let stage = script(world).manifest(Manifest::without_key_value_stores).start();
     for index in 0..3 {
         stage.say(&message("a:1", &index.to_string(), &format!("m{index}")));
     }

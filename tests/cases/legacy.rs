@@ -25,7 +25,7 @@ end_to_end::cases!(
 
 /// Reads a sample queue message of `crates/envelope`. Replaces the serviceUrl with the address of the fake
 /// Connector.
-fn golden(stage: &Stage, name: &str) -> Value {
+fn sample(stage: &Stage, name: &str) -> Value {
     let path = dev::workspace::root().join(format!("crates/envelope/tests/golden/legacy/{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut json: Value = serde_json::from_str(&text).unwrap();
@@ -57,7 +57,7 @@ fn message_in_any_older_format_is_delivered(world: &World) {
         ),
     ];
     for (name, _) in all {
-        let json = golden(&stage, name);
+        let json = sample(&stage, name);
         stage.queue.put_json(&json);
         stage.queue.put(&json.to_string());
     }
@@ -97,7 +97,7 @@ fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_uncha
     let stage = Stage::start(world);
     // The base64 of `>` and `?` contains `+` and `/`. The standard alphabet and the URL-safe alphabet of
     // base64 differ only in these two characters.
-    let (mut json, text) = (golden(&stage, "node"), "Grüße 🍕 >>>>>?????");
+    let (mut json, text) = (sample(&stage, "node"), "Grüße 🍕 >>>>>?????");
     for (index, (name, wrap)) in WRAPPINGS.iter().enumerate() {
         json["address"]["conversation"]["id"] = format!("a:{index}").into();
         json["text"] = format!("{name}: {text}").into();
@@ -130,7 +130,7 @@ fn message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_uncha
 
 fn two_equal_queue_messages_are_two_alerts(world: &World) {
     let stage = Stage::start(world);
-    let ping = golden(&stage, "csharp-relates-to");
+    let ping = sample(&stage, "csharp-relates-to");
     stage.queue.put_json(&ping);
     stage.queue.put_json(&ping);
     assert_eq!(stage.poll()["delivered"], 2);
@@ -176,7 +176,7 @@ fn throttled_message_is_hidden_unchanged(world: &World) {
         let throttle = first.swap(false, std::sync::atomic::Ordering::SeqCst);
         throttle.then(|| Reply::error(429, "Throttled").header("retry-after", "1"))
     });
-    let relates_to = golden(&stage, "csharp-relates-to");
+    let relates_to = sample(&stage, "csharp-relates-to");
     stage.queue.put_json(&relates_to);
     assert_eq!(stage.poll()["throttled"], 1);
     let text = eventually("the message to be visible again", || stage.queue.texts().pop());
@@ -192,7 +192,7 @@ fn throttled_message_is_hidden_unchanged(world: &World) {
 fn message_to_a_missing_conversation_is_moved_to_the_poison_queue_unchanged(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|_| Some(Reply::error(404, "ConversationNotFound")));
-    let text = STANDARD.encode(golden(&stage, "node").to_string());
+    let text = STANDARD.encode(sample(&stage, "node").to_string());
     stage.queue.put(&text);
     assert_eq!(stage.poll()["poisonedBy"]["destinationGone"], 1);
     assert_eq!(stage.queue.poison().texts(), [text]);
@@ -200,10 +200,10 @@ fn message_to_a_missing_conversation_is_moved_to_the_poison_queue_unchanged(worl
 
 fn trusted_flag_in_a_message_is_ignored(world: &World) {
     let stage = Stage::start(world);
-    let mut planted = golden(&stage, "csharp-relates-to");
+    let mut planted = sample(&stage, "csharp-relates-to");
     planted["RelatesTo"]["serviceUrl"] = "https://evil.example/".into();
     assert_eq!(planted["IsTrustedServiceUrl"], true);
-    let mut cookie = golden(&stage, "csharp-resumption-cookie");
+    let mut cookie = sample(&stage, "csharp-resumption-cookie");
     cookie["ResumptionCookie"]["Address"]["ServiceUrl"] = "https://evil.example/".into();
     stage.queue.put_json(&planted);
     stage.queue.put_json(&cookie);

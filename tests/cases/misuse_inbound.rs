@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     bogus_key_ids_do_not_prevent_a_change_of_the_signing_key,
-    bearer_in_upper_or_lower_case_is_accepted,
+    bearer_in_any_case_is_accepted,
     json_of_32_levels_is_delivered_and_deeper_json_is_refused,
     text_of_a_caller_is_cut_in_responses_and_logs,
     id_that_consists_of_dots_is_refused,
@@ -47,7 +47,7 @@ fn bogus_key_ids_do_not_prevent_a_change_of_the_signing_key(world: &World) {
     assert!(issuer.fetches() <= 2 * 4, "expected at most 8 documents: four fetches of two documents");
 }
 
-fn bearer_in_upper_or_lower_case_is_accepted(world: &World) {
+fn bearer_in_any_case_is_accepted(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let script = Script::new(world).logged_in(&login).authenticated(&issuer);
     let stage = script.variable("alertkey", ALERT_KEY).start();

@@ -30,7 +30,7 @@ end_to_end::cases!(
 
 /// The default of the variable `answersperminute`: the bot replies to at most this number of messages of a
 /// conversation in a minute.
-const ANSWERS: usize = 20;
+const REPLIES_PER_MINUTE: usize = 20;
 
 /// Makes the attempt. If a new minute has begun during the attempt, makes another attempt, because the bot
 /// counts replies separately for each minute.
@@ -131,7 +131,7 @@ fn text_that_begins_with_the_bots_own_words_gets_no_reply(world: &World) {
 /// of the bot's message. Ends when the bot sends nothing more. Returns the texts of the bot's messages, and
 /// the duration.
 fn talk_to(stage: &Stage, conversation: &str, reply: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
-    const ENDLESS: usize = 10 * ANSWERS;
+    const ENDLESS: usize = 10 * REPLIES_PER_MINUTE;
     let begin = Instant::now();
     stage.say(&message(conversation, "first", "hello"));
     let (mut answered, mut polled) = (0, false);
@@ -184,7 +184,7 @@ fn peer_that_replies_to_everything_is_silenced_within_a_minute(world: &World) {
     for text in &got {
         *counts.entry(text.split_once(':').unwrap().0).or_default() += 1;
     }
-    assert_eq!(counts, BTreeMap::from([("Queued", ANSWERS), ("Alert", ANSWERS)]));
+    assert_eq!(counts, BTreeMap::from([("Queued", REPLIES_PER_MINUTE), ("Alert", REPLIES_PER_MINUTE)]));
     expect_one_silenced_line(&[&stage], &format!("a:away-{number}"));
 }
 
@@ -209,7 +209,7 @@ fn replicas_share_the_reply_limit_of_a_conversation(world: &World) {
             for (index, stage) in both.into_iter().cycle().take(4).enumerate() {
                 let conversation = &conversation;
                 scope.spawn(move || {
-                    for message_number in 0..ANSWERS {
+                    for message_number in 0..REPLIES_PER_MINUTE {
                         let id = format!("{index}-{message_number}");
                         stage.say(&message(conversation, &id, &id));
                     }
@@ -222,7 +222,7 @@ fn replicas_share_the_reply_limit_of_a_conversation(world: &World) {
     });
     assert_eq!(
         (queued, sent),
-        (ANSWERS + 1, ANSWERS + 1),
+        (REPLIES_PER_MINUTE + 1, REPLIES_PER_MINUTE + 1),
         "expected as many queued messages and acknowledgements as the limit, and one more in the quiet conversation"
     );
     expect_one_silenced_line(&both, &format!("a:crowd-{number}"));
@@ -236,7 +236,7 @@ fn stop_beyond_the_reply_limit_is_obeyed_without_a_reply(world: &World) {
         stage.connector.forget();
         let conversation = format!("a:commands-{number}");
         let long = "x".repeat(49_200);
-        for index in 0..ANSWERS / 2 {
+        for index in 0..REPLIES_PER_MINUTE / 2 {
             for text in ["help", "", "hello", long.as_str()] {
                 stage.say(&message(&conversation, &format!("{index}-{}", text.len()), text));
             }
@@ -246,7 +246,11 @@ fn stop_beyond_the_reply_limit_is_obeyed_without_a_reply(world: &World) {
         stage.post(&stage.connector.host(&joining(&conversation))).expect_status(200);
         (before, stage.connector.received().len())
     });
-    assert_eq!((before, after), (ANSWERS, ANSWERS), "expected no reply to the last command, and no greeting");
+    assert_eq!(
+        (before, after),
+        (REPLIES_PER_MINUTE, REPLIES_PER_MINUTE),
+        "expected no reply to the last command, and no greeting"
+    );
     let key = key_of("msteams", &format!("a:commands-{number}"));
     let response = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
     assert_eq!(
@@ -257,11 +261,11 @@ fn stop_beyond_the_reply_limit_is_obeyed_without_a_reply(world: &World) {
 
 fn reply_limit_of_zero_is_no_limit(world: &World) {
     let stage = alerts::script(world).variable("answersperminute", "0").start();
-    for index in 0..3 * ANSWERS {
+    for index in 0..3 * REPLIES_PER_MINUTE {
         stage.say(&message("a:many", &index.to_string(), "hello"));
     }
-    assert_eq!(waiting(&stage), 3 * ANSWERS);
-    stage.connector.wait_for(3 * ANSWERS);
+    assert_eq!(waiting(&stage), 3 * REPLIES_PER_MINUTE);
+    stage.connector.wait_for(3 * REPLIES_PER_MINUTE);
     assert!(stage.events("conversation.silenced").is_empty());
     let wrong = alerts::script(world).variable("answersperminute", "many").start();
     wrong.post(&wrong.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
@@ -283,14 +287,22 @@ fn reply_counts_once_against_the_limit_if_a_table_response_is_lost(world: &World
         number += 1;
         stage.queue.take_all();
         stage.connector.forget();
-        for index in 0..ANSWERS {
+        for index in 0..REPLIES_PER_MINUTE {
             stage.say(&message(&format!("a:lost-{number}"), &index.to_string(), "hello"));
         }
         (waiting(&stage), stage.connector.received())
     });
-    assert!(tables.notes().iter().filter(|note| note.lost).count() >= ANSWERS, "{:?}", tables.notes());
-    assert_eq!(queued, ANSWERS, "expected that each message is queued once");
-    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "expected that each message has one reply");
+    assert!(
+        tables.notes().iter().filter(|note| note.lost).count() >= REPLIES_PER_MINUTE,
+        "{:?}",
+        tables.notes()
+    );
+    assert_eq!(queued, REPLIES_PER_MINUTE, "expected that each message is queued once");
+    assert_eq!(
+        texts(&sent),
+        ["Queued: hello"; REPLIES_PER_MINUTE],
+        "expected that each message has one reply"
+    );
 }
 
 /// Makes a person's message in a channel. If `mentions` is true, the message mentions the bot. Otherwise the

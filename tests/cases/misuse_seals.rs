@@ -239,8 +239,10 @@ fn sealed_trigger_is_sent_once(world: &World) {
     // trigger arrives. The status 500 means that the Connector has perhaps sent the alert. So the bot does
     // not try again.
     let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
-    let replies = std::sync::Mutex::new(vec![500, 503]);
-    stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
+    let last_first = std::sync::Mutex::new(vec![500, 503]);
+    stage
+        .connector
+        .on(move |_| last_first.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
     let before = stage.connector.received().len();
     bring(&stage, "4", &message).expect_error(503, "ConnectorUnavailable");
     bring(&stage, "5", &message).expect_error(502, "AlertPossiblyDelivered");
@@ -325,7 +327,7 @@ fn sealed_trigger_is_refused_after_the_activity_delete_user_data(world: &World) 
 fn sealed_trigger_of_seven_days_ago_is_refused(world: &World) {
     let stage = sealing(world).start();
     let days = |days| Utc::now() - TimeDelta::days(days);
-    for (id, enqueued_at, not_before, is_taken) in [
+    for (id, enqueued_at, not_before, is_accepted) in [
         ("new", days(0), None, true),
         ("of six days", days(6), None, true),
         ("of seven days", days(7), None, false),
@@ -334,7 +336,7 @@ fn sealed_trigger_of_seven_days_ago_is_refused(world: &World) {
         ("of last year, due seven days ago", days(365), Some(days(7)), false),
     ] {
         let response = bring(&stage, id, &sealed_by_hand(&stage, id, enqueued_at, not_before));
-        if is_taken {
+        if is_accepted {
             response.expect_status(200);
         } else {
             response.expect_error(403, "TriggerNotAllowed");

@@ -147,7 +147,7 @@ fn tag_code_expires_and_is_neither_logged_nor_stored(world: &World) {
     assert_eq!(issued["tag"], "x");
     assert!(!scene.stage.host_log().contains(&code), "the code is in the log");
     let at_rest = String::from_utf8_lossy(&scene.stage.state_at_rest()).into_owned();
-    assert!(!at_rest.contains(&code), "the code is in the key-value store");
+    assert!(!at_rest.contains(&code), "the code is in a file of the host");
 }
 
 fn back_end_adds_and_removes_tags_of_a_conversation(world: &World) {

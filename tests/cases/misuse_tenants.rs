@@ -279,13 +279,13 @@ fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
     let response = alert(&stage, &to("webchat/dl_ann")).expect_status(202).json();
     assert_eq!(response["alerts"][0]["conversation"], key_of("webchat", "dl_ann").as_str());
     let [conversations, ..] = tables_of(world, &stage);
-    let indexes: Vec<_> = conversations
+    let partitions: Vec<_> = conversations
         .entities()
         .into_iter()
         .map(|entity| entity.key.partition)
         .filter(|key| key.starts_with("u."))
         .collect();
-    assert_eq!(indexes, ["u.webchat.dl_ann"]);
+    assert_eq!(partitions, ["u.webchat.dl_ann"]);
     // A back end can still send an alert to the conversation by its conversation key (the id that programs
     // use for the conversation).
     queued(&stage, &to_conversation(&key_of("webchat", "ann"), "x"));

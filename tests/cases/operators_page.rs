@@ -466,6 +466,6 @@ fn fake_complains_about_a_call_that_the_page_must_not_make(world: &World) {
             http::Request::builder().method(method).uri(address).header("authorization", &authorization);
         let request = request.header(header.0, header.1).body(web::whole(body.to_owned())).unwrap();
         web::send(request).expect_error(500, "Unexpected");
-        assert_eq!(bot.take_unexpected().len(), 1, "{method} {path}");
+        assert_eq!(bot.take_complaints().len(), 1, "{method} {path}");
     }
 }

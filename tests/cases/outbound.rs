@@ -150,14 +150,14 @@ fn run_stops_and_loses_no_message_if_the_connector_refuses_the_bot(world: &World
 }
 
 fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
-    for (code, names) in [
+    for (code, named) in [
         (7_000_215, "microsoftapppassword"),
         (700_016, "microsoftapptype"),
         (90_002, "microsoftapptenantid"),
         (700_024, "clock"),
     ] {
         let login = Login::start(Proof::Secret);
-        login.then_refuse(code);
+        login.refuse_next(code);
         let stage = script(world, &login).start();
         put(&stage, &["1", "2"]);
         let before = stage.queue.texts();
@@ -168,7 +168,7 @@ fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
         let refused = stage.wait_for_events("credentials.refused", 1);
         assert_eq!(refused.len(), 1, "{refused:?}");
         let reason = refused[0]["reason"].as_str().unwrap();
-        assert!(reason.contains(names) && reason.contains(&format!("AADSTS{code}")), "{reason}");
+        assert!(reason.contains(named) && reason.contains(&format!("AADSTS{code}")), "{reason}");
         assert_eq!(stage.queue.texts().len(), before.len());
         assert_eq!(stage.queue.poison().count(), 0);
         expect_no_secret_in_the_log(&stage, &login);
@@ -178,7 +178,7 @@ fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
 fn failing_login_host_uses_up_no_try_of_an_alert(world: &World) {
     let login = Login::start(Proof::Secret);
     for _ in 0..2 {
-        login.then(respond(503, &json!({"error": "temporarily_unavailable"})));
+        login.respond_next(respond(503, &json!({"error": "temporarily_unavailable"})));
     }
     let stage = script(world, &login).start();
     put(&stage, &["1", "2", "3"]);
@@ -200,7 +200,7 @@ fn failing_login_host_uses_up_no_try_of_an_alert(world: &World) {
 
 fn two_credentials_and_no_credential_are_a_misconfiguration(world: &World) {
     let login = Login::start(Proof::Secret);
-    for (variable, value, names) in [
+    for (variable, value, named) in [
         ("federatedtoken", FEDERATED, "federatedtoken"),
         ("microsoftapppassword", "", "microsoftapppassword"),
     ] {
@@ -208,7 +208,7 @@ fn two_credentials_and_no_credential_are_a_misconfiguration(world: &World) {
         put(&stage, &["1"]);
         stage.try_poll().expect_error(500, "Misconfigured");
         let run = stage.wait_for_events("drain", 1).remove(0);
-        assert!(run["error"].as_str().unwrap().contains(names), "{run}");
+        assert!(run["error"].as_str().unwrap().contains(named), "{run}");
         stage.connector.expect_silence();
         assert_eq!(stage.queue.count(), 1);
     }
@@ -257,11 +257,11 @@ fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
     let cookie = json!({"ResumptionCookie": {"Address": {
         "BotId": "b", "ChannelId": "msteams", "UserId": "u", "ConversationId": "c", "ServiceUrl": origin,
     }, "IsTrustedServiceUrl": true}, "Text": "x"});
-    let later = json!({
+    let continue_conversation = json!({
         "type": "event", "name": "ContinueConversation", "channelId": "msteams", "serviceUrl": origin,
         "conversation": {"id": "c"}, "from": {"id": "u"}, "recipient": {"id": "b"}, "value": "x",
     });
-    for legacy in [node, relates_to, cookie, later] {
+    for legacy in [node, relates_to, cookie, continue_conversation] {
         stage.queue.put_json(&legacy);
     }
     // Activities that callers post to the bot.
@@ -299,7 +299,7 @@ fn redirect_is_not_followed_with_a_credential(world: &World) {
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());
-    login.then(redirect);
+    login.respond_next(redirect);
     let stage = script(world, &login).start();
     put(&stage, &["1"]);
     assert_eq!(stage.poll()["credentials"], 1);

@@ -47,7 +47,7 @@ pub(crate) fn stage(world: &World) -> Stage {
 /// Sends an alert, and returns the list `alerts` of the response. The list has one entry for each
 /// conversation.
 #[track_caller]
-fn entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
+fn send_for_entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
     let response = alert(stage, &json!({"to": to, "text": text})).expect_status(202).json();
     response["alerts"].as_array().expect("a list of alerts").clone()
 }
@@ -55,8 +55,8 @@ fn entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
 /// Sends an alert to one person or channel, and returns the alert's id. Expects the status `creating`: the
 /// poller has to create the conversation first.
 #[track_caller]
-pub(crate) fn creating(stage: &Stage, to: &Value, text: &str) -> String {
-    let entries = entries(stage, to, text);
+pub(crate) fn send_to_new_conversation(stage: &Stage, to: &Value, text: &str) -> String {
+    let entries = send_for_entries(stage, to, text);
     assert!(entries.len() == 1 && entries[0]["status"] == "creating", "{to}: {entries:?}");
     entries[0]["id"].as_str().unwrap().to_owned()
 }
@@ -65,7 +65,7 @@ pub(crate) fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 
-fn texts(stage: &Stage) -> Vec<(String, String)> {
+fn chats_and_texts(stage: &Stage) -> Vec<(String, String)> {
     let sent = stage.connector.received();
     sent.iter().map(|sent| (sent.conversation().unwrap_or_default(), sent.text().to_owned())).collect()
 }
@@ -74,12 +74,15 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let to = json!({"user": KIM, "tenant": TENANT});
-    let first = creating(&stage, &to, "one");
-    let second = creating(&stage, &to, "two");
+    let first = send_to_new_conversation(&stage, &to, "one");
+    let second = send_to_new_conversation(&stage, &to, "two");
     assert_eq!(stage.poll()["delivered"], 2);
     let chat = format!("a:{KIM}-0");
-    assert_eq!(texts(&stage), ["Alert: one", "Alert: two"].map(|text| (chat.clone(), text.to_owned())));
-    let created = stage.connector.other_calls();
+    assert_eq!(
+        chats_and_texts(&stage),
+        ["Alert: one", "Alert: two"].map(|text| (chat.clone(), text.to_owned()))
+    );
+    let created = stage.connector.conversation_calls();
     assert_eq!(created.len(), 1, "{created:#?}");
     let expected = json!({
         "isGroup": false, "members": [{"id": KIM}], "tenantId": TENANT, "channelData": {"tenant": {"id": TENANT}},
@@ -93,30 +96,33 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
     // The bot has stored the chat now. The next three alerts go to this chat. Alert `three` names the person
     // and the tenant. Alert `four` names the conversation. Alert `five` names only the person.
     stage.connector.forget();
-    let entry = entries(&stage, &to, "three").remove(0);
+    let entry = send_for_entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
     queued(&stage, &to_conversation(&key, "four"));
     queued(&stage, &json!({"to": {"user": KIM}, "text": "five"}));
     assert_eq!(stage.poll()["delivered"], 3);
-    assert!(stage.connector.other_calls().is_empty());
+    assert!(stage.connector.conversation_calls().is_empty());
     // The person writes for the first time, and the text is `stop`. The bot does not store a second
     // conversation for this person. So `stop` also applies to alerts that name the person.
-    let mut hello = message(&chat, "k1", "stop");
-    hello["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM, "name": "Kim"});
-    stage.say(&hello);
-    let entry = entries(&stage, &to, "six").remove(0);
+    let mut stop = message(&chat, "k1", "stop");
+    stop["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM, "name": "Kim"});
+    stage.say(&stop);
+    let entry = send_for_entries(&stage, &to, "six").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"stopped".into(), &key.into()));
 }
 
 fn email_finds_the_person_in_a_team_of_the_bot(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
-    let kim = creating(&stage, &json!({"email": "Kim@contoso.com", "tenant": TENANT}), "hello");
-    let megan = creating(&stage, &json!({"email": "megan@contoso.com", "tenant": TENANT}), "hello");
-    let lee = creating(&stage, &json!({"email": "lee@contoso.com", "tenant": TENANT}), "hello");
+    let kim =
+        send_to_new_conversation(&stage, &json!({"email": "Kim@contoso.com", "tenant": TENANT}), "hello");
+    let megan =
+        send_to_new_conversation(&stage, &json!({"email": "megan@contoso.com", "tenant": TENANT}), "hello");
+    let lee =
+        send_to_new_conversation(&stage, &json!({"email": "lee@contoso.com", "tenant": TENANT}), "hello");
     let counts = stage.poll();
     assert_eq!(counts["poisonedBy"]["unknownPerson"], 1, "{counts}");
-    let mut sent = texts(&stage);
+    let mut sent = chats_and_texts(&stage);
     sent.sort();
     let expected = ["a:0f3b8a52-8b0e-4b6e-9f0a-111111111111-0", "a:1"];
     assert_eq!(sent, expected.map(|chat| (chat.to_owned(), "Alert: hello".to_owned())));
@@ -139,10 +145,10 @@ fn channel_gets_a_new_thread_for_each_alert(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(CHANNEL));
     let to = json!({"channel": CHANNEL, "tenant": TENANT});
-    let first = creating(&stage, &to, "one");
-    let second = creating(&stage, &to, "two");
+    let first = send_to_new_conversation(&stage, &to, "one");
+    let second = send_to_new_conversation(&stage, &to, "two");
     assert_eq!(stage.poll()["delivered"], 2);
-    let created = stage.connector.other_calls();
+    let created = stage.connector.conversation_calls();
     assert_eq!(created.len(), 2);
     assert_eq!(created[0].body["channelData"], json!({"channel": {"id": CHANNEL}, "tenant": {"id": TENANT}}));
     assert_eq!(created[0].body["activity"]["text"], "Alert: one");
@@ -161,17 +167,17 @@ fn each_member_of_a_team_is_alerted_in_a_personal_chat(world: &World) {
         teams.install(KIM).install(LEE).team(CHANNEL, &[MEGAN, KIM, LEE]).pages_of(2);
     });
     let team = key_of("msteams", fixture("teams-channel.json")["conversation"]["id"].as_str().unwrap());
-    let entries = entries(&stage, &json!({ "members": team }), "hello");
-    let words: Vec<&str> = entries.iter().map(|entry| entry["status"].as_str().unwrap()).collect();
-    assert_eq!(words, ["queued", "creating", "creating"], "expected a stored chat for one member only");
-    let paths: Vec<String> = stage.connector.other_calls().into_iter().map(|call| call.path).collect();
+    let entries = send_for_entries(&stage, &json!({ "members": team }), "hello");
+    let statuses: Vec<&str> = entries.iter().map(|entry| entry["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["queued", "creating", "creating"], "expected a stored chat for one member only");
+    let paths: Vec<String> = stage.connector.conversation_calls().into_iter().map(|call| call.path).collect();
     assert_eq!(paths.len(), 2, "expected two pages, found {paths:?}");
     assert!(paths.iter().all(|path| path.contains("/pagedmembers?pageSize=")), "{paths:?}");
     assert_eq!(stage.poll()["delivered"], 3);
-    let mut chats: Vec<String> = texts(&stage).into_iter().map(|(chat, _)| chat).collect();
+    let mut chats: Vec<String> = chats_and_texts(&stage).into_iter().map(|(chat, _)| chat).collect();
     chats.sort();
     assert_eq!(chats, [format!("a:{KIM}-0"), format!("a:{LEE}-0"), "a:1".to_owned()]);
-    let creations = stage.connector.other_calls();
+    let creations = stage.connector.conversation_calls();
     let ids = creations.iter().filter(|call| call.method == http::Method::POST);
     let mut ids: Vec<&str> = ids.map(|call| call.body["members"][0]["id"].as_str().unwrap()).collect();
     ids.sort_unstable();
@@ -205,9 +211,12 @@ fn team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued(world
 
 fn alert_waits_and_its_status_has_the_reason_if_the_bot_is_not_installed_for_the_person(world: &World) {
     let stage = stage(world);
-    let id = creating(&stage, &json!({"user": KIM, "tenant": TENANT}), "hello");
-    let nobody =
-        creating(&stage, &json!({"user": "0f3b8a52-8b0e-4b6e-9f0a-999999999999", "tenant": TENANT}), "x");
+    let id = send_to_new_conversation(&stage, &json!({"user": KIM, "tenant": TENANT}), "hello");
+    let nobody = send_to_new_conversation(
+        &stage,
+        &json!({"user": "0f3b8a52-8b0e-4b6e-9f0a-999999999999", "tenant": TENANT}),
+        "x",
+    );
     let counts = stage.poll();
     assert_eq!((&counts["notInstalled"], &counts["poisonedBy"]["unknownPerson"]), (&1.into(), &1.into()));
     let waiting = status(&stage, &id);
@@ -224,7 +233,8 @@ fn alert_waits_and_its_status_has_the_reason_if_the_bot_is_not_installed_for_the
 
 fn alert_to_a_person_is_delivered_in_the_chat_of_the_installation_activity(world: &World) {
     let stage = stage(world);
-    let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
+    let alerts = ["one", "two"]
+        .map(|text| send_to_new_conversation(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
     // The person installs the bot, and Teams posts an activity from the person's chat to the bot. The fake
     // Connector does not know of the installation, and would refuse to create a chat. So the poller can only
     // use the chat of this activity, which the bot has stored.
@@ -235,9 +245,12 @@ fn alert_to_a_person_is_delivered_in_the_chat_of_the_installation_activity(world
     stage.connector.forget();
     assert_eq!(stage.poll()["delivered"], 2);
     let chat = "a:kim-and-the-bot".to_owned();
-    assert_eq!(texts(&stage), ["Alert: one", "Alert: two"].map(|text| (chat.clone(), text.to_owned())));
+    assert_eq!(
+        chats_and_texts(&stage),
+        ["Alert: one", "Alert: two"].map(|text| (chat.clone(), text.to_owned()))
+    );
     assert!(
-        stage.connector.other_calls().is_empty(),
+        stage.connector.conversation_calls().is_empty(),
         "expected no created chat, because the bot has stored the reported chat"
     );
     let conversation = key_of("msteams", &chat);
@@ -251,22 +264,25 @@ fn purged_chat_is_created_anew_and_the_alert_arrives(world: &World) {
     let stage = stage(world);
     stage.connector.teams(|teams| _ = teams.install(KIM));
     let to = json!({"user": KIM, "tenant": TENANT});
-    creating(&stage, &to, "one");
+    send_to_new_conversation(&stage, &to, "one");
     stage.poll();
     stage.connector.teams(|teams| _ = teams.purge(KIM));
     stage.connector.forget();
     let id = queued(&stage, &json!({"to": to, "text": "two"}));
     assert_eq!(stage.poll()["delivered"], 1);
     let (old, new) = (format!("a:{KIM}-0"), format!("a:{KIM}-1"));
-    assert_eq!(texts(&stage), [(old.clone(), "Alert: two".into()), (new.clone(), "Alert: two".into())]);
-    assert_eq!(stage.connector.other_calls().len(), 1);
+    assert_eq!(
+        chats_and_texts(&stage),
+        [(old.clone(), "Alert: two".into()), (new.clone(), "Alert: two".into())]
+    );
+    assert_eq!(stage.connector.conversation_calls().len(), 1);
     assert_eq!(status(&stage, &id)["conversation"], key_of("msteams", &new));
     alert(&stage, &to_conversation(&key_of("msteams", &old), "x")).expect_error(404, "TargetNotFound");
     stage.connector.forget();
     queued(&stage, &to_conversation(&key_of("msteams", &new), "three"));
     assert_eq!(stage.poll()["delivered"], 1);
     assert!(
-        stage.connector.other_calls().is_empty(),
+        stage.connector.conversation_calls().is_empty(),
         "expected that the poller creates the new chat only once"
     );
 }

@@ -13,7 +13,7 @@ end_to_end::cases!(
     message_from_the_emulator_is_acknowledged_and_delivered_as_an_alert,
     reminder_is_delivered_at_the_due_time,
     card_that_a_program_sends_is_delivered,
-    alert_from_the_shell_is_delivered
+    alert_to_an_address_is_delivered
 );
 
 fn message_from_teams_is_acknowledged_and_delivered_as_an_alert(world: &World) {
@@ -53,7 +53,7 @@ fn card_that_a_program_sends_is_delivered(world: &World) {
 
 /// Sends an alert in the same way as the command `cargo dev send --alert`: the call contains the address of
 /// the conversation. So the alert arrives although no person has written in the conversation before.
-fn alert_from_the_shell_is_delivered(world: &World) {
+fn alert_to_an_address_is_delivered(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let alert = json!({"to": {"address": page.chat().reference()}, "text": "the pizza is ready"});
     let alerted = page.back_end().alert(&alert).unwrap_or_else(|error| panic!("{error:#}"));
@@ -66,13 +66,13 @@ fn alert_from_the_shell_is_delivered(world: &World) {
 fn expect_acknowledgement_and_alert(world: &World, channel_id: &str) {
     let page = ChatPage::start(world, channel_id);
     let chat = page.chat();
-    chat.say("hello from the shell").unwrap();
-    page.wait_for("Queued: hello from the shell");
-    page.wait_for("Alert: hello from the shell");
-    for said in page.said_by_the_bot() {
+    chat.say("hello from a person").unwrap();
+    page.wait_for("Queued: hello from a person");
+    page.wait_for("Alert: hello from a person");
+    for said in page.activities_of_the_bot() {
         assert_eq!(said.status, 201, "expected the Connector to accept {}", said.activity);
         assert_eq!(said.activity["conversation"]["id"], chat.conversation(), "{}", said.activity);
     }
-    let texts: Vec<_> = page.said_by_the_bot().iter().map(|said| said.text().to_owned()).collect();
-    assert_eq!(texts, ["Queued: hello from the shell", "Alert: hello from the shell"]);
+    let texts: Vec<_> = page.activities_of_the_bot().iter().map(|said| said.text().to_owned()).collect();
+    assert_eq!(texts, ["Queued: hello from a person", "Alert: hello from a person"]);
 }

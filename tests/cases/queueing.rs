@@ -121,9 +121,9 @@ fn pressed_button_without_text_gets_a_reply_and_is_not_queued(world: &World) {
 
 fn message_without_an_id_is_queued(world: &World) {
     let stage = Stage::start(world);
-    let mut nameless = hello();
-    nameless.as_object_mut().unwrap().remove("id");
-    stage.say(&nameless);
+    let mut without_id = hello();
+    without_id.as_object_mut().unwrap().remove("id");
+    stage.say(&without_id);
     stage.poll();
     // A reply needs the id of an activity. This activity has no id, so the bot sends the acknowledgement and
     // the alert into the conversation.

@@ -19,7 +19,7 @@ end_to_end::cases!(
 );
 
 fn teams_personal_message_is_delivered_as_an_alert(world: &World) {
-    exact(
+    expect_exact_json_at_each_step(
         world,
         "teams-personal",
         "/amer/11111111-2222-3333-4444-555555555555/v3/conversations/\
@@ -29,7 +29,7 @@ fn teams_personal_message_is_delivered_as_an_alert(world: &World) {
 }
 
 fn teams_channel_message_is_delivered_as_an_alert(world: &World) {
-    exact(
+    expect_exact_json_at_each_step(
         world,
         "teams-channel",
         "/emea/11111111-2222-3333-4444-555555555555/v3/conversations/\
@@ -39,7 +39,7 @@ fn teams_channel_message_is_delivered_as_an_alert(world: &World) {
 }
 
 fn web_chat_message_is_delivered_as_an_alert(world: &World) {
-    exact(
+    expect_exact_json_at_each_step(
         world,
         "webchat",
         "/v3/conversations/7tCoXhIbX2r8mUQ4kqZ9n1-us/activities",
@@ -50,7 +50,12 @@ fn web_chat_message_is_delivered_as_an_alert(world: &World) {
 /// Posts one activity, and follows it until the alert is delivered. At each step, compares the JSON with
 /// `fixtures/expected/<name>.json`.
 #[track_caller]
-fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: &str) {
+fn expect_exact_json_at_each_step(
+    world: &World,
+    name: &str,
+    activities_path: &str,
+    encoded_activity_id: &str,
+) {
     let stage = Stage::start(world);
     let expected = fixture(&format!("expected/{name}.json"));
     let authority = stage.connector.authority().to_owned();
@@ -98,26 +103,26 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
 }
 
 fn playground_personal_message_is_delivered_as_an_alert(world: &World) {
-    from_playground(world, "personal", "please run pg1hw3sd");
+    expect_playground_round_trip(world, "personal", "please run pg1hw3sd");
 }
 
 fn playground_group_message_is_delivered_as_an_alert(world: &World) {
-    from_playground(world, "groupchat", "please run pg9z7rxg");
+    expect_playground_round_trip(world, "groupchat", "please run pg9z7rxg");
 }
 
 fn playground_channel_message_is_delivered_as_an_alert(world: &World) {
-    from_playground(world, "channel", "please run pgobnxcx");
+    expect_playground_round_trip(world, "channel", "please run pgobnxcx");
 }
 
 fn playground_web_chat_message_is_delivered_as_an_alert(world: &World) {
-    from_playground(world, "webchat", "please run pgyn7bzt");
+    expect_playground_round_trip(world, "webchat", "please run pgyn7bzt");
 }
 
 /// Posts an activity that was captured from the M365 Agents Playground, a test program of Microsoft. Only the
 /// port in the serviceUrl is changed. The serviceUrl still has the host name `localhost` and the Playground's
 /// path `/_connector`.
 #[track_caller]
-fn from_playground(world: &World, kind: &str, text: &str) {
+fn expect_playground_round_trip(world: &World, kind: &str, text: &str) {
     let stage = Stage::start(world);
     let port = stage.connector.authority().rsplit(':').next().unwrap().to_owned();
     let activity = at_service(&playground(kind), &format!("localhost:{port}"));

@@ -172,9 +172,9 @@ fn failure_to_delete_a_fingerprint_is_logged_and_the_conversation_is_forgotten(w
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     stage.break_key_value();
-    let mut over = stage.connector.host(&message("a:1", "2", ""));
-    over["type"] = "endOfConversation".into();
-    stage.post(&over).expect_status(200);
+    let mut end = stage.connector.host(&message("a:1", "2", ""));
+    end["type"] = "endOfConversation".into();
+    stage.post(&end).expect_status(200);
     let events = stage.wait_for_events("conversation.fingerprint-not-deleted", 1);
     for event in &events {
         assert_eq!(

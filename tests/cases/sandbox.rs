@@ -11,9 +11,9 @@ use end_to_end::stage::{POLL_KEY, Script};
 use end_to_end::suite::World;
 use end_to_end::web;
 
-end_to_end::cases!(undeclared_host_is_refused, malformed_outbound_host_is_refused);
+end_to_end::cases!(undeclared_server_is_refused, malformed_outbound_host_is_refused);
 
-fn undeclared_host_is_refused(world: &World) {
+fn undeclared_server_is_refused(world: &World) {
     let stage = Script::new(world).manifest(Manifest::without_loopback).start();
     // The storage account (Azurite) is on this machine, and the manifest of this test allows no calls to this
     // machine. So all storage calls of the bot and of the poller fail.

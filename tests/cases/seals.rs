@@ -88,7 +88,7 @@ fn variable_unsealed_decides_whether_an_unsealed_message_is_delivered(world: &Wo
         let stage = sealing(world).variable("unsealed", unsealed).start();
         let mut unsealed_one = sealed(&stage);
         unsealed_one.as_object_mut().unwrap().remove("seal");
-        unsealed_one["id"] = "another-producer-s".into();
+        unsealed_one["id"] = "of-another-program".into();
         stage.queue.put_json(&unsealed_one);
         // With both values of `unsealed`, the poller moves a message for an untrusted server to the poison
         // queue, with the reason `untrustedHost`.

@@ -105,10 +105,10 @@ fn read_receipt_of_another_channel_or_of_a_group_changes_nothing(world: &World) 
 fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, CONVERSATION, "hello");
-    let alert = message_now().to_string();
-    let row = format!("{key}.r.{alert}");
+    let message_id = message_now().to_string();
+    let row = format!("{key}.r.{message_id}");
     let mut reaction = field("20-message-reaction");
-    reaction["replyToId"] = alert.as_str().into();
+    reaction["replyToId"] = message_id.as_str().into();
     // If Teams gets no response in time, Teams sends the activity again. The bot counts the reaction only
     // once.
     post(&stage, &reaction);
@@ -120,7 +120,7 @@ fn reactions_and_replies_are_counted_for_the_chat_message(world: &World) {
     assert_eq!(counts(), (1.into(), 0.into()));
     expect_silence(&stage);
     let mut reply = message(CONVERSATION, "reply-1", "thank you");
-    reply["replyToId"] = alert.as_str().into();
+    reply["replyToId"] = message_id.as_str().into();
     stage.say(&reply);
     assert_eq!(counts(), (1.into(), 1.into()));
     assert_eq!(

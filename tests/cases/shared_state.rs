@@ -25,14 +25,14 @@ end_to_end::cases!(
     runs_that_begin_at_the_same_moment_deliver_once_and_in_order,
 );
 
-fn hosts(world: &World) -> (Stage, Stage) {
+fn two_stages(world: &World) -> (Stage, Stage) {
     let first = alerts::script(world).variable("pace", "0").start();
     let second = alerts::script(world).variable("pace", "0").beside(&first).start();
     (first, second)
 }
 
 fn conversation_that_the_first_host_stored_gets_alerts_through_the_second_host(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let key = known(&first, "a:1", "subscribe news");
     assert_eq!(targets(&second), targets(&first));
     let activity = message("a:1", "1", "");
@@ -48,14 +48,14 @@ fn conversation_that_the_first_host_stored_gets_alerts_through_the_second_host(w
     }
     // The first host records in the tables that the conversation has ended. The second host reads this
     // record.
-    let mut over = first.connector.host(&message("a:1", "2", ""));
-    over["type"] = "endOfConversation".into();
-    first.post(&over).expect_status(200);
+    let mut end = first.connector.host(&message("a:1", "2", ""));
+    end["type"] = "endOfConversation".into();
+    first.post(&end).expect_status(200);
     alert(&second, &to_conversation(&key, "x")).expect_error(404, "TargetNotFound");
 }
 
 fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let key = known(&first, "a:1", "hello");
     queued(&second, &to_conversation(&key, "before the stop"));
     first.say(&message("a:1", "2", "stop"));
@@ -78,7 +78,7 @@ fn stop_at_the_first_host_applies_at_the_second_host(world: &World) {
 }
 
 fn call_repeated_at_the_second_host_makes_no_second_alert(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let key = known(&first, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
     body["idempotencyKey"] = "order 42".into();
@@ -96,7 +96,7 @@ fn call_repeated_at_the_second_host_makes_no_second_alert(world: &World) {
 }
 
 fn same_call_to_both_hosts_at_once_makes_one_alert(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     for conversation in ["a:1", "a:2", "a:3"] {
         known(&first, conversation, "subscribe crowd");
     }
@@ -118,7 +118,7 @@ fn same_call_to_both_hosts_at_once_makes_one_alert(world: &World) {
 }
 
 fn activity_sent_again_to_the_second_host_is_queued_once(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let activity = first.connector.host(&message("a:1", "1", "hello"));
     first.post(&activity).expect_status(202);
     assert_eq!(first.poll()["delivered"], 1);
@@ -129,7 +129,7 @@ fn activity_sent_again_to_the_second_host_is_queued_once(world: &World) {
 }
 
 fn cancellation_at_the_second_host_applies_at_the_first_host(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let key = known(&first, "a:1", "hello");
     let kept = queued(&first, &to_conversation(&key, "kept"));
     let cancelled = queued(&first, &to_conversation(&key, "cancelled"));
@@ -144,7 +144,7 @@ fn cancellation_at_the_second_host_applies_at_the_first_host(world: &World) {
 }
 
 fn run_at_the_second_host_is_skipped_during_a_run_at_the_first_host(world: &World) {
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let key = known(&first, "a:1", "hello");
     first.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(2))));
     queued(&first, &to_conversation(&key, "slow"));
@@ -172,7 +172,7 @@ fn run_at_the_second_host_is_skipped_during_a_run_at_the_first_host(world: &Worl
 fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
     const CONVERSATIONS: usize = 5;
     const EACH: usize = 20;
-    let (first, second) = hosts(world);
+    let (first, second) = two_stages(world);
     let keys: Vec<String> =
         (0..CONVERSATIONS).map(|number| known(&first, &format!("a:{number}"), "hello")).collect();
     first
@@ -182,7 +182,7 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
     let runs: Vec<Value> = std::thread::scope(|scope| {
         // Two threads start runs (executions of the poller) on each host. So runs on the same host and runs
         // on different hosts try to take the run lock at the same time.
-        let pollers: Vec<_> = [&first, &second, &first, &second]
+        let polling_threads: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;
                 scope.spawn(move || {
@@ -207,7 +207,7 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
             });
         }));
         is_over.store(true, Ordering::SeqCst);
-        let runs = pollers.into_iter().flat_map(|poller| poller.join().unwrap()).collect();
+        let runs = polling_threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         all.unwrap_or_else(|failure| std::panic::resume_unwind(failure));
         runs
     });

@@ -45,7 +45,7 @@ fn table(world: &World, name: &str) -> Table {
 
 /// Expects that the write succeeded, and returns the new version (the ETag) of the entity.
 #[track_caller]
-fn version(done: Result<Conditional, TableError>) -> ETag {
+fn written_version(done: Result<Conditional, TableError>) -> ETag {
     match done {
         Ok(Conditional::Done(etag)) => etag,
         other => panic!("expected a write that was done, found {other:?}"),
@@ -71,8 +71,9 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
         let age = found.answered_at - found.written_at;
         assert!(age > TimeDelta::seconds(-2) && age < TimeDelta::seconds(30), "{found:?}");
 
-        let second =
-            version(client.merge(&Entity::new(key.clone()).with("word", "second"), Some(&first)).await);
+        let second = written_version(
+            client.merge(&Entity::new(key.clone()).with("word", "second"), Some(&first)).await,
+        );
         assert_ne!(second, first);
         let found = client.get(&key).await.unwrap().unwrap();
         assert_eq!((&found.etag, found.entity.str("word")), (&second, Some("second")));
@@ -90,14 +91,14 @@ fn entity_is_inserted_changed_and_deleted(world: &World) {
             second,
             "expected that a refused write changes nothing"
         );
-        let third_version = version(client.replace(&third, &second).await);
+        let third_version = written_version(client.replace(&third, &second).await);
         let found = client.get(&key).await.unwrap().unwrap();
         assert_eq!(
             (&found.etag, &found.entity),
             (&third_version, &third),
             "expected that a replace keeps no old property"
         );
-        version(client.merge(&entity, None).await);
+        written_version(client.merge(&entity, None).await);
 
         assert_eq!(client.delete(&key, None).await, Ok(Deleted::Done));
         assert_eq!(client.delete(&key, None).await, Ok(Deleted::Gone));
@@ -179,7 +180,7 @@ fn transactions_do_all_or_nothing(world: &World) {
         assert_eq!(client.batch(&inserts[2..]).await, refused(0, 409, "EntityAlreadyExists"));
 
         let stale = client.get(&key("001")).await.unwrap().unwrap().etag;
-        let fresh = version(client.merge(&entity("001", "second"), Some(&stale)).await);
+        let fresh = written_version(client.merge(&entity("001", "second"), Some(&stale)).await);
         let before: Vec<_> = before.into_iter().map(|row| row.replace("001=first", "001=second")).collect();
         let (first, changed, absent) = (entity("000", "x"), entity("001", "third"), entity("none", "x"));
         let (second, third) = (key("002"), key("003"));

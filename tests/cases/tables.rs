@@ -106,13 +106,13 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
 /// tables, the bot cannot find out about this alert. So each reply says only that the bot did not accept the
 /// message this time.
 fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
-    const ANSWERS: usize = 20;
+    const REPLIES_PER_MINUTE: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).variable("pace", "0").tables_at(tables.authority()).start();
     stage.say(&message("a:1", "1", "hello"));
     tables.fail(|_| Some(Fault::Status(403)));
     let activity = stage.connector.host(&message("a:1", "1", "hello"));
-    for _ in 0..ANSWERS + 5 {
+    for _ in 0..REPLIES_PER_MINUTE + 5 {
         stage.post(&activity).expect_error(503, "StateUnavailable");
         stage.say(&message("a:1", "2", "stop"));
     }
@@ -122,7 +122,7 @@ fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     // The bot sends at most 20 replies in a minute in one conversation. If a new minute began during the
     // loop, the bot has sent up to 40 replies.
     assert!(
-        (1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()),
+        (1 + REPLIES_PER_MINUTE..=1 + 2 * REPLIES_PER_MINUTE).contains(&said.len()),
         "expected one or two times the limit, found {} replies",
         said.len()
     );
@@ -147,8 +147,8 @@ fn sas_without_table_rights_is_refused_and_the_log_names_the_needed_rights(world
         ("drain", "error"),
     ] {
         let lines = stage.wait_for_events(event, 1);
-        let names = lines.iter().any(|line| line[field].as_str().unwrap_or_default().contains(NEEDS));
-        assert!(names, "{event}: {lines:?}");
+        let is_named = lines.iter().any(|line| line[field].as_str().unwrap_or_default().contains(NEEDS));
+        assert!(is_named, "{event}: {lines:?}");
     }
     let signature = sas.split("sig=").nth(1).unwrap();
     assert!(!stage.host_log().contains(signature), "the signature is in the log");
@@ -340,11 +340,11 @@ fn conversation_with_ids_too_long_for_a_table_key_is_alerted(world: &World) {
     // repeats, the escaped id alone would fit into a partition key, but the id and the prefix together do not
     // fit. With 60 repeats, even the escaped id alone does not fit.
     for repeats in [23, 60] {
-        expect_alerted_with_long_names(world, repeats);
+        expect_alerted_with_long_ids(world, repeats);
     }
 }
 
-fn expect_alerted_with_long_names(world: &World, repeats: usize) {
+fn expect_alerted_with_long_ids(world: &World, repeats: usize) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let long = |what: &str| format!("{what}/\\#?ü'%🍕").repeat(repeats);
     let (conversation, user, tenant) = (long("a:"), long("29:"), long("tenant"));

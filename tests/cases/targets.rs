@@ -160,11 +160,11 @@ fn blocked_conversation_is_paused_until_the_person_writes(world: &World) {
         true,
         "expected that the pause stays, because an update does not come from the person"
     );
-    for comes_back in
+    for activity_of_person in
         [json!({"type": "installationUpdate", "action": "add"}), json!({"type": "message", "text": "hello"})]
     {
         stage.connector.on(|received| received.is_alert().then(|| Reply::error(404, "ConversationNotFound")));
-        assert_eq!(stage.post(&activity(&stage, "a:1", comes_back)).status / 100, 2);
+        assert_eq!(stage.post(&activity(&stage, "a:1", activity_of_person)).status / 100, 2);
         assert_eq!(targets(&stage)[0]["paused"], false);
         stage.queue.take_all();
         queued(&stage, &to_conversation(&key, "x"));
@@ -254,7 +254,7 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
 /// about 200 calls. If the bot made one call at a time, the calls would take 12 s. But the bot has only 8 s
 /// to look up the tags.
 fn hundred_tags_are_looked_up_in_parallel(world: &World) {
-    const AT_ONCE: usize = 8;
+    const MOST_CALLS_AT_ONCE: usize = 8;
     let is_slow = Arc::new(AtomicBool::new(false));
     let slow = Arc::clone(&is_slow);
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |_, _| Plan {
@@ -287,8 +287,8 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
     let most = notes.iter().map(|note| at(note.asked)).max();
     assert!(
-        most.is_some_and(|most| (2..=AT_ONCE).contains(&most)),
-        "expected 2 to {AT_ONCE} calls at once, found {most:?}"
+        most.is_some_and(|most| (2..=MOST_CALLS_AT_ONCE).contains(&most)),
+        "expected 2 to {MOST_CALLS_AT_ONCE} calls at once, found {most:?}"
     );
 }
 

@@ -21,11 +21,11 @@ end_to_end::cases!(
     invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored,
 );
 
-/// The trace id in an example of the W3C specification "Trace Context". `PARENT_ID` and `TRACE` come from the
-/// same example.
+/// The trace id in an example of the W3C specification "Trace Context". `PARENT_ID` and `TRACEPARENT` come
+/// from the same example.
 pub(crate) const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub(crate) const PARENT_ID: &str = "00f067aa0ba902b7";
-pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[track_caller]
 pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> WholeResponse {
@@ -56,10 +56,10 @@ pub(crate) fn header(received: &Received) -> Option<&str> {
 #[track_caller]
 pub(crate) fn expect_trace(received: &Received) -> String {
     let header = header(received).unwrap_or_default();
-    let is_child = header.len() == TRACE.len()
+    let is_child = header.len() == TRACEPARENT.len()
         && header.starts_with(&format!("00-{TRACE_ID}-"))
         && header.ends_with("-01")
-        && header != TRACE;
+        && header != TRACEPARENT;
     assert!(
         is_child,
         "expected the trace {TRACE_ID} with a parent id other than {PARENT_ID}, found {received:?}"
@@ -77,8 +77,8 @@ pub(crate) fn expect_logged(stage: &Stage, event: &str, count: usize) {
 fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    let envelope = alert(&stage, &key, TRACE, "tea");
-    assert_eq!(envelope["traceparent"], TRACE);
+    let envelope = alert(&stage, &key, TRACEPARENT, "tea");
+    assert_eq!(envelope["traceparent"], TRACEPARENT);
     stage.poll();
     let received = stage.connector.wait_for(1).remove(0);
     assert_eq!(received.text(), "Alert: tea");
@@ -87,7 +87,7 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
     expect_logged(&stage, "alerts.queued", 1);
     expect_logged(&stage, "alert.delivered", 1);
     // The log line of a refused call also has the trace id.
-    post(&stage, "/api/alerts", TRACE, &json!({"text": 7})).expect_status(400);
+    post(&stage, "/api/alerts", TRACEPARENT, &json!({"text": 7})).expect_status(400);
     expect_logged(&stage, "request.rejected", 1);
     // An alert without the header has no trace.
     let plain = alert(&stage, &key, "", "coffee");
@@ -103,8 +103,8 @@ fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
 fn trace_of_an_activity_reaches_the_reply_and_the_alert(world: &World) {
     let stage = alerts::stage(world);
     let activity = stage.connector.host(&message("a:1", "1", "tea"));
-    post(&stage, "/api/messages", TRACE, &activity).expect_status(202);
-    assert_eq!(stage.queue.envelopes()[0]["traceparent"], TRACE);
+    post(&stage, "/api/messages", TRACEPARENT, &activity).expect_status(202);
+    assert_eq!(stage.queue.envelopes()[0]["traceparent"], TRACEPARENT);
     stage.poll();
     let received = stage.connector.wait_for(2);
     let texts: Vec<&str> = received.iter().map(Received::text).collect();
@@ -126,7 +126,7 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
         let is_throttled = is_first.swap(false, Ordering::SeqCst);
         is_throttled.then(|| Reply::error(429, "Throttled").header("retry-after", "1"))
     });
-    alert(&stage, &key, TRACE, "tea");
+    alert(&stage, &key, TRACEPARENT, "tea");
     eventually("two attempts", || {
         stage.poll();
         (stage.connector.received().len() >= 2).then_some(())
@@ -140,10 +140,10 @@ fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
     expect_logged(&stage, "alert.retried", 1);
     expect_logged(&stage, "alert.delivered", 1);
     stage.connector.on(|_| Some(Reply::error(400, "BadSyntax")));
-    alert(&stage, &key, TRACE, "coffee");
+    alert(&stage, &key, TRACEPARENT, "coffee");
     stage.poll();
     expect_logged(&stage, "alert.poisoned", 1);
-    assert_eq!(stage.queue.poison().envelopes()[0]["traceparent"], TRACE);
+    assert_eq!(stage.queue.poison().envelopes()[0]["traceparent"], TRACEPARENT);
 }
 
 fn trace_in_the_envelope_reaches_the_connector_through_direct_line(world: &World) {
@@ -154,9 +154,9 @@ fn trace_in_the_envelope_reaches_the_connector_through_direct_line(world: &World
         .variable("delivery", "directline")
         .variable("directlineendpoint", &format!("http://{}", direct_line.authority()))
         .start();
-    direct_line.bring_to(stage.url("/api/messages"));
+    direct_line.forward_to(stage.url("/api/messages"));
     let key = known(&stage, "a:1", "hello");
-    alert(&stage, &key, TRACE, "tea");
+    alert(&stage, &key, TRACEPARENT, "tea");
     stage.poll();
     let received = stage.connector.wait_for(1);
     assert_eq!(received[0].text(), "Alert: tea");
@@ -167,8 +167,12 @@ fn trace_in_the_envelope_reaches_the_connector_through_direct_line(world: &World
 fn invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    let invalid =
-        ["00-x", &TRACE.to_uppercase(), &TRACE.replace(TRACE_ID, &"0".repeat(32)), &format!("{TRACE}-x")];
+    let invalid = [
+        "00-x",
+        &TRACEPARENT.to_uppercase(),
+        &TRACEPARENT.replace(TRACE_ID, &"0".repeat(32)),
+        &format!("{TRACEPARENT}-x"),
+    ];
     for (index, trace) in invalid.into_iter().enumerate() {
         let envelope = alert(&stage, &key, trace, "tea");
         assert_eq!(envelope.get("traceparent"), None, "{trace}");
@@ -192,7 +196,7 @@ fn invalid_trace_of_a_caller_or_of_a_foreign_envelope_is_ignored(world: &World) 
     // If another program puts an envelope with a valid `traceparent` on the queue, the poller uses the trace
     // id of this envelope.
     let mut envelope = crate::draining::envelope(&stage, "foreign-valid", "a:2", "foreign");
-    envelope["traceparent"] = TRACE.into();
+    envelope["traceparent"] = TRACEPARENT.into();
     stage.queue.put_json(&envelope);
     stage.poll();
     expect_trace(&stage.connector.wait_for(5)[4]);

@@ -51,7 +51,7 @@ fn ledger(world: &World, stage: &Stage) -> Table {
 
 /// Sets `properties` in the ledger's record of an alert. A number in `properties` is a time in milliseconds
 /// since 1970. Every other value is a text.
-fn change(world: &World, stage: &Stage, id: &str, properties: &[(&str, Value)]) {
+fn change_record(world: &World, stage: &Stage, id: &str, properties: &[(&str, Value)]) {
     let table = ledger(world, stage);
     let mut record = table.entities().into_iter().find(|entity| entity.key.row == id).expect("a record");
     let times: Vec<String> = record.properties.keys().filter(|name| name.ends_with("At")).cloned().collect();
@@ -185,18 +185,18 @@ fn alert_is_shown_only_to_api_keys_with_the_senders_name_and_to_operators(world:
     for (key, sees) in
         [(&ci, true), (&new_ci, true), (&operator, true), (&shop, false), (&tenant, false), (&address, false)]
     {
-        let one = ask(key, "GET", &format!("/api/alerts/{id}"), &Value::Null);
-        let person =
+        let response = ask(key, "GET", &format!("/api/alerts/{id}"), &Value::Null);
+        let person_response =
             ask(key, "GET", &format!("/api/alerts/{}", of_person["id"].as_str().unwrap()), &Value::Null);
         if sees {
-            assert_eq!(one.expect_status(200).json()["sender"], "ci");
+            assert_eq!(response.expect_status(200).json()["sender"], "ci");
         } else {
-            one.expect_error(404, "AlertNotFound");
+            response.expect_error(404, "AlertNotFound");
         }
         if key.key() == operator.key() {
-            person.expect_status(200);
+            person_response.expect_status(200);
         } else {
-            person.expect_error(404, "AlertNotFound");
+            person_response.expect_error(404, "AlertNotFound");
         }
         let list = ask(key, "GET", "/api/alerts", &Value::Null);
         if key.key() == address.key() {
@@ -302,7 +302,7 @@ fn status_word_that_a_newer_version_recorded_is_shown_unchanged(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "hello"));
-    change(world, &stage, &id, &[("status", "answered".into()), ("version", json!("9"))]);
+    change_record(world, &stage, &id, &[("status", "answered".into()), ("version", json!("9"))]);
     assert_eq!(status(&stage, &id)["status"], "answered");
     assert_eq!(get(&stage, "/api/alerts?limit=1")["alerts"][0]["status"], "answered");
 }
@@ -324,7 +324,12 @@ fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertai
         || call(&stage, "DELETE", &format!("/api/alerts/{sent}"), &Value::Null).expect_status(202).json();
     assert_eq!(cancel(), json!({"id": sent, "status": "cancelling"}));
     assert_eq!(status(&stage, &sent)["status"], "cancelling");
-    change(world, &stage, &sent, &[("acceptedAt", ago(3)), ("cancelledAt", ago(3)), ("dueAt", ago(3))]);
+    change_record(
+        world,
+        &stage,
+        &sent,
+        &[("acceptedAt", ago(3)), ("cancelledAt", ago(3)), ("dueAt", ago(3))],
+    );
     let shown = status(&stage, &sent);
     assert_eq!((&shown["status"], &shown["uncertain"]), (&"cancelled".into(), &true.into()), "{shown}");
     assert!(shown["reason"].as_str().unwrap().contains("may have sent"), "{shown}");
@@ -335,7 +340,7 @@ fn alert_without_an_outcome_after_50_hours_is_overdue(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "hello"));
-    change(world, &stage, &id, &[("acceptedAt", ago(50)), ("dueAt", ago(50))]);
+    change_record(world, &stage, &id, &[("acceptedAt", ago(50)), ("dueAt", ago(50))]);
     let shown = status(&stage, &id);
     assert_eq!(shown["status"], "overdue", "{shown}");
     assert!(shown["reason"].as_str().unwrap().contains("poller"), "{shown}");

@@ -16,7 +16,7 @@ end_to_end::cases!(
     help_lists_every_command,
     locale_of_the_activity_picks_the_language_of_the_reply,
     quoted_text_of_the_bot_in_another_language_gets_no_reply,
-    command_is_obeyed_in_upper_or_lower_case_only_if_it_is_the_whole_message,
+    command_is_obeyed_in_any_case_if_it_is_the_whole_message,
     command_with_a_mention_in_a_channel_is_obeyed,
     reminder_is_delivered_at_the_due_time,
     reminder_can_be_cancelled,
@@ -158,7 +158,7 @@ fn quoted_text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
 }
 
-fn command_is_obeyed_in_upper_or_lower_case_only_if_it_is_the_whole_message(world: &World) {
+fn command_is_obeyed_in_any_case_if_it_is_the_whole_message(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
         assert!(!reply_to(&stage, text).starts_with("Queued:"), "{text}");

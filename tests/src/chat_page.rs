@@ -43,14 +43,14 @@ pub struct ChatPage {
 
 /// An activity that the bot sent to the Connector of the Playground.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct SentActivity {
     /// The activity.
     pub activity: Value,
     /// The HTTP status of the Connector's response.
     pub status: u64,
 }
 
-impl Said {
+impl SentActivity {
     /// The activity's text.
     pub fn text(&self) -> &str {
         self.activity["text"].as_str().unwrap_or_default()
@@ -139,27 +139,27 @@ impl ChatPage {
 
     /// Waits until the bot has sent an activity with exactly this text.
     #[track_caller]
-    pub fn wait_for(&self, text: &str) -> Said {
+    pub fn wait_for(&self, text: &str) -> SentActivity {
         eventually(&format!("an activity of the bot with text {text:?}"), || {
-            self.said_by_the_bot().into_iter().find(|said| said.text() == text)
+            self.activities_of_the_bot().into_iter().find(|said| said.text() == text)
         })
     }
 
     /// Waits until the bot has sent these attachments.
     #[track_caller]
-    pub fn wait_for_attachments(&self, attachments: &Value) -> Said {
+    pub fn wait_for_attachments(&self, attachments: &Value) -> SentActivity {
         eventually(&format!("an activity of the bot with attachments {attachments}"), || {
-            self.said_by_the_bot().into_iter().find(|said| said.activity["attachments"] == *attachments)
+            self.activities_of_the_bot().into_iter().find(|said| said.activity["attachments"] == *attachments)
         })
     }
 
     /// The activities that the bot has sent so far, in the order of the recording.
-    pub fn said_by_the_bot(&self) -> Vec<Said> {
+    pub fn activities_of_the_bot(&self) -> Vec<SentActivity> {
         let from_the_bot = |exchange: &Value| {
             let direction = exchange["direction"].as_str().unwrap_or_default();
             direction.starts_with("User Application")
         };
-        let said = |mut exchange: Value| Said {
+        let said = |mut exchange: Value| SentActivity {
             activity: exchange["request"]["body"].take(),
             status: exchange["response"]["statusCode"].as_u64().unwrap_or_default(),
         };

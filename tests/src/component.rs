@@ -8,7 +8,7 @@ use wasmparser::{Parser, Payload, Validator};
 
 /// The imports and exports of a WebAssembly component.
 #[derive(Debug, Default)]
-pub struct Face {
+pub struct ImportsAndExports {
     /// The functions that the component imports. Each map key is an interface with its version, such as
     /// `wasi:http/types@0.2.0`. The value is the set of the functions that the component imports from this
     /// interface. A method of a resource has a name such as `[method]fields.get`.
@@ -27,12 +27,12 @@ pub fn path_of(name: &str) -> PathBuf {
 
 /// Validates the file of a component, and reads the imports and exports.
 #[track_caller]
-pub fn face_of(name: &str) -> Face {
+pub fn imports_and_exports_of(name: &str) -> ImportsAndExports {
     let path = path_of(name);
     let wasm = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let types =
         Validator::new().validate_all(&wasm).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut face = Face::default();
+    let mut found = ImportsAndExports::default();
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(&wasm) {
         match payload.expect("validated") {
@@ -57,16 +57,16 @@ pub fn face_of(name: &str) -> Face {
                         }
                         _ => BTreeSet::new(),
                     };
-                    face.imports.insert(name.into(), functions);
+                    found.imports.insert(name.into(), functions);
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
-                face.exports.extend(
+                found.exports.extend(
                     section.into_iter().map(|export| export.expect("validated").name.name.to_owned()),
                 );
             }
             _ => {}
         }
     }
-    face
+    found
 }

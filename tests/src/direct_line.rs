@@ -4,7 +4,7 @@
 //!
 //! Each request to the fake must have the secret of Direct Line. The fake accepts no activity other than a
 //! trigger. The trigger must be in a conversation that the fake has started. If the test has called
-//! [`DirectLine::bring_to`], the fake forwards the triggers to the bot.
+//! [`DirectLine::forward_to`], the fake forwards the triggers to the bot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,7 @@ struct Shared {
     /// The responses that the test has chosen for the next triggers. If the list is empty, the fake accepts
     /// the next trigger.
     scripted: VecDeque<(u16, Value)>,
-    unexpected: Vec<String>,
+    complaints: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl DirectLine {
             bot: None,
             conversations: Vec::new(),
             scripted: VecDeque::new(),
-            unexpected: Vec::new(),
+            complaints: Vec::new(),
         }));
         let answering = Arc::clone(&shared);
         let server = LoopbackServer::start(move |request| {
@@ -59,7 +59,7 @@ impl DirectLine {
                 answering.lock().unwrap_or_else(PoisonError::into_inner).response(&request);
             async move {
                 Some(match delivery {
-                    Some(delivery) if !delivery.is_taken().await => refused_by_the_bot(),
+                    Some(delivery) if !delivery.forward().await => bad_gateway(),
                     _ => response,
                 })
             }
@@ -69,7 +69,7 @@ impl DirectLine {
 
     /// Makes the fake forward triggers to the bot at this address, and wait for the bot's response. If the
     /// test has called [`Self::fail_next`], the fake does not forward the next trigger.
-    pub fn bring_to(&self, bot: String) {
+    pub fn forward_to(&self, bot: String) {
         self.locked().bot = Some(bot);
     }
 
@@ -97,8 +97,8 @@ impl DirectLine {
 
     /// Returns the complaints and clears them. A test that provokes a complaint calls this function.
     /// Otherwise, the fake would fail the test.
-    pub fn take_unexpected(&self) -> Vec<String> {
-        std::mem::take(&mut self.locked().unexpected)
+    pub fn take_complaints(&self) -> Vec<String> {
+        std::mem::take(&mut self.locked().complaints)
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Shared> {
@@ -114,7 +114,7 @@ struct Delivery {
 
 impl Delivery {
     /// Forwards the trigger. Returns whether the bot accepts the trigger.
-    async fn is_taken(&self) -> bool {
+    async fn forward(&self) -> bool {
         let request = http::Request::post(&self.bot).header("content-type", "application/json");
         let request = request.body(web::whole(self.activity.to_string())).unwrap();
         web::exchange(request).await.is_ok_and(|response| (200..300).contains(&response.status))
@@ -129,7 +129,7 @@ fn bot_error(status: u16) -> Value {
 }
 
 /// Makes the response of Direct Line after a failure of the bot. The status is 502, whatever the failure was.
-fn refused_by_the_bot() -> http::Response<Bytes> {
+fn bad_gateway() -> http::Response<Bytes> {
     as_response(502, &bot_error(502))
 }
 
@@ -141,11 +141,11 @@ fn as_response(status: u16, body: &Value) -> http::Response<Bytes> {
 impl Shared {
     fn response(&mut self, request: &http::Request<Bytes>) -> (http::Response<Bytes>, Option<Delivery>) {
         let mut delivery = None;
-        let (status, body) = match self.take(request, &mut delivery) {
+        let (status, body) = match self.choose_response(request, &mut delivery) {
             Ok(response) => response,
             Err(objection) => {
                 let body = String::from_utf8_lossy(request.body());
-                self.unexpected.push(format!("{objection}: {} {} {body}", request.method(), request.uri()));
+                self.complaints.push(format!("{objection}: {} {} {body}", request.method(), request.uri()));
                 (400, json!({"error": {"code": "BadArgument", "message": objection}}))
             }
         };
@@ -155,7 +155,7 @@ impl Shared {
     /// Chooses the response to a request. If the fake also has to forward the trigger to the bot, this
     /// function sets `delivery`. In this case, the fake sends the chosen response only if the bot accepts the
     /// trigger. Otherwise, the fake answers 502.
-    fn take(
+    fn choose_response(
         &mut self,
         request: &http::Request<Bytes>,
         delivery: &mut Option<Delivery>,
@@ -224,7 +224,7 @@ impl Drop for DirectLine {
         if std::thread::panicking() {
             failure::note(format!("Direct Line: {shared:#?}"));
         } else {
-            assert!(shared.unexpected.is_empty(), "Direct Line did not expect: {:#?}", shared.unexpected);
+            assert!(shared.complaints.is_empty(), "Direct Line did not expect: {:#?}", shared.complaints);
         }
     }
 }

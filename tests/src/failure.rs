@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 thread_local! {
     static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static FIRST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Adds a paragraph to the report of the case that runs on this thread.
@@ -33,7 +33,7 @@ pub(crate) fn install_hook() {
         }
         let message = info.payload_as_str().unwrap_or("(a panic without text)");
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        PLACE.with_borrow_mut(|first| {
+        FIRST_PANIC.with_borrow_mut(|first| {
             first.get_or_insert_with(|| format!("{place}\n{message}"));
         });
     }));
@@ -45,6 +45,7 @@ pub(crate) const CASE_THREAD: &str = "case";
 /// Makes the report of the case that failed on this thread: the place and the text of the first panic, and
 /// the notes.
 pub(crate) fn report() -> String {
-    let place = PLACE.take().unwrap_or_else(|| "the case failed, but no panic was recorded".into());
-    NOTES.take().into_iter().fold(place, |report, note| format!("{report}\n\n{note}"))
+    let first_panic =
+        FIRST_PANIC.take().unwrap_or_else(|| "the case failed, but no panic was recorded".into());
+    NOTES.take().into_iter().fold(first_panic, |report, note| format!("{report}\n\n{note}"))
 }

@@ -23,27 +23,27 @@ pub struct Note {
     pub caller: usize,
     /// The envelope's id.
     pub envelope: String,
-    /// The id of the queue message; empty for [`What::Put`].
+    /// The id of the queue message; empty for [`Effect::Put`].
     pub message: String,
-    /// The envelope's text; empty for [`What::Hidden`] and [`What::Deleted`].
+    /// The envelope's text; empty for [`Effect::Hidden`] and [`Effect::Deleted`].
     pub text: String,
-    pub what: What,
+    pub effect: Effect,
 }
 
 impl Note {
     /// Formats the note for people. The time is shown in seconds after `begin`.
     pub fn line(&self, begin: Instant) -> String {
-        let Self { envelope, caller, message, what, .. } = self;
-        format!("{:.3} s host {caller} {envelope} {message} {what:?}", (self.at - begin).as_secs_f64())
+        let Self { envelope, caller, message, effect, .. } = self;
+        format!("{:.3} s host {caller} {envelope} {message} {effect:?}", (self.at - begin).as_secs_f64())
     }
 }
 
 /// The effect of a call on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum Effect {
     /// The call with the number `call` dequeued the message. If `lost` is true, the proxy cut the connection,
     /// so the caller got no response.
-    HandedOut { call: usize, lost: bool },
+    Dequeued { call: usize, lost: bool },
     /// The call hid the message for this many seconds. If `seconds` is 0, the message became visible at once.
     Hidden { seconds: u64 },
     /// The call deleted the message.
@@ -53,11 +53,11 @@ pub enum What {
     Put { lost: bool },
 }
 
-impl What {
+impl Effect {
     /// The number of the call that dequeued the message. Returns `None` for every other effect.
     pub fn call(self) -> Option<usize> {
         match self {
-            Self::HandedOut { call, .. } => Some(call),
+            Self::Dequeued { call, .. } => Some(call),
             Self::Hidden { .. } | Self::Deleted | Self::Put { .. } => None,
         }
     }
@@ -131,7 +131,7 @@ impl Shared {
         match (method.as_str(), message) {
             // Peek Messages (`peekonly=true`) returns messages, but does not dequeue them.
             ("GET", None) if !query.contains("peekonly=true") => {
-                let what = What::HandedOut { call: exchange.number, lost };
+                let effect = Effect::Dequeued { call: exchange.number, lost };
                 let body = String::from_utf8_lossy(&response.body);
                 for message in body.split("<QueueMessage>").skip(1) {
                     let Some(envelope) = envelope_of(element(message, "MessageText")) else { continue };
@@ -139,7 +139,7 @@ impl Shared {
                     let envelope = envelope["id"].as_str().unwrap_or_default().to_owned();
                     let message = element(message, "MessageId").to_owned();
                     names.insert(message.clone(), envelope.clone());
-                    notes.push(Note { asked, at, caller, envelope, message, text, what });
+                    notes.push(Note { asked, at, caller, envelope, message, text, effect });
                 }
             }
             // The proxy does not note Put Message on the poison queue. With this call, the poller moves an
@@ -156,17 +156,17 @@ impl Shared {
                     envelope,
                     message: String::new(),
                     text,
-                    what: What::Put { lost },
+                    effect: Effect::Put { lost },
                 });
             }
             ("PUT" | "DELETE", Some(message)) => {
                 let Some(envelope) = names.get(message).cloned() else { return };
-                let what = match seconds {
-                    Some(seconds) => What::Hidden { seconds },
-                    None => What::Deleted,
+                let effect = match seconds {
+                    Some(seconds) => Effect::Hidden { seconds },
+                    None => Effect::Deleted,
                 };
                 let (message, text) = (message.to_owned(), String::new());
-                notes.push(Note { asked, at, caller, envelope, message, text, what });
+                notes.push(Note { asked, at, caller, envelope, message, text, effect });
             }
             _ => {}
         }

@@ -142,7 +142,7 @@ async fn pass_on(request: &Request<Bytes>, behind: &str) -> WholeResponse {
         head.headers.remove(name);
     }
     let response = web::exchange(Request::from_parts(head, web::whole(body))).await;
-    response.unwrap_or_else(|error| panic!("Azurite does not answer: {error}"))
+    response.unwrap_or_else(|error| panic!("Azurite does not respond: {error}"))
 }
 
 fn passed_back(whole: &WholeResponse) -> Response<Bytes> {

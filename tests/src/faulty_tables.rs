@@ -125,8 +125,8 @@ impl FaultyTables {
     /// dice, on the method and path of the call, and on the number of earlier calls with the same method and
     /// path. Nothing else has an effect.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
-        Self::start_with(behind, move |call, time| {
-            let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {
+        Self::start_with(behind, move |call, earlier_calls| {
+            let fault = match dice.roll(("table", call.method.as_str(), &call.path, earlier_calls), 100) {
                 0..5 => Some(Fault::Status(503)),
                 5..10 => Some(Fault::CutAfter),
                 _ => None,
@@ -144,11 +144,11 @@ impl FaultyTables {
             behind,
             move |_, request| {
                 let call = Call::of(request);
-                let time = planning.count(&call);
+                let earlier_calls = planning.count(&call);
                 // This closure releases the lock before the closure calls the rule. Otherwise, a rule that
                 // calls `fail` would wait for the lock forever.
                 let rule = planning.rule.lock().unwrap().clone();
-                let plan = plan(&call, time);
+                let plan = plan(&call, earlier_calls);
                 match rule.and_then(|rule| rule(&call)) {
                     None => plan,
                     fault => Plan { fault, ..plan },

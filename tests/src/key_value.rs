@@ -16,7 +16,7 @@ pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    for name in files() {
+    for name in file_names() {
         if state.join(&name).exists() {
             std::fs::copy(state.join(&name), folder.path().join(&name)).unwrap();
         }
@@ -38,7 +38,7 @@ pub fn break_store(state: &Path) {
 
 /// Removes the store of a host that does not run.
 pub fn remove(state: &Path) {
-    for name in files() {
+    for name in file_names() {
         match std::fs::remove_file(state.join(&name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{name}: {error}"),
             _ => {}
@@ -48,6 +48,6 @@ pub fn remove(state: &Path) {
 
 /// The names of the database file, and of SQLite's journals for this file. A copy of the store needs the
 /// journals, because the newest changes can be in a journal, and not yet in the database file.
-fn files() -> [String; 4] {
+fn file_names() -> [String; 4] {
     ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
 }

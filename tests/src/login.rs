@@ -77,7 +77,7 @@ struct State {
     requests: usize,
     scripted: VecDeque<http::Response<Bytes>>,
     documents: Option<Documents>,
-    unexpected: Vec<String>,
+    complaints: Vec<String>,
 }
 
 impl Login {
@@ -89,7 +89,7 @@ impl Login {
             requests: 0,
             scripted: VecDeque::new(),
             documents: None,
-            unexpected: Vec::new(),
+            complaints: Vec::new(),
         }));
         let tokens = Tokens::default();
         let (answering, giving) = (Arc::clone(&state), tokens.clone());
@@ -124,18 +124,18 @@ impl Login {
 
     /// Sets the response to the next correct request for a token. The login host sends `response` instead of
     /// a token.
-    pub fn then(&self, response: http::Response<Bytes>) {
+    pub fn respond_next(&self, response: http::Response<Bytes>) {
         lock(&self.state).scripted.push_back(response);
     }
 
     /// Makes the login host refuse the next correct request for a token. The response has the form of Entra's
     /// errors, with this error code and a text. The text contains `hunter2`, as if Entra quoted a secret of
     /// the request. The bot must not log this text.
-    pub fn then_refuse(&self, code: u32) {
+    pub fn refuse_next(&self, code: u32) {
         let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
         let body =
             json!({"error": "invalid_client", "error_description": description, "error_codes": [code]});
-        self.then(respond(401, &body));
+        self.respond_next(respond(401, &body));
     }
 }
 
@@ -147,7 +147,7 @@ impl State {
         self.requests += 1;
         if let Err(objection) = self.check(request) {
             let complaint = format!("{objection}: {request:?}");
-            self.unexpected.push(complaint.clone());
+            self.complaints.push(complaint.clone());
             return respond(500, &json!({"error": "unexpected", "error_description": complaint}));
         }
         if let Some(response) = self.scripted.pop_front() {
@@ -163,7 +163,8 @@ impl State {
     }
 
     fn check(&self, request: &http::Request<Bytes>) -> Result<(), String> {
-        let expect = |what: &str, is: bool| if is { Ok(()) } else { Err(format!("expected {what}")) };
+        let expect =
+            |what: &str, is_true: bool| if is_true { Ok(()) } else { Err(format!("expected {what}")) };
         let header = |name: &str| {
             request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
@@ -185,7 +186,7 @@ impl State {
                 let assertion = take("client_assertion");
                 let is_good = match self.proof {
                     Proof::Federated => assertion == FEDERATED,
-                    _ => self.is_signed_assertion(&assertion).is_some(),
+                    _ => self.check_assertion(&assertion).is_some(),
                 };
                 expect("the assertion", is_good)?;
             }
@@ -193,7 +194,7 @@ impl State {
         expect("no other field", form.is_empty())
     }
 
-    fn is_signed_assertion(&self, assertion: &str) -> Option<()> {
+    fn check_assertion(&self, assertion: &str) -> Option<()> {
         let (signed, signature) = assertion.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
@@ -221,11 +222,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for Login {
     fn drop(&mut self) {
-        let unexpected = std::mem::take(&mut lock(&self.state).unexpected);
+        let complaints = std::mem::take(&mut lock(&self.state).complaints);
         if std::thread::panicking() {
-            failure::note(format!("The login host did not expect: {unexpected:#?}"));
+            failure::note(format!("The login host did not expect: {complaints:#?}"));
         } else {
-            assert!(unexpected.is_empty(), "the login host did not expect: {unexpected:#?}");
+            assert!(complaints.is_empty(), "the login host did not expect: {complaints:#?}");
         }
     }
 }

@@ -59,7 +59,7 @@ impl Drop for LoopbackServer {
 
 /// The body of a response: bytes, or a stream of bytes.
 #[derive(Debug)]
-pub struct ResponseBody(UnsyncBoxBody<Bytes, Broken>);
+pub struct ResponseBody(UnsyncBoxBody<Bytes, BrokenConnection>);
 
 impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
@@ -71,7 +71,7 @@ impl ResponseBody {
     /// Makes a body from `stream`. The server sends the bytes as `stream` yields them, without the header
     /// `Content-Length`. An error of `stream` closes the connection. The server drops `stream` when the
     /// client disconnects.
-    pub fn stream(stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Self {
+    pub fn stream(stream: impl Stream<Item = Result<Bytes, BrokenConnection>> + Send + 'static) -> Self {
         Self(BodyExt::boxed_unsync(StreamBody::new(stream.map_ok(Frame::data))))
     }
 }
@@ -80,7 +80,7 @@ impl ResponseBody {
 /// of the response.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
-pub struct Broken;
+pub struct BrokenConnection;
 
 async fn accept<F, B>(
     listener: TcpListener,
@@ -108,9 +108,9 @@ async fn serve<F, B>(
         let response = Arc::clone(&response);
         async move {
             let (head, body) = request.into_parts();
-            let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-            let response = response(http::Request::from_parts(head, body)).await.ok_or(Broken)?;
-            Ok::<_, Broken>(response.map(|body| body.into().0))
+            let body = body.collect().await.map_err(|_| BrokenConnection)?.to_bytes();
+            let response = response(http::Request::from_parts(head, body)).await.ok_or(BrokenConnection)?;
+            Ok::<_, BrokenConnection>(response.map(|body| body.into().0))
         }
     });
     // An error means that the fake or the client has closed the connection, so this function ignores the

@@ -88,7 +88,7 @@ impl Manifest {
 
     /// Removes the key-value stores from every component. So every call to a key-value store fails.
     #[must_use]
-    pub fn without_stores(mut self) -> Self {
+    pub fn without_key_value_stores(mut self) -> Self {
         for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
             component["key_value_stores"] = Value::Array(Vec::new());
         }

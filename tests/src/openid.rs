@@ -50,7 +50,7 @@ struct State {
     keys: Vec<Value>,
     behaviour: Behaviour,
     fetches: usize,
-    unexpected: Vec<String>,
+    complaints: Vec<String>,
 }
 
 /// How the issuers respond to requests for their documents.
@@ -74,7 +74,7 @@ impl OpenId {
             keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],
             behaviour: Behaviour::Proper,
             fetches: 0,
-            unexpected: Vec::new(),
+            complaints: Vec::new(),
         })));
         let answering = documents.clone();
         let server = LoopbackServer::start(move |request| {
@@ -151,7 +151,7 @@ impl State {
 
     fn complain(&mut self, why: &str, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         let complaint = format!("{why}: {} {} {:?}", request.method(), request.uri(), request.headers());
-        self.unexpected.push(complaint.clone());
+        self.complaints.push(complaint.clone());
         respond(500, &json!({"error": {"code": "Unexpected", "message": complaint}}))
     }
 }
@@ -162,11 +162,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 impl Drop for OpenId {
     fn drop(&mut self) {
-        let unexpected = std::mem::take(&mut lock(&self.documents.0).unexpected);
+        let complaints = std::mem::take(&mut lock(&self.documents.0).complaints);
         if std::thread::panicking() {
-            failure::note(format!("The issuers did not expect: {unexpected:#?}"));
+            failure::note(format!("The issuers did not expect: {complaints:#?}"));
         } else {
-            assert!(unexpected.is_empty(), "the issuers did not expect: {unexpected:#?}");
+            assert!(complaints.is_empty(), "the issuers did not expect: {complaints:#?}");
         }
     }
 }

@@ -63,7 +63,7 @@ pub struct Shared {
     /// removes the scripted response. Such a call does not change the lists.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
-    unexpected: Vec<String>,
+    complaints: Vec<String>,
 }
 
 impl Operated {
@@ -100,18 +100,18 @@ impl Operated {
 
     /// Returns the complaints and clears them. A test that provokes a complaint calls this function, so that
     /// the fake does not fail the test.
-    pub fn take_unexpected(&self) -> Vec<String> {
-        std::mem::take(&mut self.hold().unexpected)
+    pub fn take_complaints(&self) -> Vec<String> {
+        std::mem::take(&mut self.hold().complaints)
     }
 }
 
 impl Drop for Operated {
     fn drop(&mut self) {
-        let unexpected = self.take_unexpected();
+        let complaints = self.take_complaints();
         if std::thread::panicking() {
-            failure::note(format!("The fake's complaints about the page: {unexpected:#?}"));
+            failure::note(format!("The fake's complaints about the page: {complaints:#?}"));
         } else {
-            assert!(unexpected.is_empty(), "the page made calls that it must not make: {unexpected:#?}");
+            assert!(complaints.is_empty(), "the page made calls that it must not make: {complaints:#?}");
         }
     }
 }
@@ -243,7 +243,7 @@ impl Shared {
 
     fn complain(&mut self, method: &str, path: &str, complaint: &str) -> Response<Bytes> {
         let complaint = format!("{method} {path}: {complaint}");
-        self.unexpected.push(complaint.clone());
+        self.complaints.push(complaint.clone());
         refused(500, "Unexpected", &complaint)
     }
 

@@ -77,7 +77,7 @@ fn run_node(script: &str, arguments: &[&str], environment: &[(&str, &str)], inpu
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
-/// The fake program. It responds with 204 until [`Self::answer_with`] sets another status.
+/// The fake program. It responds with 204 until [`Self::respond_with`] sets another status.
 #[derive(Debug)]
 pub struct Program {
     server: LoopbackServer,
@@ -102,7 +102,7 @@ impl Program {
     }
 
     /// Sets the HTTP status of all later responses.
-    pub fn answer_with(&self, status: u16) {
+    pub fn respond_with(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
     }
 

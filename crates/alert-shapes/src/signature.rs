@@ -27,7 +27,12 @@ pub mod grafana {
     /// `timestamp` is the value of the header with the time in seconds since 1970. It is `None` if Grafana is
     /// not configured to send this header. The signature covers the timestamp. The caller must compare the
     /// timestamp with the clock, because this function accepts an old timestamp.
-    pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header_value: &str) -> bool {
+    pub fn signature_is_valid(
+        secret: &[u8],
+        body: &[u8],
+        timestamp: Option<&str>,
+        header_value: &str,
+    ) -> bool {
         match timestamp {
             Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header_value.trim()),
             None => super::is_mac(secret, &[body], header_value.trim()),

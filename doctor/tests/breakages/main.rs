@@ -119,7 +119,7 @@ fn each_of_ten_faults_is_named_and_nothing_else() {
 }
 
 #[test]
-fn all_breakages_that_can_occur_together_are_named_in_one_run() {
+fn breakages_at_the_same_time_are_all_named() {
     expect(
         "nine at once",
         |deployment| {
@@ -149,17 +149,17 @@ fn all_breakages_that_can_occur_together_are_named_in_one_run() {
 #[test]
 fn missing_right_is_named_by_letter_or_role() {
     expect(
-        "right of tables",
+        "missing right `u` for tables",
         |deployment| deployment.world.rights[1] = "rdac",
         &["tables: the SAS does not permit update (`u`)"],
     );
     expect(
-        "right of queues",
+        "missing right `p` for queues",
         |deployment| deployment.world.rights[0] = "rdacu",
         &["queues: the SAS does not permit process (`p`)"],
     );
     expect(
-        "two rights of queues",
+        "two missing rights for queues",
         |deployment| deployment.world.rights[0] = "acup",
         &["read (`r`)", "delete (`d`)"],
     );
@@ -181,12 +181,12 @@ fn missing_right_is_named_by_letter_or_role() {
         &["queues: the role of the bot's identity does not permit"],
     );
     expect("both roles", role, &[]);
-    let no_key = "the account needs a token of the bot";
+    let needs_token = "the account needs a token of the bot";
     let mut deployment = Deployment::default();
     role(&mut deployment);
     deployment.world.login_refusal = Some(53_003);
     let report = deployment.examine();
-    assert!(texts(&report, Status::Skipped).iter().any(|text| text.contains(no_key)), "{report}");
+    assert!(texts(&report, Status::Skipped).iter().any(|text| text.contains(needs_token)), "{report}");
     assert!(texts(&report, Status::Problem)[0].contains("Conditional Access"), "{report}");
 }
 
@@ -206,14 +206,14 @@ fn each_further_fault_is_named_and_nothing_else() {
     expect(
         "missing queue, and a SAS without the right to create it",
         |deployment| {
-            deployment.world.there.retain(|name| *name != "bot-queue");
+            deployment.world.existing.retain(|name| *name != "bot-queue");
             set_sas(deployment, "sp=rdacup", "sp=rdaup");
         },
         &["az storage queue create -n bot-queue"],
     );
     expect(
         "missing table",
-        |deployment| deployment.world.there.retain(|name| *name != "proactivebotruns"),
+        |deployment| deployment.world.existing.retain(|name| *name != "proactivebotruns"),
         &[],
     );
     expect(
@@ -250,7 +250,7 @@ fn each_further_fault_is_named_and_nothing_else() {
         &["signing keys: the keys of the channels cannot be fetched"],
     );
     expect(
-        "application without a token",
+        "application that accepts a call without a token",
         |deployment| deployment.world.endpoint = (202, ""),
         &["everybody can call the bot"],
     );
@@ -270,7 +270,7 @@ fn each_further_fault_is_named_and_nothing_else() {
         |deployment| deployment.world.skipped = "credentialsRefused",
         &["the poller sends nothing, because the bot's credentials were refused"],
     );
-    expect("another run at work", |deployment| deployment.world.skipped = "anotherRun", &[]);
+    expect("another run is active", |deployment| deployment.world.skipped = "anotherRun", &[]);
     expect(
         "no application",
         |deployment| deployment.world.unreachable = vec!["bot.example.com"],

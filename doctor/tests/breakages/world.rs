@@ -45,7 +45,7 @@ pub(crate) struct World {
     /// The services' time minus this machine's time.
     pub(crate) ahead: TimeDelta,
     /// The queues and tables that exist.
-    pub(crate) there: Vec<&'static str>,
+    pub(crate) existing: Vec<&'static str>,
     /// The poll key that the running application has.
     pub(crate) poll_key: &'static str,
     /// The member `skipped` of the poller's response: the reason why a run does nothing, or an empty text.
@@ -66,7 +66,7 @@ impl Default for World {
             accepts_signature: true,
             login_refusal: None,
             ahead: TimeDelta::zero(),
-            there: vec![
+            existing: vec![
                 "bot-queue",
                 "bot-queue-poison",
                 "bot-queue-replies",
@@ -158,7 +158,7 @@ impl World {
         }
         let mut response = match host {
             "login.microsoftonline.com" => self.login(request),
-            "login.botframework.com" => keys(request),
+            "login.botframework.com" => signing_keys(request),
             "contoso.queue.core.windows.net" => self.storage(request, 0),
             "contoso.table.core.windows.net" => self.storage(request, 1),
             "bot.example.com" => self.application(request),
@@ -214,7 +214,7 @@ impl World {
         let name = name.strip_prefix('/')?;
         // The doctor must change nothing. So the fake does not expect a call that could change an existing
         // queue or table.
-        if letter != 'r' && self.there.contains(&name) {
+        if letter != 'r' && self.existing.contains(&name) {
             return None;
         }
         let refuse = |status, code: &str, detail: &str| {
@@ -238,7 +238,7 @@ impl World {
         if !is_permitted("sp", letter) || !self.rights[service].contains(letter) {
             return refuse(403, "AuthorizationPermissionMismatch", "");
         }
-        if !self.there.contains(&name) {
+        if !self.existing.contains(&name) {
             return refuse(404, ["QueueNotFound", "TableNotFound"][service], "");
         }
         let body = ["<?xml version=\"1.0\"?><QueueMessagesList />", "{\"value\":[]}"][service];
@@ -266,7 +266,7 @@ impl World {
     }
 }
 
-fn keys(request: &Request<Bytes>) -> Option<Response<Bytes>> {
+fn signing_keys(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     match request.uri().path() {
         "/v1/.well-known/openidconfiguration" => {
             Some(respond(200, &json!({"jwks_uri": "https://login.botframework.com/v1/.well-known/keys"})))

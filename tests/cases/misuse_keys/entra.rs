@@ -15,13 +15,13 @@ use super::{APP, OTHER_TENANT, alert, call, ids, message_of};
 
 /// A stage (the Spin host of a test, and the services that the bot calls). The bot demands tokens, and has
 /// stored one conversation.
-struct Registered {
+struct StageWithTokens {
     stage: Stage,
     _issuer: OpenId,
     _login: Login,
 }
 
-impl Registered {
+impl StageWithTokens {
     fn start(world: &World, alertkey: &str, alertkeys: &str) -> Self {
         let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
         login.publish(&issuer);
@@ -53,7 +53,7 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
     // The first bot has an API key in `alertkey`, and an empty `alertkeys`. The second bot has no API key.
     // Its `alertkeys` has only the entry `entra:roles`. Both bots accept tokens of other applications.
     for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
-        let bot = Registered::start(world, alertkey, alertkeys);
+        let bot = StageWithTokens::start(world, alertkey, alertkeys);
         let stage = &bot.stage;
         let body = to_conversation(&key_of("msteams", "a:1"), "x");
         let sender = sign(&claims(&["send", "cancel", "Other.Role"]));
@@ -102,7 +102,7 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
                 )),
                 "WrongIssuer",
             ),
-            ("no token", "a.b.c".into(), "TokenMalformed"),
+            ("not a token", "a.b.c".into(), "TokenMalformed"),
         ] {
             let response = alert(stage, &token, &body).expect_error(401, code);
             assert_eq!(response.header("www-authenticate"), "Bearer", "{what}");
@@ -112,7 +112,7 @@ pub(super) fn entra_token_allows_only_calls_within_the_roles(world: &World) {
         // for API calls such as `POST /api/alerts`.
         stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
     }
-    let closed = Registered::start(world, "", "");
+    let closed = StageWithTokens::start(world, "", "");
     alert(&closed.stage, &sign(&claims(&["send"])), &json!({})).expect_error(404, "NotFound");
 }
 

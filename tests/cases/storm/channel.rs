@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use end_to_end::activity::{at_service, message};
-use end_to_end::faulty_queue::{Note, What};
+use end_to_end::faulty_queue::{Effect, Note};
 use end_to_end::web;
 
 /// The pause after each post of a message.
@@ -72,7 +72,7 @@ impl Outcome {
     pub(super) fn of(all: &[Sent], notes: &[Note], is_done: impl Fn(&str) -> bool) -> Self {
         let mut puts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for note in notes {
-            if let What::Put { lost } = note.what {
+            if let Effect::Put { lost } = note.effect {
                 let (whole, cut) = puts.entry(note.text.as_str()).or_default();
                 if lost { *cut += 1 } else { *whole += 1 }
             }
@@ -92,7 +92,7 @@ impl Outcome {
                 ));
             }
             if !is_done(text) {
-                outcome.violations.push(format!("{text} was accepted, and is lost"));
+                outcome.violations.push(format!("{text} was neither shown nor moved to the poison queue"));
             }
         }
         outcome

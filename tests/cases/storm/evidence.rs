@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use end_to_end::faulty_queue::{Note, What};
+use end_to_end::faulty_queue::{Effect, Note};
 use end_to_end::faulty_tables;
 use end_to_end::stage::{Death, Stage};
 use serde_json::Value;
@@ -91,14 +91,14 @@ impl Evidence {
 
     /// Finds the note of the latest Get Messages that returned the alert, at the moment `before` or earlier.
     /// Ignores a Get Messages whose response was lost.
-    fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
-        let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
+    fn latest_get(&self, alert: &str, before: Instant) -> Option<&Note> {
+        let answered = |note: &&Note| matches!(note.effect, Effect::Dequeued { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
     }
 
     /// Finds the host that made this attempt, and returns the first death of this host after the attempt.
     pub(super) fn death_after(&self, attempt: &Attempt) -> Option<&Death> {
-        self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
+        self.death(self.latest_get(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
 
     /// Returns the first death of a host after `moment`. A death that is up to [`IN_FLIGHT`] earlier also
@@ -155,21 +155,21 @@ impl Evidence {
 
     /// Whether the run recorded the message as in hand, at the moment `before` or earlier. A run writes this
     /// record before it works on the message.
-    fn is_noted(&self, handed_out: &Note, before: Instant) -> bool {
+    fn is_noted(&self, get: &Note, before: Instant) -> bool {
         self.tables.iter().any(|note| {
             note.path == self.run_record
                 && note.is_done()
-                && handed_out.at <= note.asked
+                && get.at <= note.asked
                 && note.at <= before
-                && note.body.contains(&handed_out.message)
+                && note.body.contains(&get.message)
         })
     }
 
     /// Whether the run sent at least one alert of this Get Messages before the run's host died.
-    fn is_worked_on(&self, handed_out: &Note, death: &Death) -> bool {
-        let of_get = |note: &&Note| note.what.call() == handed_out.what.call();
+    fn is_worked_on(&self, get: &Note, death: &Death) -> bool {
+        let of_get = |note: &&Note| note.effect.call() == get.effect.call();
         let batch: BTreeSet<&str> = self.queue.iter().filter(of_get).map(|note| &*note.envelope).collect();
-        let lived = |at: Instant| handed_out.at < at && at <= death.at + IN_FLIGHT;
+        let lived = |at: Instant| get.at < at && at <= death.at + IN_FLIGHT;
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
@@ -179,10 +179,10 @@ impl Evidence {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
         };
-        let leased = self.handed_out(younger, when)?;
+        let younger_get = self.latest_get(younger, when)?;
         let of_older = before(older, when);
         // One run handles all messages of one Get Messages.
-        let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
+        let same_get = of_older.iter().position(|note| note.effect.call() == younger_get.effect.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
             // The run had both alerts in hand, and the older alert had to wait. The run must not send the
             // younger alert in this time.
@@ -190,16 +190,16 @@ impl Evidence {
         }
         let index = match same_get {
             Some(index) => index.checked_sub(1)?,
-            None => of_older.iter().rposition(|note| note.at <= leased.at)?,
+            None => of_older.iter().rposition(|note| note.at <= younger_get.at)?,
         };
         let then = of_older[index];
-        match then.what {
-            What::HandedOut { lost: true, .. } => Some(Overtaken::LostResponse),
-            What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostResponse),
-            What::HandedOut { .. } if !self.is_noted(then, when) && self.is_abandoned(then) => {
+        match then.effect {
+            Effect::Dequeued { lost: true, .. } => Some(Overtaken::LostResponse),
+            Effect::Dequeued { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostResponse),
+            Effect::Dequeued { .. } if !self.is_noted(then, when) && self.is_abandoned(then) => {
                 Some(Overtaken::LostResponse)
             }
-            What::HandedOut { .. } => {
+            Effect::Dequeued { .. } => {
                 // After a Get Messages, a run first records the messages in hand, and then works on them. A
                 // death can prevent this record only if the host dies soon after the Get Messages. So this
                 // function ignores a later death.
@@ -210,15 +210,15 @@ impl Evidence {
                 let is_noted = self.is_noted(then, death.at + PATIENCE);
                 (!is_noted && !self.is_worked_on(then, death)).then_some(Overtaken::KilledBeforeNote)
             }
-            What::Hidden { .. } | What::Deleted | What::Put { .. } => None,
+            Effect::Hidden { .. } | Effect::Deleted | Effect::Put { .. } => None,
         }
     }
 
     /// Whether a run ended soon after this Get Messages, because the run had waited too long for a response.
     /// On a busy machine, the wait can be too long even if the proxy has sent the response.
-    fn is_abandoned(&self, handed_out: &Note) -> bool {
-        let soon = handed_out.at..handed_out.at + PATIENCE;
-        self.unanswered.iter().any(|(host, at)| *host == handed_out.caller && soon.contains(at))
+    fn is_abandoned(&self, get: &Note) -> bool {
+        let soon = get.at..get.at + PATIENCE;
+        self.unanswered.iter().any(|(host, at)| *host == get.caller && soon.contains(at))
     }
 
     /// Returns all evidence that names these alerts or their queue messages, and all deaths. Each line begins
@@ -231,8 +231,8 @@ impl Evidence {
         let mut lines: Vec<(Instant, String)> = Vec::new();
         let of_them = self.queue.iter().filter(|note| alerts.contains(&note.envelope.as_str()));
         let messages: Vec<&str> = of_them.clone().map(|note| note.message.as_str()).collect();
-        for Note { at, caller, envelope, message, what, .. } in of_them {
-            lines.push((*at, format!("host {caller} {envelope} {message} {what:?}")));
+        for Note { at, caller, envelope, message, effect, .. } in of_them {
+            lines.push((*at, format!("host {caller} {envelope} {message} {effect:?}")));
         }
         for attempt in self.attempts.iter().filter(|attempt| alerts.contains(&attempt.alert.as_str())) {
             lines.push((attempt.at, format!("Connector {} {:?}", attempt.alert, attempt.scripted)));

@@ -28,7 +28,7 @@ pub(super) fn id(conversation: usize, index: usize) -> String {
 }
 
 /// Inserts the records of these alerts.
-pub(super) fn accept(ledger: &Table, ids: impl Iterator<Item = String>) {
+pub(super) fn insert_records(ledger: &Table, ids: impl Iterator<Item = String>) {
     let now = Utc::now().timestamp_millis();
     let mut partitions: BTreeMap<String, Vec<Entity>> = BTreeMap::new();
     for id in ids {

@@ -69,7 +69,7 @@ impl Attempt {
 
 /// Every attempt so far. All clones of this value share the same list of attempts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Connections(Arc<Mutex<Log>>);
+pub(super) struct AttemptLog(Arc<Mutex<Log>>);
 
 #[derive(Debug, Default)]
 struct Log {
@@ -78,7 +78,7 @@ struct Log {
     by_alert: BTreeMap<String, u64>,
 }
 
-impl Connections {
+impl AttemptLog {
     pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap().attempts.len()
     }
@@ -90,11 +90,11 @@ impl Connections {
 
 /// The region of the Connector that is down for a while. The region is the first part of the path in a
 /// serviceUrl.
-pub(super) const OUT: &str = "emea";
+pub(super) const FAILING_REGION: &str = "emea";
 
-/// Scripts the Connector's responses, and an outage of the region [`OUT`]. The outage begins when the number
-/// of attempts is a third of the number of alerts, and lasts for [`Form::outage`]. In the outage, each
-/// attempt in this region gets a gateway's error page.
+/// Scripts the Connector's responses, and an outage of the region [`FAILING_REGION`]. The outage begins when
+/// the number of attempts is a third of the number of alerts, and lasts for [`Form::outage`]. In the outage,
+/// each attempt in this region gets a gateway's error page.
 ///
 /// The first [`Form::failing_attempts`] attempts of each alert get these responses at random. In all other
 /// cases, the alert is shown.
@@ -108,11 +108,11 @@ pub(super) const OUT: &str = "emea";
 pub(super) fn connector(
     dice: Dice,
     form: Form,
-    connections: Connections,
+    attempt_log: AttemptLog,
 ) -> impl Fn(&Received) -> Option<Reply> + Send + Sync {
     move |received| {
         let alert = received.text().strip_prefix("Alert: ").unwrap_or_default().to_owned();
-        let mut log = connections.0.lock().unwrap();
+        let mut log = attempt_log.0.lock().unwrap();
         let number = log.by_alert.entry(alert.clone()).or_default();
         *number += 1;
         let attempt = *number;
@@ -122,7 +122,7 @@ pub(super) fn connector(
         if log.attempts.len() >= form.conversations * form.each / 3 {
             log.outage_began.get_or_insert(received.at);
         }
-        let began = log.outage_began.filter(|_| received.path.starts_with(&format!("/{OUT}/")));
+        let began = log.outage_began.filter(|_| received.path.starts_with(&format!("/{FAILING_REGION}/")));
         let is_out = began.is_some_and(|began| received.at < began + form.outage);
         let page = |status: u16| {
             (Scripted::Page(status), Reply::status(status, json!("<html>A gateway's page</html>")))

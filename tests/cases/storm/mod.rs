@@ -37,8 +37,8 @@ use end_to_end::web;
 use serde_json::{Value, json};
 
 use evidence::Evidence;
-use mixture::{Attempt, Connections};
-use program::Called;
+use mixture::{Attempt, AttemptLog};
+use program::ProgramAlert;
 use verdict::Verdict;
 
 end_to_end::cases!(no_alert_is_lost_or_delivered_twice_without_a_known_reason);
@@ -116,17 +116,21 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         // conversation) is too low for the storm. The value 0 means no limit.
         .variable("answersperminute", "0")
         .start();
-    let connections = Connections::default();
-    stage.connector.on(mixture::connector(dice, form, connections.clone()));
+    let attempt_log = AttemptLog::default();
+    stage.connector.on(mixture::connector(dice, form, attempt_log.clone()));
 
     let over = AtomicBool::new(false);
     let polls = stage.urls("/internal/poll");
     let alerts: Vec<(usize, usize)> = (0..form.each)
         .flat_map(|index| (0..form.conversations).map(move |conversation| (conversation, index)))
         .collect();
-    let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
-    records.with(async |client| client.create().await).unwrap();
-    ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
+    let ledger_table =
+        Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
+    ledger_table.with(async |client| client.create().await).unwrap();
+    ledger::insert_records(
+        &ledger_table,
+        alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)),
+    );
     // After each restart of a host, the test puts new alerts on the queue. At the same time, the next run
     // makes the messages visible again that the killed run had dequeued and had not finished.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
@@ -143,7 +147,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         let deadline = begin + form.patience;
         for life in 0..=form.kills {
             let chunk = chunks.next().unwrap_or_default();
-            let before = connections.len();
+            let before = attempt_log.len();
             for (conversation, index) in chunk {
                 stage.queue.put_json(&envelope(stage.connector.authority(), *conversation, *index));
             }
@@ -154,7 +158,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
             // kills interrupt older alerts, which a run sends again.
             let least = chunk.len() / 4;
             let enough = before + least + dice.roll(("kill", life), 2 * least as u64) as usize;
-            wait_until(deadline, "enough attempts at the Connector", || connections.len() >= enough);
+            wait_until(deadline, "enough attempts at the Connector", || attempt_log.len() >= enough);
             let victim = dice.roll(("victim", life), HOSTS as u64) as usize;
             kills.push(match life == form.kills / 2 {
                 false => stage.kill_and_restart(victim),
@@ -170,7 +174,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         (runs, sending.join().expect("the channel ends"), called)
     });
 
-    let attempts = with_ids(connections.all(), &called);
+    let attempts = with_ids(attempt_log.all(), &called);
     let evidence = Evidence::new(&stage, attempts, queue.notes(), tables.notes(), kills);
     let save = |name: &str, lines: &[String]| {
         let file = dev::workspace::target().join(format!("storm-{seed}.{name}"));
@@ -213,7 +217,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
 
 /// Replaces the text by the alert's id in the attempts to deliver the program's alerts. The Connector
 /// receives only the text of an alert. The id comes from the bot's responses to the program.
-fn with_ids(mut attempts: Vec<Attempt>, called: &[Called]) -> Vec<Attempt> {
+fn with_ids(mut attempts: Vec<Attempt>, called: &[ProgramAlert]) -> Vec<Attempt> {
     for attempt in &mut attempts {
         let ids = called.iter().find(|called| called.text == attempt.alert).map(|called| &called.ids);
         if let Some(id) = ids.and_then(|ids| ids.first()) {
@@ -229,7 +233,7 @@ fn chosen_seed() -> u64 {
 }
 
 fn envelope(authority: &str, conversation: usize, index: usize) -> Value {
-    let region = if conversation.is_multiple_of(3) { mixture::OUT } else { "amer" };
+    let region = if conversation.is_multiple_of(3) { mixture::FAILING_REGION } else { "amer" };
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": format!("http://127.0.0.1:1/{region}/"), "user": {"id": "29:u"},
         "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{conversation:03}"), "tenantId": TENANT},

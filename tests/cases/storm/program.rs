@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(30);
 
 /// An alert of the program.
 #[derive(Debug)]
-pub(super) struct Called {
+pub(super) struct ProgramAlert {
     pub(super) text: String,
     /// The ids in the bot's responses. All calls for one alert have the same idempotency key, so the bot must
     /// always return the same id.
@@ -31,12 +31,12 @@ pub(super) struct Called {
 
 /// Sends `count` alerts to the hosts at `urls`. When `over` is true, the program sends nothing more. The
 /// first calls of successive alerts go to the hosts in turn.
-pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<Called> {
+pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<ProgramAlert> {
     (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
 }
 
-fn send_one(urls: &[String], index: usize, over: &AtomicBool) -> Called {
-    let mut called = Called { text: text(index), ids: BTreeSet::new(), failed: 0, is_paused: false };
+fn send_one(urls: &[String], index: usize, over: &AtomicBool) -> ProgramAlert {
+    let mut called = ProgramAlert { text: text(index), ids: BTreeSet::new(), failed: 0, is_paused: false };
     let mut hosts = urls.iter().cycle().skip(index);
     let mut call = |text: &str| {
         let response = hosts.next().map_or(Response::Failed, |url| post(url, text, index));

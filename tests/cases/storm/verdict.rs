@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
 
-use end_to_end::faulty_queue::What;
+use end_to_end::faulty_queue::Effect;
 use end_to_end::queue::envelope_of;
 use end_to_end::stage::Stage;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use storage_table::Entity;
 use super::channel::{Outcome, Sent};
 use super::evidence::Evidence;
 use super::mixture::{Attempt, Scripted};
-use super::program::Called;
+use super::program::ProgramAlert;
 use super::{Form, ledger};
 
 /// Why an alert was delivered again.
@@ -49,7 +49,7 @@ pub(super) struct Verdict {
     poisoned: BTreeMap<String, usize>,
     poison_copies: usize,
     shown_and_poisoned: usize,
-    uncertain: usize,
+    cut_connections: usize,
     /// How many conversations are paused.
     paused: usize,
     delivered_again: BTreeMap<DeliveredAgain, usize>,
@@ -106,7 +106,7 @@ impl Verdict {
         self.shown += usize::from(!shown.is_empty());
         self.shown_and_poisoned += usize::from(!shown.is_empty() && is_poisoned);
         let cut = [Scripted::Cut, Scripted::ShownAndCut];
-        self.uncertain += attempts.iter().filter(|attempt| cut.contains(&attempt.scripted)).count();
+        self.cut_connections += attempts.iter().filter(|attempt| cut.contains(&attempt.scripted)).count();
         if shown.is_empty() && !is_poisoned {
             let history = evidence.history(&[alert], Instant::now());
             self.violations.push(format!("{alert} is lost: {history:#?}"));
@@ -125,8 +125,8 @@ impl Verdict {
 
     /// Checks that the bot gave each alert of the program exactly one id. Also checks that each alert was
     /// delivered or is in the poison queue.
-    pub(super) fn look_at_calls(&mut self, called: &[Called], evidence: &Evidence) {
-        for Called { text, ids, failed, is_paused } in called {
+    pub(super) fn look_at_calls(&mut self, called: &[ProgramAlert], evidence: &Evidence) {
+        for ProgramAlert { text, ids, failed, is_paused } in called {
             self.calls += 1;
             self.calls_failed += failed;
             if *is_paused {
@@ -151,12 +151,12 @@ impl Verdict {
         {
             let address: Value =
                 serde_json::from_str(entity.str("address").unwrap_or_default()).unwrap_or_default();
-            let is_gone = |attempt: &&Attempt| {
+            let is_pausing = |attempt: &&Attempt| {
                 attempt.received.conversation().as_deref() == address["conversation"]["id"].as_str()
                     && matches!(attempt.scripted, Scripted::Refused(403 | 404))
             };
             self.paused += 1;
-            if !evidence.attempts.iter().any(|attempt| is_gone(&attempt)) {
+            if !evidence.attempts.iter().any(|attempt| is_pausing(&attempt)) {
                 self.violations.push(format!(
                     "{address} is paused, but the Connector sent no error code that pauses a conversation"
                 ));
@@ -171,7 +171,7 @@ impl Verdict {
         form: Form,
         stage: &Stage,
         evidence: &Evidence,
-        called: &[Called],
+        called: &[ProgramAlert],
     ) {
         let planted = (0..form.conversations)
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)));
@@ -205,7 +205,7 @@ impl Verdict {
         self.violations.append(&mut violations);
         // The figures must count each message that has left the queue exactly once, even if hosts were
         // killed. If an alert has several messages, at least one of them is not counted as a copy.
-        let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.what == What::Deleted).collect();
+        let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.effect == Effect::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
         let ledger::Figures { gone, copies, accepted, text } = ledger::figures(stage);
@@ -273,7 +273,7 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "  shown by the bot      {:?}", self.states)?;
         writeln!(f, "  figures               {}", self.figures)?;
-        writeln!(f, "  cut connections       {}", self.uncertain)?;
+        writeln!(f, "  cut connections       {}", self.cut_connections)?;
         writeln!(f, "  paused                {}", self.paused)?;
         writeln!(f, "  delivered again       {:?}", self.delivered_again)?;
         let Outcome { sent, sent_again, queued_twice, .. } = &self.channel;

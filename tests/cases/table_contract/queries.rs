@@ -9,7 +9,7 @@ use storage_table::{
     Batch, Continuation, Deleted, Entity, Filter, Inserted, Key, Operation, Query, escape, unescape,
 };
 
-use super::{everything, table, version};
+use super::{everything, table, written_version};
 
 pub(super) fn query_pages_show_each_row_once(world: &World) {
     let rows: Vec<Entity> = (0..1100)
@@ -102,7 +102,8 @@ pub(super) fn table_key_with_special_characters_finds_the_row(world: &World) {
     table(world, "contractkeys").with(async |client| {
         client.create().await.unwrap();
         for part in &parts {
-            for (other, key) in [("partition", Key::new(*part, "row")), ("row", Key::new("partition", *part))]
+            for (part_kind, key) in
+                [("partition", Key::new(*part, "row")), ("row", Key::new("partition", *part))]
             {
                 let entity = Entity::new(key.clone()).with("part", *part);
                 let inserted = client.insert(&entity).await;
@@ -110,7 +111,7 @@ pub(super) fn table_key_with_special_characters_finds_the_row(world: &World) {
                 assert_eq!(client.insert(&entity).await, Ok(Inserted::Exists), "{key:?}");
                 let found = client.get(&key).await.unwrap().unwrap_or_else(|| panic!("{key:?} is lost"));
                 assert_eq!(found.entity, entity);
-                version(client.replace(&entity, &found.etag).await);
+                written_version(client.replace(&entity, &found.etag).await);
                 client.put_merge(&entity).await.unwrap();
                 // In a transaction, Azurite treats an empty partition key or row key as a missing key. So the
                 // test makes no transaction with an empty key.
@@ -118,7 +119,7 @@ pub(super) fn table_key_with_special_characters_finds_the_row(world: &World) {
                     let merged = client.batch(&[Operation::Merge(&entity, None)]).await;
                     assert_eq!(merged, Ok(Batch::Done), "{key:?}");
                 }
-                let filter = match other {
+                let filter = match part_kind {
                     "partition" => Filter::partition(part),
                     _ => Filter::partition("partition").rows(part, &format!("{part}\u{1}x")),
                 };

@@ -6,7 +6,7 @@ use end_to_end::suite::World;
 use end_to_end::table::Table;
 use storage_table::{Batch, Deleted, ETag, Entity, Inserted, Key, Operation, TableError};
 
-use super::{everything, version};
+use super::{everything, written_version};
 
 /// Expects that every operation fails with the status 403 and the error code `expected_code`. The client's
 /// error must contain `expected_text`.
@@ -69,8 +69,8 @@ pub(super) fn sas_with_table_rights_is_enough(world: &World) {
     let entity = Entity::new(Key::new("p", "r'ü")).with("n", 1);
     table.with(async |client| {
         let Ok(Inserted::New(etag)) = client.insert(&entity).await else { panic!("expected a new entity") };
-        let etag = version(client.replace(&entity, &etag).await);
-        version(client.merge(&entity, Some(&etag)).await);
+        let etag = written_version(client.replace(&entity, &etag).await);
+        written_version(client.merge(&entity, Some(&etag)).await);
         client.put(&entity).await.unwrap();
         client.put_merge(&entity).await.unwrap();
         assert_eq!(client.batch(&[Operation::Put(&entity)]).await, Ok(Batch::Done));

@@ -11,7 +11,7 @@ const WITHOUT_CHANGES: [&str; 2] = ["webchat", "directline"];
 
 /// A chat message that people would see in a conversation.
 #[derive(Debug, Clone)]
-struct Shown {
+struct ChatMessage {
     conversation: String,
     id: String,
     activity: Value,
@@ -19,7 +19,7 @@ struct Shown {
 
 /// The chat messages that the bot has sent and has not deleted, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Chats(Vec<Shown>);
+pub(super) struct Chats(Vec<ChatMessage>);
 
 impl Chats {
     /// The chat messages that people would see in a conversation, as activities.
@@ -51,7 +51,7 @@ impl Chats {
         match (&received.method, at) {
             (&Method::POST, _) if activity["type"] == "message" => {
                 let (Some(conversation), Some(id)) = (received.conversation(), id) else { return };
-                self.0.push(Shown { conversation, id: id.to_owned(), activity });
+                self.0.push(ChatMessage { conversation, id: id.to_owned(), activity });
             }
             (&Method::PUT, Some(at)) => self.0[at].activity = activity,
             (&Method::DELETE, Some(at)) => drop(self.0.remove(at)),
@@ -62,7 +62,7 @@ impl Chats {
     /// Adds the first chat message of a new thread.
     pub(super) fn start_thread(&mut self, conversation: &str, id: &str, activity: &Value) {
         let (conversation, id) = (conversation.to_owned(), id.to_owned());
-        self.0.push(Shown { conversation, id, activity: activity.clone() });
+        self.0.push(ChatMessage { conversation, id, activity: activity.clone() });
     }
 
     fn position(&self, received: &Received) -> Option<usize> {

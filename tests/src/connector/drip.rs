@@ -8,12 +8,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 
-use crate::loopback_server::Broken;
+use crate::loopback_server::BrokenConnection;
 
 /// An endless response body. The fake Connector sends one byte at a time. All clones of a body share one
 /// state.
 #[derive(Debug, Clone)]
-pub struct Drip {
+pub struct EndlessBody {
     every: Duration,
     state: Arc<State>,
 }
@@ -21,10 +21,10 @@ pub struct Drip {
 #[derive(Debug, Default)]
 struct State {
     sent_bytes: AtomicUsize,
-    hung_up: AtomicBool,
+    client_disconnected: AtomicBool,
 }
 
-impl Drip {
+impl EndlessBody {
     /// Makes a body. The fake waits for the time `every` before it sends each byte.
     pub fn every(every: Duration) -> Self {
         Self { every, state: Arc::default() }
@@ -36,12 +36,12 @@ impl Drip {
     }
 
     /// Whether the client has closed the connection. Only the client can end the body.
-    pub fn was_hung_up(&self) -> bool {
-        self.state.hung_up.load(Ordering::SeqCst)
+    pub fn client_has_disconnected(&self) -> bool {
+        self.state.client_disconnected.load(Ordering::SeqCst)
     }
 
-    pub(super) fn bytes(self) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
-        let guard = UntilHungUp(self.state);
+    pub(super) fn bytes(self) -> impl Stream<Item = Result<Bytes, BrokenConnection>> + Send + 'static {
+        let guard = UntilDisconnected(self.state);
         unfold(guard, move |guard| async move {
             tokio::time::sleep(self.every).await;
             guard.0.sent_bytes.fetch_add(1, Ordering::SeqCst);
@@ -52,10 +52,10 @@ impl Drip {
 
 /// Records the end of the connection when this value is dropped. The endless body owns this value, and the
 /// server drops the body when the client disconnects.
-struct UntilHungUp(Arc<State>);
+struct UntilDisconnected(Arc<State>);
 
-impl Drop for UntilHungUp {
+impl Drop for UntilDisconnected {
     fn drop(&mut self) {
-        self.0.hung_up.store(true, Ordering::SeqCst);
+        self.0.client_disconnected.store(true, Ordering::SeqCst);
     }
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-pub use drip::Drip;
+pub use drip::EndlessBody;
 pub use received::Received;
 pub use reply::Reply;
 pub use teams::Teams;
@@ -71,8 +71,8 @@ impl Connector {
 
     /// Every request so far that creates a conversation or reads the members of a conversation, in the order
     /// of arrival.
-    pub fn other_calls(&self) -> Vec<Received> {
-        self.shared.other_calls.lock().unwrap().clone()
+    pub fn conversation_calls(&self) -> Vec<Received> {
+        self.shared.conversation_calls.lock().unwrap().clone()
     }
 
     /// Every request so far that posts, changes or deletes an activity, in the order of arrival.
@@ -93,7 +93,7 @@ impl Connector {
     /// Clears the record of received requests. The conversations keep their messages.
     pub fn forget(&self) {
         self.shared.received.lock().unwrap().clear();
-        self.shared.other_calls.lock().unwrap().clear();
+        self.shared.conversation_calls.lock().unwrap().clear();
     }
 
     /// Waits until the fake has received `count` requests that post, change or delete an activity. Fails the
@@ -126,19 +126,19 @@ impl Connector {
 
     /// Returns the complaints and clears them. A test that provokes a complaint calls this function.
     /// Otherwise, the fake would fail the test.
-    pub fn take_unexpected(&self) -> Vec<String> {
-        std::mem::take(&mut *lock_anyway(&self.shared.unexpected))
+    pub fn take_complaints(&self) -> Vec<String> {
+        std::mem::take(&mut *lock_anyway(&self.shared.complaints))
     }
 }
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        let unexpected = self.take_unexpected();
+        let complaints = self.take_complaints();
         if std::thread::panicking() {
             failure::note(format!("The Connector received: {:#?}", *lock_anyway(&self.shared.received)));
-            failure::note(format!("The Connector did not expect: {unexpected:#?}"));
+            failure::note(format!("The Connector did not expect: {complaints:#?}"));
         } else {
-            assert!(unexpected.is_empty(), "the Connector did not expect: {unexpected:#?}");
+            assert!(complaints.is_empty(), "the Connector did not expect: {complaints:#?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Drip;
+use super::EndlessBody;
 
 /// A response that a test chooses.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub struct Reply {
     pub(super) body: String,
     pub(super) delay: Duration,
     pub(super) cut: Option<Cut>,
-    pub(super) drip: Option<Drip>,
+    pub(super) endless_body: Option<EndlessBody>,
 }
 
 /// The moment at which the connection breaks.
@@ -32,7 +32,7 @@ impl Reply {
     /// Makes a response with a status and a JSON body. If `body` is `null`, the response has an empty body.
     pub fn status(status: u16, body: Value) -> Self {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None, drip: None }
+        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None, endless_body: None }
     }
 
     /// Makes the response to a request that creates an activity or a conversation. `id` is the new id.
@@ -64,8 +64,8 @@ impl Reply {
 
     /// Appends an endless stream of bytes to the body.
     #[must_use]
-    pub fn dripping(mut self, drip: &Drip) -> Self {
-        self.drip = Some(drip.clone());
+    pub fn with_endless_body(mut self, endless_body: &EndlessBody) -> Self {
+        self.endless_body = Some(endless_body.clone());
         self
     }
 

@@ -14,15 +14,15 @@ use super::reply::Cut;
 use super::rule::Rule;
 use super::{Received, Reply, Teams};
 use crate::login::Tokens;
-use crate::loopback_server::{Broken, ResponseBody};
+use crate::loopback_server::{BrokenConnection, ResponseBody};
 
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
     /// The requests that create a conversation, or read the members of a conversation.
-    pub(super) other_calls: Mutex<Vec<Received>>,
+    pub(super) conversation_calls: Mutex<Vec<Received>>,
     pub(super) teams: Mutex<Teams>,
-    pub(super) unexpected: Mutex<Vec<String>>,
+    pub(super) complaints: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
     pub(super) chats: Mutex<Chats>,
     /// The tokens that the fake accepts. With `None`, a request must not have a token.
@@ -52,7 +52,7 @@ pub(super) async fn exchange(
         answered: Arc::default(),
     };
     let answered = Arc::clone(&received.answered);
-    let reply = shared.decide(received);
+    let reply = shared.choose_response(received);
     let _guard = Waiting::enter(&shared);
     tokio::time::sleep(reply.delay).await;
     let cut_in_body = match reply.cut {
@@ -71,8 +71,8 @@ pub(super) async fn exchange(
     // This happens if a test kills the Spin host of the poller. `answered` then stays empty.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
-    let body = match reply.drip {
-        Some(drip) => ResponseBody::stream(stream::iter([Ok(body)]).chain(drip.bytes())),
+    let body = match reply.endless_body {
+        Some(endless) => ResponseBody::stream(stream::iter([Ok(body)]).chain(endless.bytes())),
         None if cut_in_body => ResponseBody::stream(half(body)),
         None => body.into(),
     };
@@ -82,27 +82,27 @@ pub(super) async fn exchange(
 /// Makes a stream with the first half of the body, and then an error. The error breaks the connection. Before
 /// the error, the stream lets other tasks run once, and hyper sends the first half. Otherwise, the first half
 /// would still be in hyper's buffer when the connection breaks.
-fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
+fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, BrokenConnection>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;
-        Err(Broken)
+        Err(BrokenConnection)
     };
     stream::iter([Ok(body.slice(..body.len() / 2))]).chain(stream::once(cut))
 }
 
 impl Shared {
-    fn decide(&self, received: Received) -> Reply {
+    fn choose_response(&self, received: Received) -> Reply {
         let rules = self.rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let ruled = catch_unwind(AssertUnwindSafe(|| rules.iter().find_map(|rule| rule(&received))));
         drop(rules);
         let mut teams = self.teams.lock().unwrap();
-        let answered = teams.response(&received);
-        let objection = match &answered {
+        let teams_response = teams.response(&received);
+        let objection = match &teams_response {
             Some(Err(why)) => Some(*why),
             other => received.objection(other.is_none(), self.tokens.lock().unwrap().as_ref()),
         };
-        let is_activity = answered.is_none();
-        let mut all = if is_activity { &self.received } else { &self.other_calls }.lock().unwrap();
+        let is_activity = teams_response.is_none();
+        let mut all = if is_activity { &self.received } else { &self.conversation_calls }.lock().unwrap();
         let sequence = all.len() + 1;
         let is_purged = received.conversation().is_some_and(|conversation| teams.is_purged(&conversation));
         let reply = match (ruled, objection) {
@@ -111,7 +111,7 @@ impl Shared {
             (Ok(Some(reply)), None) => reply,
             (Ok(None), None) if is_purged => Reply::error(404, "ConversationNotFound"),
             (Ok(None), None) if received.body["type"] == "typing" => Reply::status(202, Value::Null),
-            (Ok(None), None) => match answered {
+            (Ok(None), None) => match teams_response {
                 Some(Ok(reply)) => reply,
                 _ => {
                     let changed = self.chats.lock().unwrap().response(&received);
@@ -135,7 +135,7 @@ impl Shared {
 
     fn complain(&self, why: &str, received: &Received) -> Reply {
         let complaint = format!("{why}: {received:?}");
-        self.unexpected.lock().unwrap().push(complaint.clone());
+        self.complaints.lock().unwrap().push(complaint.clone());
         Reply::status(500, json!({ "error": { "code": "Unexpected", "message": complaint } }))
     }
 }

@@ -81,7 +81,7 @@ impl Teams {
     /// The bot reads the age of a chat message from the id. If a person replies to a chat message that is
     /// older than seven days, the bot does not record the reply. So a test of replies in a new thread needs
     /// this function.
-    pub fn threads_of_today(&mut self) {
+    pub fn give_new_threads_recent_ids(&mut self) {
         let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
         self.threads = now.try_into().expect("a time after 2023");
     }

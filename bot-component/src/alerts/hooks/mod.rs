@@ -95,7 +95,11 @@ async fn answer<H: Host>(
 /// Finds the conversation of a webhook address. Refuses an address that has ended. Each new address of a
 /// conversation has a new number, the *generation* of the address. `known.hook` is the generation of the
 /// address that works, or `None` if no address works.
-async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &VerifiedHookToken) -> Result<Target, Rejection> {
+async fn target_of<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    hook: &VerifiedHookToken,
+) -> Result<Target, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
     let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;
     if known.hook != Some(hook.generation) {

@@ -117,9 +117,7 @@ enum Counted {
     /// person's answer to a question (see [`Unasked`]). Nothing was written.
     NoMark,
     /// The conversation has reached the limit, or is silent. `begins` is explained at [`Allowed::No`].
-    No {
-        begins: bool,
-    },
+    No { begins: bool },
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {

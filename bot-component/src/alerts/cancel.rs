@@ -68,9 +68,11 @@ pub(super) async fn delete<H: Host>(
     }
     let withdrawn = ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)?;
     let asked = id.clone();
-    let is_series = matches!(withdrawn, Withdrawn::OfSeries(_));
+    let is_series = matches!(withdrawn, Withdrawn::PartOfSeries(_));
     let (id, withdrawn) = match withdrawn {
-        Withdrawn::OfSeries(first) => end_series(&ledger, id, &first).await.map_err(AlertRejection::from)?,
+        Withdrawn::PartOfSeries(first) => {
+            end_series(&ledger, id, &first).await.map_err(AlertRejection::from)?
+        }
         withdrawn => (id, withdrawn),
     };
     let mut state = match withdrawn {
@@ -78,7 +80,7 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::Unseen => Shown::CancelledUnseen,
         Withdrawn::Done => Shown::Status(Status::Cancelled),
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
-        Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
+        Withdrawn::Unknown | Withdrawn::PartOfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
     // The bot also records the cancellation in the list of recent withdrawals (such as cancelled alerts and
     // people's `stop` commands). A run reads this list with one storage call. Without the list, the run would

@@ -166,7 +166,7 @@ async fn earlier_call<H: HttpClient + Clock + Randomness>(
     first: &Record,
     now: DateTime<Utc>,
 ) -> Result<Option<Earlier>, AlertRejection> {
-    if !first.answers_for_key(now) {
+    if !first.is_within_key_term(now) {
         return Ok(None);
     }
     match &first.call {

@@ -230,8 +230,8 @@ mod world;
 
 pub use conversations::{
     ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Feedback, Filter, Fingerprint, Known,
-    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Quiet, Reception, Recorded, Response, Roster, Sign,
-    Subscribers, Tag, Tagged, fingerprint_key, of_key, tenant_of, without_thread,
+    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Quiet, Reception, Recorded, Response, Sign, Subscribers, Tag,
+    Tagged, TeamOrChat, fingerprint_key, of_key, tenant_of, without_thread,
 };
 pub use error::StateError;
 pub use tables::Tables;

@@ -200,7 +200,9 @@ impl<H: Host> Attempts<'_, H> {
         let until = leased.envelope.question_until();
         let opened = if !address.conversation.is_group() {
             match self.conversations.open_question(address, alert, until).await {
-                Ok(()) => self.ledger.expect_answer(&ConversationKey::of(address)).await.map_err(Into::into),
+                Ok(()) => {
+                    self.ledger.delete_unasked_mark(&ConversationKey::of(address)).await.map_err(Into::into)
+                }
                 error => error,
             }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {

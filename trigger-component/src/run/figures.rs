@@ -64,7 +64,7 @@ impl Counting {
 
     /// Corrects the count of dequeued messages if it is too low, and returns the figures, ready to be stored.
     pub(super) fn figures(&mut self) -> &Figures {
-        self.figures.settle();
+        self.figures.raise_accepted();
         &self.figures
     }
 

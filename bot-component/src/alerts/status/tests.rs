@@ -34,7 +34,7 @@ fn record() -> Record {
         missed_at: None,
         missing_from: None,
         replayed_at: None,
-        taken_at: None,
+        claimed_at: None,
         tried: None,
         message: None,
         replayed_from: None,

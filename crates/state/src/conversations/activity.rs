@@ -74,7 +74,7 @@ impl<H: Host> Conversations<'_, H> {
         zone: Option<Zone>,
     ) -> Result<Recorded, StateError> {
         let now = self.host.now();
-        let heard = stored_form(reference);
+        let incoming = stored_form(reference);
         let key = ConversationKey::of(reference);
         let shows_presence = sign != Sign::Update;
         for _ in 0..ATTEMPTS {
@@ -86,11 +86,13 @@ impl<H: Host> Conversations<'_, H> {
             };
             let mut after = match &before {
                 None => {
-                    Record { address: heard.clone(), seen_at: now, paused_until: None, zone, asked: None }
+                    Record { address: incoming.clone(), seen_at: now, paused_until: None, zone, asked: None }
                 }
-                Some(before) => Record { address: merged(&before.address, &heard, sign), ..before.clone() },
+                Some(before) => {
+                    Record { address: merged(&before.address, &incoming, sign), ..before.clone() }
+                }
             };
-            after.zone = merged_zone(after.zone, stored_zone(&heard, self.zone), sign);
+            after.zone = merged_zone(after.zone, stored_zone(&incoming, self.zone), sign);
             let indexes = Index::of_address(&after.address, self.unbound);
             if let Some(before) = &before {
                 let is_changed = after.address != before.address
@@ -103,7 +105,7 @@ impl<H: Host> Conversations<'_, H> {
                     return Ok(result_of(&self.place(), &after, now));
                 }
             }
-            let moving = match &before {
+            let moving_tags = match &before {
                 Some(before) => self.moving_tags(&key, &before.address, &after.address).await?,
                 None => Vec::new(),
             };
@@ -111,7 +113,7 @@ impl<H: Host> Conversations<'_, H> {
             // index row in the new tenant. These rows are written before the record. If the bot is killed
             // between the two writes, the record still has the old tenant, so the next activity writes the
             // rows again.
-            for tag in &moving {
+            for tag in &moving_tags {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
             after.seen_at = now;
@@ -137,13 +139,13 @@ impl<H: Host> Conversations<'_, H> {
             // The new tag rows are written a second time. Until the record got the new tenant, these rows did
             // not match the record. Perhaps another call read the index during this time, and deleted these
             // rows as stale.
-            for tag in &moving {
+            for tag in &moving_tags {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
             let mut old = Vec::new();
             if let Some(before) = &before {
                 old = Index::ever_of_address(&before.address);
-                old.extend(moving.iter().map(|tag| Index::of_tag_at(&before.address, tag)));
+                old.extend(moving_tags.iter().map(|tag| Index::of_tag_at(&before.address, tag)));
             }
             self.delete_all(old.iter().filter(|index| !indexes.contains(index)).map(|index| index.row(&key)))
                 .await?;
@@ -174,7 +176,7 @@ impl<H: Host> Conversations<'_, H> {
 }
 
 fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Recorded {
-    let asked = after.asked.as_ref().and_then(|asked| asked.open(now));
+    let asked = after.asked.as_ref().and_then(|asked| asked.alert_if_open(now));
     match asked {
         _ if after.is_paused(now) => Recorded::Paused,
         Some(alert) => Recorded::Asked { alert: alert.to_owned() },

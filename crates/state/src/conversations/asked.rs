@@ -62,7 +62,7 @@ impl<H: Host> Conversations<'_, H> {
     /// message.
     pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
         let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
-        let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));
+        let asked = record.asked.as_ref().and_then(|asked| asked.alert_if_open(self.host.now()));
         if asked.is_some() {
             self.delete_fingerprint(key).await;
         }
@@ -135,17 +135,17 @@ mod tests {
         run(stage.conversations().close_question(&key(), "a")).unwrap();
         assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("b"));
         run(stage.conversations().close_question(&key(), "b")).unwrap();
-        let heard = stage.record_activity(&with(|_| {}), Sign::Message);
-        assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
+        let recorded = stage.record_activity(&with(|_| {}), Sign::Message);
+        assert!(matches!(recorded, Recorded::Stored(_)), "{recorded:?}");
         assert_eq!(run(stage.conversations().asked(&key())), Ok(None));
         run(stage.conversations().open_question(&with(|_| {}), "c", until)).unwrap();
         stage.at(60);
-        let heard = stage.record_activity(&with(|_| {}), Sign::Message);
-        assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
+        let recorded = stage.record_activity(&with(|_| {}), Sign::Message);
+        assert!(matches!(recorded, Recorded::Stored(_)), "{recorded:?}");
     }
 
     #[test]
-    fn question_to_an_unknown_conversation_writes_nothing() {
+    fn question_in_an_unknown_conversation_writes_nothing() {
         let stage = Stage::new();
         let until = stage.host.now() + TimeDelta::seconds(60);
         run(stage.conversations().open_question(&with(|_| {}), "a", until)).unwrap();
@@ -165,7 +165,7 @@ mod tests {
             run(stage.conversations().record_response(&key(), response)).unwrap()
         };
         assert_eq!(reply("1").as_deref(), Some("a"));
-        assert_eq!(reply("1").as_deref(), Some("a"), "the channel sends the activity twice");
+        assert_eq!(reply("1").as_deref(), Some("a"), "Teams sends the activity again");
         stage.at(60);
         assert_eq!(reply("2"), None);
         let feedback = run(stage.conversations().feedback(&key())).unwrap();

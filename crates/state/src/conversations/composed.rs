@@ -29,9 +29,9 @@ pub(super) fn composed(text: &str) -> String {
         }
     }
     let mut out: Vec<char> = Vec::with_capacity(chars.len());
-    let mut starter: Option<usize> = None;
+    let mut last_letter: Option<usize> = None;
     for c in chars {
-        if let Some(at) = starter
+        if let Some(at) = last_letter
             && !is_blocked(&out[at + 1..], c)
             && let Some(whole) = compose(out[at], c)
         {
@@ -39,7 +39,7 @@ pub(super) fn composed(text: &str) -> String {
             continue;
         }
         if !is_mark(c) {
-            starter = Some(out.len());
+            last_letter = Some(out.len());
         }
         out.push(c);
     }

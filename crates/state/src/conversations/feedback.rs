@@ -98,9 +98,9 @@ impl<H: Host> Conversations<'_, H> {
         let row = key_of(key, &Row::Record);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.table.get(&row).await? else { return Ok(()) };
-            let is_ours = matches!(Stored::read(&found.entity, self.host), Stored::Record(_));
+            let is_readable = matches!(Stored::read(&found.entity, self.host), Stored::Record(_));
             let is_known = LastRead::of(&found.entity).is_some_and(|known| message <= known.message);
-            if !is_ours || is_known {
+            if !is_readable || is_known {
                 return Ok(());
             }
             let entity = Entity::new(row.clone()).with_int64(READ_ID, message.0);
@@ -131,7 +131,7 @@ impl<H: Host> Conversations<'_, H> {
             let now = self.host.now();
             let found = self.table.get(&row).await?;
             let asked = found.as_ref().and_then(|found| OpenQuestion::of(&found.entity));
-            let asked = asked.and_then(|asked| asked.open(now).map(str::to_owned));
+            let asked = asked.and_then(|asked| asked.alert_if_open(now).map(str::to_owned));
             if let Some(found) = &found
                 && cause.is_some()
                 && found.entity.str(CAUSE) == cause.as_deref()

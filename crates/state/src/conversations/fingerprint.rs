@@ -62,27 +62,28 @@ impl Fingerprint {
         }
     }
 
-    /// Whether an activity would leave the table as it is. `heard` is the fingerprint of the activity's
+    /// Whether an activity would leave the table as it is. `incoming` is the fingerprint of the activity's
     /// address. This method follows the rules of `merged` in [`stored_form`](super::stored_form).
-    pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
-        let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
+    pub(super) fn covers(&self, incoming: &Self, sign: Sign) -> bool {
+        let known =
+            |known: &Option<String>, incoming: &Option<String>| incoming.is_none() || known == incoming;
         // An offset, e.g. `+01:00`, does not replace the name of a zone, e.g. `Europe/Berlin`.
         let is_name = |zone: &Option<String>| {
             zone.as_ref().is_some_and(|zone| zone.starts_with(|c: char| c.is_ascii_alphabetic()))
         };
         let is_same_address = match sign {
             Sign::Message => {
-                self.conversation == heard.conversation
-                    && known(&self.bot, &heard.bot)
-                    && known(&self.locale, &heard.locale)
-                    && known(&self.user, &heard.user)
-                    && (known(&self.zone, &heard.zone) || is_name(&self.zone) && !is_name(&heard.zone))
+                self.conversation == incoming.conversation
+                    && known(&self.bot, &incoming.bot)
+                    && known(&self.locale, &incoming.locale)
+                    && known(&self.user, &incoming.user)
+                    && (known(&self.zone, &incoming.zone) || is_name(&self.zone) && !is_name(&incoming.zone))
             }
-            Sign::Installed | Sign::Update => self.user.is_some() || heard.user.is_none(),
+            Sign::Installed | Sign::Update => self.user.is_some() || incoming.user.is_none(),
         };
         is_same_address
-            && self.connector == heard.connector
-            && (sign == Sign::Update || self.day == heard.day)
+            && self.connector == incoming.connector
+            && (sign == Sign::Update || self.day == incoming.day)
     }
 
     /// Parses the text that [`Fingerprint::to_bytes`] returns.
@@ -172,13 +173,13 @@ mod tests {
         ];
         let mut covered = 0;
         for known in changes.map(|change| stored_form(&with(change))) {
-            for heard in changes.map(|change| stored_form(&with(change))) {
+            for incoming in changes.map(|change| stored_form(&with(change))) {
                 for sign in [Sign::Message, Sign::Installed, Sign::Update] {
-                    let expected = merged(&known, &heard, sign) == known;
+                    let expected = merged(&known, &incoming, sign) == known;
                     let fingerprint = Fingerprint::of(&PLACE, &known, None, at(0));
                     let covers =
-                        |time| fingerprint.covers(&Fingerprint::of(&PLACE, &heard, None, time), sign);
-                    assert_eq!(covers(at(0)), expected, "{sign:?}: {known:?} then {heard:?}");
+                        |time| fingerprint.covers(&Fingerprint::of(&PLACE, &incoming, None, time), sign);
+                    assert_eq!(covers(at(0)), expected, "{sign:?}: {known:?} then {incoming:?}");
                     covered += usize::from(expected);
                     // `at(0)` is 22:00 UTC, so the next day begins 7200 seconds later.
                     let is_covered_tomorrow = expected && sign == Sign::Update;

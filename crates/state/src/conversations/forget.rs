@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgotten_conversation_keeps_only_the_stop() {
+    fn forgotten_conversation_keeps_the_stop_and_loses_the_record_tags_and_quiet_hours() {
         let stage = Stage::new();
         stage.record_activity(&with(|json| json["conversation"]["id"] = "a:other".into()), Sign::Message);
         let others = stage.rows();
@@ -153,8 +153,8 @@ mod tests {
         stage.record_activity(&with(|_| {}), Sign::Message);
         run(stage.conversations().write_tombstone(&key(), stage.host.now())).unwrap();
         run(stage.conversations().forget(&key())).unwrap();
-        let standing = || run(stage.conversations().delivery_state(&key())).unwrap();
-        assert_eq!(standing().forgotten_at, Some(stage.host.now()));
+        let delivery_state = || run(stage.conversations().delivery_state(&key())).unwrap();
+        assert_eq!(delivery_state().forgotten_at, Some(stage.host.now()));
         assert_eq!(
             run(stage.conversations().get(&key())),
             Ok(None),
@@ -164,9 +164,9 @@ mod tests {
         stage.at(60);
         stage.record_activity(&with(|_| {}), Sign::Message);
         assert!(run(stage.conversations().get(&key())).unwrap().is_some());
-        assert_eq!(standing().forgotten_at, Some(stage.host.now() - TimeDelta::seconds(60)));
+        assert_eq!(delivery_state().forgotten_at, Some(stage.host.now() - TimeDelta::seconds(60)));
         run(stage.conversations().write_tombstone(&key(), stage.host.now())).unwrap();
-        assert_eq!(standing().forgotten_at, Some(stage.host.now()));
+        assert_eq!(delivery_state().forgotten_at, Some(stage.host.now()));
     }
 
     fn conversation(id: &str, user: &str) -> ConversationReference {

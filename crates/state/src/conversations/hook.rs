@@ -32,11 +32,11 @@ impl Change {
     /// Returns the row after the change; `None` if the change leaves the row as it is.
     fn of(self, hook: Option<Hook>) -> Option<Hook> {
         match (self, hook) {
-            (Self::Open, Some(hook)) if !hook.is_off => None,
+            (Self::Open, Some(hook)) if !hook.is_ended => None,
             (Self::Open | Self::Renew, hook) => {
-                Some(Hook { generation: hook.map_or(1, Hook::next), is_off: false })
+                Some(Hook { generation: hook.map_or(1, Hook::next), is_ended: false })
             }
-            (Self::End, Some(hook)) if !hook.is_off => Some(Hook { is_off: true, ..hook }),
+            (Self::End, Some(hook)) if !hook.is_ended => Some(Hook { is_ended: true, ..hook }),
             (Self::End, _) => None,
         }
     }
@@ -70,7 +70,7 @@ impl<H: Host> Conversations<'_, H> {
             let Some(changed) = change.of(hook) else { return Ok(hook) };
             let entity = Entity::new(row.clone())
                 .with(GENERATION, i32::from(changed.generation))
-                .with(OFF, changed.is_off);
+                .with(OFF, changed.is_ended);
             if self.write_hook(&entity, found.map(|found| found.etag)).await? {
                 return Ok(Some(changed));
             }

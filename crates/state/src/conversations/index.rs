@@ -43,8 +43,8 @@ impl Index {
     }
 
     /// The index of the teams and chats of a tenant. Each row holds the id of a team's channel or of a chat,
-    /// and the URL of the Connector (see [`Roster`](super::Roster)). The rows do not point to the records of
-    /// conversations, so [`Self::of_address`] does not return this index.
+    /// and the URL of the Connector (see [`TeamOrChat`](super::TeamOrChat)). The rows do not point to the
+    /// records of conversations, so [`Self::of_address`] does not return this index.
     pub(super) fn of_rosters(tenant_id: &str) -> Self {
         Self(format!("g.{}", part(&tenant_id.to_lowercase())))
     }

@@ -227,20 +227,20 @@ mod tests {
         keys: Vec<ConversationKey>,
         /// The most storage calls that were made for one page.
         most_calls: usize,
-        number: usize,
+        count: usize,
     }
 
     /// Reads all pages that follow `after`.
     fn read_pages(stage: &Stage, mut after: Option<ConversationKey>, limit: usize, filter: &Filter) -> Pages {
-        let mut pages = Pages { keys: Vec::new(), most_calls: 0, number: 0 };
+        let mut pages = Pages { keys: Vec::new(), most_calls: 0, count: 0 };
         loop {
             let calls = stage.calls();
             let page = run(stage.conversations().page(after.as_ref(), limit, filter)).unwrap();
             pages.most_calls = pages.most_calls.max(stage.calls() - calls);
-            pages.number += 1;
+            pages.count += 1;
             assert!(page.conversations.len() <= limit, "{filter:?}, limit {limit}");
             pages.keys.extend(page.conversations.into_iter().map(|(key, _)| key));
-            assert!(pages.number <= 2000, "{filter:?}, limit {limit}: the pages do not end");
+            assert!(pages.count <= 2000, "{filter:?}, limit {limit}: the pages do not end");
             match page.next {
                 Some(next) => after = Some(next),
                 None => return pages,
@@ -294,11 +294,11 @@ mod tests {
                 let skipped = if limit == 1 { expected.len().saturating_sub(60) } else { 0 };
                 let (after, expected) =
                     (skipped.checked_sub(1).map(|last| expected[last].clone()), &expected[skipped..]);
-                let Pages { keys, most_calls, number } = read_pages(&stage, after, limit, &filter);
+                let Pages { keys, most_calls, count } = read_pages(&stage, after, limit, &filter);
                 assert_eq!(keys, expected, "{filter:?}, limit {limit}");
                 let bound = calls_each * limit + 4 + limit / 100 * 2;
                 assert!(most_calls <= bound, "{filter:?}, limit {limit}: {most_calls} calls");
-                assert!(number >= expected.len().div_ceil(limit), "{filter:?}, limit {limit}");
+                assert!(count >= expected.len().div_ceil(limit), "{filter:?}, limit {limit}");
             }
         }
         let unused = Filter { tag: Some(subscribers("unused", &[Some("t"), None])), tenant_id: None };
@@ -334,7 +334,7 @@ mod tests {
         let filter = Filter { tag: Some(subscribers("x", &[Some("t"), None])), tenant_id: None };
         let pages = read_pages(&stage, None, 100, &filter);
         assert_eq!(pages.keys, keys);
-        assert_eq!(pages.number, 12);
+        assert_eq!(pages.count, 12);
         let index_rows = stage.rows().iter().filter(|row| row.starts_with("t.")).count();
         assert_eq!(index_rows, 1100, "the stale rows are deleted");
     }
@@ -396,7 +396,7 @@ mod tests {
             assert_eq!(pages.keys, keys, "limit {limit}");
             let expected = 40_usize.div_ceil(limit);
             assert_eq!(
-                pages.number, expected,
+                pages.count, expected,
                 "limit {limit}: a newer record takes a place on a page, a stop without a record does not"
             );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_of_a_conversation_without_a_record_is_reported() {
+    fn record_pause_and_stop_of_each_conversation_are_read_even_if_a_stop_has_no_record() {
         let stage = Stage::new();
         let mut keys = conversations(&stage, 0..40);
         keys.extend((40..60).map(|number| ConversationKey::of(&numbered(number, "29:u", "t"))));

@@ -51,7 +51,7 @@ pub use many::{ByKey, of_key};
 pub use message_number::MessageNumber;
 pub use pause::PAUSED_FOR;
 pub use record::Conversation;
-pub use rosters::{Roster, without_thread};
+pub use rosters::{TeamOrChat, without_thread};
 pub use rows::quiet::Quiet;
 pub use stored_form::Sign;
 pub use subscribers::Subscribers;

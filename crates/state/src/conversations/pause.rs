@@ -73,9 +73,10 @@ mod tests {
             pause(&stage, &with(|_| {}));
             assert!(stage.conversation().paused);
             // The activity changes the address, so that every kind of activity writes the record.
-            let heard = stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
+            let recorded =
+                stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
             assert_eq!(
-                heard == Recorded::Paused,
+                recorded == Recorded::Paused,
                 expected,
                 "{sign:?}: the caller keeps no fingerprint of a paused record"
             );
@@ -92,8 +93,8 @@ mod tests {
             stage.at(seconds);
             assert_eq!(stage.conversation().paused, expected, "after {seconds} seconds");
         }
-        let heard = stage.record_activity(&with(|_| {}), Sign::Update);
-        assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
+        let recorded = stage.record_activity(&with(|_| {}), Sign::Update);
+        assert!(matches!(recorded, Recorded::Stored(_)), "{recorded:?}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ const THREAD: &str = ";messageid=";
 /// A team or chat that the bot is in, and the URL of its Connector. The Connector knows the members of
 /// the team or chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roster {
+pub struct TeamOrChat {
     /// The conversation id of the team's channel or of the chat, without the part that names a thread.
     pub conversation_id: String,
     /// The URL of the Connector, from the address of a conversation. The caller has to check whether the bot
@@ -72,7 +72,7 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Reads at most `limit` teams and chats of a tenant. The team or chat that was active last comes first.
     /// The method makes one query, or several if the tenant has more than a thousand teams and chats.
-    pub async fn rosters(&self, tenant_id: &str, limit: usize) -> Result<Vec<Roster>, StateError> {
+    pub async fn rosters(&self, tenant_id: &str, limit: usize) -> Result<Vec<TeamOrChat>, StateError> {
         let index = Index::of_rosters(tenant_id);
         let query = Query { filter: Rule::partition(index.partition()), top: MAX_TOP, select: Vec::new() };
         let mut rows: Vec<Entity> = Vec::new();
@@ -93,7 +93,7 @@ impl<H: Host> Conversations<'_, H> {
             if roster.is_none() {
                 skipped(self.host, &entity.key, "conversation, serviceUrl: expected text");
             }
-            roster.map(|(conversation_id, service_url)| Roster { conversation_id, service_url })
+            roster.map(|(conversation_id, service_url)| TeamOrChat { conversation_id, service_url })
         };
         Ok(rows.iter().filter_map(roster).collect())
     }

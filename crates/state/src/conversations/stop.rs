@@ -80,7 +80,11 @@ mod tests {
         run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
         let stopped = DeliveryState { stopped: true, ..DeliveryState::default() };
         assert_eq!(run(stage.conversations().delivery_state(&key())), Ok(stopped));
-        assert_eq!(run(stage.conversations().get(&key())), Ok(None), "a stop alone is not a conversation");
+        assert_eq!(
+            run(stage.conversations().get(&key())),
+            Ok(None),
+            "a `stop` without a record is not a conversation"
+        );
         let (partition, row) = place();
         write_entity(&partition, &row, |entity| entity.with("version", 2));
         assert_eq!(run(stage.conversations().delivery_state(&key())), Ok(stopped));

@@ -48,37 +48,37 @@ pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>)
     zone.filter(|_| !reference.conversation.is_group())
 }
 
-/// The zone to store after an activity: the stored zone `known`, or the activity's zone `heard`. Only a
+/// The zone to store after an activity: the stored zone `known`, or the activity's zone `incoming`. Only a
 /// message changes the zone, because only a message shows in which zone the person is.
 ///
 /// An offset (e.g. `+01:00`) does not replace the name of a zone (e.g. `Europe/Berlin`), because an offset
 /// does not show when summer time begins and ends. If one client of the person sends the name, and another
 /// client sends the offset, the name stays.
-pub(super) fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
-    let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
-    heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)
+pub(super) fn merged_zone(known: Option<Zone>, incoming: Option<Zone>, sign: Sign) -> Option<Zone> {
+    let is_better = |incoming: &Zone| incoming.is_named() || !known.is_some_and(|known| known.is_named());
+    incoming.filter(|incoming| sign == Sign::Message && is_better(incoming)).or(known)
 }
 
 /// The address to store after an activity: the stored address `known`, updated by the activity's address
-/// `heard`. The method `Fingerprint::covers` predicts whether an activity changes the stored address. So
+/// `incoming`. The method `Fingerprint::covers` predicts whether an activity changes the stored address. So
 /// `covers` must follow the same rules as this function.
 pub(super) fn merged(
     known: &ConversationReference,
-    heard: &ConversationReference,
+    incoming: &ConversationReference,
     sign: Sign,
 ) -> ConversationReference {
     let mut after = known.clone();
-    after.service_url.clone_from(&heard.service_url);
-    after.service_url_verified = heard.service_url_verified;
+    after.service_url.clone_from(&incoming.service_url);
+    after.service_url_verified = incoming.service_url_verified;
     let is_message = sign == Sign::Message;
-    let or = |heard: &Option<_>, known| heard.clone().or(known);
+    let or = |incoming: &Option<_>, known| incoming.clone().or(known);
     if is_message {
-        after.conversation.clone_from(&heard.conversation);
-        after.bot = or(&heard.bot, after.bot);
-        after.locale = heard.locale.clone().or(after.locale);
+        after.conversation.clone_from(&incoming.conversation);
+        after.bot = or(&incoming.bot, after.bot);
+        after.locale = incoming.locale.clone().or(after.locale);
     }
     if is_message || after.user.is_none() {
-        after.user = or(&heard.user, after.user);
+        after.user = or(&incoming.user, after.user);
     }
     after
 }

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_in_several_tenants_finds_the_conversations_of_the_given_tenants() {
+    fn subscribers_of_a_tag_in_several_tenants_are_found_only_in_the_given_tenants() {
         let stage = Stage::new();
         let [ours, theirs] = [(1, "ours"), (2, "theirs")].map(|(number, tenant)| {
             let key = stage.add(number, "29:u", tenant);

@@ -52,8 +52,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 status if status.is_final() => return Ok(Claim::Ended(status)),
                 _ => {}
             }
-            if let Some(taken_at) = record.taken_at {
-                return Ok(Claim::Before(taken_at));
+            if let Some(claimed_at) = record.claimed_at {
+                return Ok(Claim::Before(claimed_at));
             }
             if let Conditional::Done(_) = self.table.merge(&claim, Some(&found.etag)).await? {
                 return Ok(Claim::Yes);

@@ -67,14 +67,14 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let now = self.host.now();
         let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;
         let stopped = place.and_then(|found| Search::read(&found.entity, now));
-        let went_on = stopped.is_some();
+        let is_continued = stopped.is_some();
         let mut search = stopped.unwrap_or(Search { begun_at: now, from: None });
         let deleted = self.clean_from(&mut search, pages).await;
         // If the service refuses the continuation, the next cleaning reads from the first page again.
         if matches!(deleted, Err(TableError::Refused { .. })) {
             search.from = None;
         }
-        if went_on || search.from.is_some() {
+        if is_continued || search.from.is_some() {
             self.table.put(&search.place()).await?;
         }
         Ok(deleted? + self.clean_keys(pages).await?)

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn record_keys_of_foreign_ids_are_all_different() {
+    fn record_keys_of_ids_that_the_bot_did_not_make_are_all_different() {
         let now = at("2026-11-28T22:00:00Z");
         let keys: BTreeSet<_> = ["a", "a/b", "a?b", "ü", "", &"x".repeat(3000)]
             .iter()

@@ -224,8 +224,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         // Without a sender or a tag, `MOST_READ` rows are enough, because the ledger reads the records of at
         // most `MAX_CALLS` rows for one page. With a sender or a tag, the ledger perhaps skips most rows, so
         // the query requests as many rows as the service allows.
-        let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
-        let top = if is_choosy { MAX_ROWS } else { MOST_READ };
+        let has_filter = wanted.sender.is_some() || wanted.tag.is_some();
+        let top = if has_filter { MAX_ROWS } else { MOST_READ };
         let (from, to) = (&from, &to);
         let read = async |partition: String| {
             let filter = Filter::partition(&partition).rows(from, to);

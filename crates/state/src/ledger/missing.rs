@@ -26,7 +26,7 @@ use super::shown::later;
 use super::{Ledger, Record, RecordKey, Status, contended};
 
 /// A run probably dequeues a hidden message within this time after the message has become visible.
-const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
+const DEQUEUED_AGAIN_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
 /// The result of recording that an alert's message is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 return Ok(Missed::Ended { status: record.status, is_copy });
             }
             // If the alert is not due yet, a run can have hidden the message until the alert is due.
-            let missing_from = later(visible_at.max(record.due()).max(now), MET_WITHIN);
+            let missing_from = later(visible_at.max(record.due()).max(now), DEQUEUED_AGAIN_WITHIN);
             let mut change = Entity::new(key.to_key());
             change.int64("missedAt", now.timestamp_millis());
             change.int64("missingFrom", missing_from.timestamp_millis());

@@ -99,7 +99,7 @@ pub enum Withdrawn {
     Unknown,
     /// The alert belongs to a series, so nothing was recorded. The value is the id of the first alert of the
     /// series.
-    OfSeries(AlertId),
+    PartOfSeries(AlertId),
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
@@ -129,7 +129,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         // brings the alert into the list of alerts.
         match self.table.batch(&[Operation::Insert(&record), Operation::Insert(&row)]).await? {
             Batch::Refused { index: 0, status: 409, .. } => self.accepted_before(&key).await,
-            batch => done(batch).map(|()| Accepted::New),
+            batch => batch_result(batch).map(|()| Accepted::New),
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             Batch::Done => Ok(Accepted::New),
             Batch::Refused { status: 409, .. } => match self.read(&self.key_of(&first.id)?).await? {
                 Some(record) => {
-                    self.remove_row_of_other_alerts(first_row.as_ref(), &record).await;
+                    self.remove_superfluous_row(first_row.as_ref(), &record).await;
                     Ok(Accepted::Known(Box::new(record)))
                 }
                 None => Err(TableError::Refused { status: 409, code: "EntityAlreadyExists".into() }),
@@ -185,7 +185,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     ///
     /// If both calls came in the same millisecond, they share one row, and this method does not delete the
     /// row. If the Delete fails, the list skips the superfluous row, but needs one more storage call.
-    async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
+    async fn remove_superfluous_row(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
         {
@@ -270,9 +270,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             }
             if let Some(first) = record.series.as_deref().and_then(AlertId::parse).filter(|_| !also_of_series)
             {
-                return Ok(Withdrawn::OfSeries(first));
+                return Ok(Withdrawn::PartOfSeries(first));
             }
-            if record.is_missing(now) {
+            if record.is_delivered_unseen(now) {
                 return Ok(Withdrawn::TooLate(Status::Delivered));
             }
             let withdrawn = match record.shown_status() {
@@ -300,14 +300,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Records that these alerts of one call (at most 100) are on the queue. A repeated call then does not
     /// put the alerts on the queue again.
     pub async fn record_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
-        self.note_time("putAt", ids).await
+        self.record_time("putAt", ids).await
     }
 
     /// Records that the Puts of these alerts of one call (at most 100) failed. Perhaps a second Put of an
     /// alert succeeds, e.g. because the sender has repeated the call. If a run then records a status of the
     /// alert, this status takes precedence over the failure.
     pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
-        self.note_time("failedAt", ids).await
+        self.record_time("failedAt", ids).await
     }
 
     /// Records that the Puts of these alerts of one call (at most 100) had no clear response, so perhaps the
@@ -316,10 +316,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         &self,
         ids: impl Iterator<Item = &AlertId>,
     ) -> Result<(), TableError> {
-        self.note_time("unconfirmedAt", ids).await
+        self.record_time("unconfirmedAt", ids).await
     }
 
-    async fn note_time(&self, property: &str, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+    async fn record_time(
+        &self,
+        property: &str,
+        ids: impl Iterator<Item = &AlertId>,
+    ) -> Result<(), TableError> {
         let now = self.host.now();
         let entity = |id| {
             let mut entity = Entity::new(self.key_of(id)?.to_key());
@@ -332,7 +336,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             [only] => self.table.put_merge(only).await.map(drop),
             all => {
                 let operations: Vec<_> = all.iter().map(Operation::PutMerge).collect();
-                done(self.table.batch(&operations).await?)
+                batch_result(self.table.batch(&operations).await?)
             }
         }
     }
@@ -374,7 +378,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
                 }
             }
             for chunk in all.chunks(MAX_OPERATIONS) {
-                if let Err(error) = self.note_batch(chunk, now).await {
+                if let Err(error) = self.record_batch(chunk, now).await {
                     not_recorded.extend_from_slice(chunk);
                     failure = Some(error);
                 }
@@ -386,13 +390,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    async fn note_batch(&self, transitions: &[Transition], now: DateTime<Utc>) -> Result<(), TableError> {
+    async fn record_batch(&self, transitions: &[Transition], now: DateTime<Utc>) -> Result<(), TableError> {
         if let [only] = transitions {
             return self.record(only).await;
         }
         let entities: Vec<Entity> = transitions.iter().map(|transition| transition.entity(now)).collect();
         let operations: Vec<_> = entities.iter().map(Operation::PutMerge).collect();
-        done(self.table.batch(&operations).await?)
+        batch_result(self.table.batch(&operations).await?)
     }
 
     fn key_of(&self, id: &AlertId) -> Result<RecordKey, TableError> {
@@ -410,7 +414,7 @@ fn contended() -> TableError {
 
 /// Turns a refused batch into an error. If a caller expects a refusal, the caller handles this refusal before
 /// it calls this function.
-fn done(batch: Batch) -> Result<(), TableError> {
+fn batch_result(batch: Batch) -> Result<(), TableError> {
     match batch {
         Batch::Done => Ok(()),
         Batch::Refused { status, code, .. } => Err(TableError::Refused { status, code }),

@@ -213,11 +213,11 @@ pub struct Record {
     /// and the queue refused the message's pop receipt.
     pub missed_at: Option<DateTime<Utc>>,
     /// If the missing queue message still exists, a run dequeues the message by this time. If no run has
-    /// dequeued the message by this time, the alert counts as delivered ([`Record::is_missing`]).
+    /// dequeued the message by this time, the alert counts as delivered ([`Record::is_delivered_unseen`]).
     pub missing_from: Option<DateTime<Utc>>,
     /// When the bot claimed the alert ([`Claim`](super::Claim)); `None` if the bot has released the claim.
     /// The bot claims an alert if the bot itself sends the alert, without the queue.
-    pub taken_at: Option<DateTime<Utc>>,
+    pub claimed_at: Option<DateTime<Utc>>,
     /// When an operator replayed the alert.
     pub replayed_at: Option<DateTime<Utc>>,
     /// The counts of the attempts so far, as JSON. The poller writes this text.
@@ -305,7 +305,7 @@ impl Record {
             cancelled_at: time("cancelledAt"),
             missed_at: time("missedAt"),
             missing_from: time("missingFrom"),
-            taken_at: time("takenAt"),
+            claimed_at: time("takenAt"),
             replayed_at: time("replayedAt"),
             tried: text("tried"),
             message: text("message"),
@@ -352,7 +352,7 @@ impl Record {
 
     /// Whether the idempotency key of the alert's call still identifies this call. The key identifies the
     /// call for 24 hours ([`KEY_TERM`]) after the acceptance of the alert.
-    pub fn answers_for_key(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_within_key_term(&self, now: DateTime<Utc>) -> bool {
         self.accepted_at.is_some_and(|accepted| now - accepted < KEY_TERM)
     }
 }

@@ -8,7 +8,7 @@ use storage_table::{Batch, Conditional, ETag, Entity, Inserted, Operation, Table
 
 use super::last_replay::LastReplay;
 use super::record::{VERSION, ends_at};
-use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, index};
+use super::{Ledger, Record, RecordKey, Status, Transition, batch_result, contended, index};
 
 /// The most attempts to change a record. An attempt fails if another writer changes the record between the
 /// read and the write.
@@ -84,7 +84,7 @@ impl BeforeDeath {
 /// so, the ledger must not record the transition, because the transition belongs to an older queue message.
 /// If the run could not read the record, `last` is [`LastReplay::UNKNOWN`]. Then the result is true if the
 /// operator has replayed the queue message of the transition.
-fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
+fn is_outdated(transition: &Transition, record: &Record, last: LastReplay) -> bool {
     match last {
         LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
         last => LastReplay::at(record.replayed_at) != last,
@@ -124,7 +124,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         for _ in 0..ATTEMPTS {
             let is_done = match self.table.get(&change.key).await? {
                 None => matches!(self.table.insert(&change).await?, Inserted::New(_)),
-                Some(found) if is_void(transition, &Record::read(&found.entity), last) => true,
+                Some(found) if is_outdated(transition, &Record::read(&found.entity), last) => true,
                 Some(found) => {
                     matches!(self.table.merge(&change, Some(&found.etag)).await?, Conditional::Done(_))
                 }
@@ -181,7 +181,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 // status `dead`.
                 _ => {}
             }
-            let change = self.reopened(key, replay, Some(&record));
+            let change = self.reopened_entity(key, replay, Some(&record));
             if let Conditional::Done(_) = self.table.merge(&change, Some(&found.etag)).await? {
                 return Ok(Reopened::Yes);
             }
@@ -197,7 +197,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         replay: &Replay<'_>,
         origin: &Origin,
     ) -> Result<Reopened, TableError> {
-        let mut entity = self.reopened(key, replay, None);
+        let mut entity = self.reopened_entity(key, replay, None);
         entity.properties.insert("conversation".into(), replay.conversation.into());
         entity.int64("acceptedAt", replay.accepted_at.timestamp_millis());
         for (name, value) in [("key", &origin.sender), ("tag", &origin.tag)] {
@@ -216,7 +216,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             Some(row) => {
                 match self.table.batch(&[Operation::Insert(&entity), Operation::PutMerge(row)]).await? {
                     Batch::Refused { index: 0, status: 409, .. } => false,
-                    batch => done(batch).map(|()| true)?,
+                    batch => batch_result(batch).map(|()| true)?,
                 }
             }
         };
@@ -244,7 +244,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    fn reopened(&self, key: &RecordKey, replay: &Replay<'_>, record: Option<&Record>) -> Entity {
+    fn reopened_entity(&self, key: &RecordKey, replay: &Replay<'_>, record: Option<&Record>) -> Entity {
         let now = self.host.now();
         let mut entity = Entity::new(key.to_key())
             .with("version", VERSION)

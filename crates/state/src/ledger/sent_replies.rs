@@ -21,7 +21,7 @@ use storage_table::{Batch, Entity, Filter, Inserted, Key, Operation, Query, Tabl
 
 use super::key::partition;
 use super::unasked::{Unasked, mark_of};
-use super::{Accepted, Ledger, NewAlert, Period, done, index};
+use super::{Accepted, Ledger, NewAlert, Period, batch_result, index};
 use crate::ConversationKey;
 
 /// The greatest value of the variable `answersperminute`, which sets the limit. To make the next minute
@@ -216,7 +216,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                         Batch::Refused { status: 409, .. } => true,
                         Batch::Refused { index: 1.., status: 404, .. } => return Ok(Counted::NoMark),
                         batch => {
-                            done(batch)?;
+                            batch_result(batch)?;
                             false
                         }
                     }

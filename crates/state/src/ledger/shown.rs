@@ -92,8 +92,8 @@ impl fmt::Display for Shown {
 impl Record {
     /// The state of the alert at the moment `now`.
     pub fn shown(&self, now: DateTime<Utc>) -> Shown {
-        let state = self.shown_in_time();
-        if self.is_missing(now) && matches!(state, Shown::Status(_) | Shown::Cancelling) {
+        let state = self.state_before_deadline();
+        if self.is_delivered_unseen(now) && matches!(state, Shown::Status(_) | Shown::Cancelling) {
             return Shown::DeliveredUnseen;
         }
         match self.deadline() {
@@ -112,7 +112,7 @@ impl Record {
     /// if a run records a result late. `None` if the state is final, or if a newer version of the poller
     /// recorded a status that this version does not know.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
-        let deadline = match self.shown_in_time() {
+        let deadline = match self.state_before_deadline() {
             Shown::Cancelling => {
                 later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
             }
@@ -127,7 +127,7 @@ impl Record {
             }
             Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
             // For `Newer`, only the newer version knows whether the status is final. The other three states
-            // do not occur here, because `shown_in_time` never returns them.
+            // do not occur here, because `state_before_deadline` never returns them.
             Shown::Newer(_) | Shown::CancelledUnseen | Shown::DeliveredUnseen | Shown::Overdue => {
                 return None;
             }
@@ -139,22 +139,22 @@ impl Record {
     /// killed run did not find the message ([`missed_at`](Self::missed_at)), and no run has dequeued the
     /// message by [`missing_from`](Self::missing_from). If the killed run had only hidden the message, a run
     /// would have dequeued the message by then. So the killed run has probably delivered the alert.
-    pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
-        let was_met_since = self.changed_at > self.missed_at;
+    pub fn is_delivered_unseen(&self, now: DateTime<Utc>) -> bool {
+        let was_dequeued_since = self.changed_at > self.missed_at;
         // If the alert was cancelled before a run found that the message was missing, perhaps the killed run
         // dropped the alert. So the alert does not count as delivered.
         let was_cancelled = self.cancelled_at.is_some() && self.cancelled_at <= self.missed_at;
         !was_cancelled
             && self.answered_at.is_none()
             && !self.status.is_final()
-            && !was_met_since
+            && !was_dequeued_since
             && self.missing_from.is_some_and(|from| from <= now)
     }
 
     /// Whether the state at the moment `now` counts as final. Such a state changes only if a run records
     /// a result after the deadline.
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
-        self.is_missing(now) || self.deadline().is_none_or(|deadline| now >= deadline)
+        self.is_delivered_unseen(now) || self.deadline().is_none_or(|deadline| now >= deadline)
     }
 
     /// Whether the alert waits until the bot is installed for the person or in the team.
@@ -162,7 +162,7 @@ impl Record {
         self.reason.as_deref().is_some_and(|reason| reason.starts_with(NOT_INSTALLED))
     }
 
-    fn shown_in_time(&self) -> Shown {
+    fn state_before_deadline(&self) -> Shown {
         match &self.newer_status {
             Some(word) => Shown::Newer(word.clone()),
             None => match self.shown_status() {

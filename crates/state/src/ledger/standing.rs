@@ -21,7 +21,7 @@ use super::{Ledger, MAX_OPERATIONS, contended};
 use crate::ConversationKey;
 
 /// How long the record of a key is kept after the last write.
-const KEPT: TimeDelta = TimeDelta::days(30);
+const KEY_RECORD_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// The partitions of the records: one for each possible first digit of a conversation key.
 const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
@@ -210,7 +210,7 @@ fn partition(digit: char) -> String {
 }
 
 fn ends_at(now: DateTime<Utc>) -> i64 {
-    now.timestamp_millis().saturating_add(KEPT.num_milliseconds())
+    now.timestamp_millis().saturating_add(KEY_RECORD_KEPT.num_milliseconds())
 }
 
 #[cfg(test)]

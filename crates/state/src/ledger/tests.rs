@@ -17,7 +17,7 @@ impl World {
     }
 
     /// The number of rows in the ledger, without its index rows (`at.<countdown>.<name>`).
-    fn records(&self) -> usize {
+    fn rows_without_index(&self) -> usize {
         let tables = self.tables.borrow();
         tables.entities("proactivebotledger").keys().filter(|(_, row)| !row.starts_with("at.")).count()
     }
@@ -76,12 +76,12 @@ fn alerts_of_one_api_call_are_accepted_all_or_none_and_read_in_their_order() {
         assert_eq!(ids, (0..alerts).map(|index| call.alert(index).to_string()).collect::<Vec<_>>());
     }
     assert_eq!(run(world.ledger().find(&call.alert(0))), Ok(None));
-    let before = world.records();
+    let before = world.rows_without_index();
     // The next line accepts the second alert of `both`. So `accept_call` then accepts neither alert.
     run(world.ledger().accept(&alert(call.alert(1)))).unwrap();
     let both = [alert(call.alert(0)), alert(call.alert(1))];
     run(world.ledger().accept_call(&both)).expect_err("the first alert is new, and the second alert exists");
-    assert_eq!(world.records(), before + 1);
+    assert_eq!(world.rows_without_index(), before + 1);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn cleaning_deletes_only_expired_records() {
     assert!(run(world.ledger().find(&far.id)).unwrap().is_some(), "the alert is due later");
     world.host.elapsed.set(days(308));
     assert_eq!(clean(), 1);
-    assert_eq!(world.records(), 0);
+    assert_eq!(world.rows_without_index(), 0);
     world.host.elapsed.set(days(310));
     assert_eq!(clean(), 1);
     assert!(world.tables.borrow().entities("proactivebotledger").is_empty());
@@ -207,16 +207,16 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
     run(world.ledger().accept(&short)).unwrap();
     world.host.elapsed.set(world.host.elapsed.get() + days(20));
     let partitions = 41;
-    let has_expired = || run(world.ledger().find(&short.id)).unwrap().is_some();
+    let is_stored = || run(world.ledger().find(&short.id)).unwrap().is_some();
     let (mut cleanings, mut deleted, mut most_calls) = (0, 0, 0);
-    while has_expired() && cleanings < 2 * partitions {
+    while is_stored() && cleanings < 2 * partitions {
         let before = world.host.sent.borrow().len();
         deleted += run(world.ledger().clean(8)).unwrap();
         most_calls = most_calls.max(world.host.sent.borrow().len() - before);
         cleanings += 1;
     }
     assert_eq!(
-        (has_expired(), cleanings, deleted),
+        (is_stored(), cleanings, deleted),
         (false, 6, 2),
         "(whether the expired record is still stored, cleanings, deleted rows)"
     );
@@ -226,7 +226,7 @@ fn cleaning_with_many_scheduled_alerts_continues_where_the_last_cleaning_stopped
     world.host.elapsed.set(world.host.elapsed.get() + days(360));
     let all = (0..6).map(|_| run(world.ledger().clean(8)).unwrap()).sum::<usize>();
     assert_eq!(
-        (all, world.records()),
+        (all, world.rows_without_index()),
         (2 * 640, 1),
         "only the row that says where a cleaning stopped is left"
     );
@@ -280,10 +280,10 @@ fn record_of_a_newer_version_gets_the_new_status_and_keeps_the_version_and_unkno
         tables.entities_mut("proactivebotledger").get_mut(&place).unwrap().insert(name.into(), value);
     }
     let waiting = Transition::to(key.clone(), Status::Waiting);
-    let met = Transition { unless_ended: true, ..waiting.clone() };
+    let waiting_unless_ended = Transition { unless_ended: true, ..waiting.clone() };
     let before = run(world.ledger().read_before_death(&key)).unwrap();
     run(world.ledger().record(&waiting)).unwrap();
-    run(world.ledger().record(&met)).unwrap();
+    run(world.ledger().record(&waiting_unless_ended)).unwrap();
     run(world.ledger().record_death(&dead(&world, &one.id, &before), &before)).unwrap();
     run(world.ledger().withdraw(&one.id, None)).unwrap();
     let record = world.tables.borrow().entities("proactivebotledger")[&place].clone();
@@ -317,7 +317,7 @@ fn id_of_any_length_has_a_record_that_can_be_written() {
             run(world.ledger().record(&Transition::to(key, Status::Delivered))).unwrap();
         }
     }
-    assert_eq!(world.records(), 24);
+    assert_eq!(world.rows_without_index(), 24);
 }
 
 #[test]
@@ -378,12 +378,13 @@ fn transition_with_the_flag_unless_ended_does_not_change_a_final_status() {
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();
     let key = key(&world, &one.id);
-    let met = Transition { unless_ended: true, ..Transition::to(key.clone(), Status::Waiting) };
+    let waiting_unless_ended =
+        Transition { unless_ended: true, ..Transition::to(key.clone(), Status::Waiting) };
     let status = || run(ledger.find(&one.id)).unwrap().unwrap().status;
-    run(ledger.record_all(vec![met.clone()])).unwrap();
+    run(ledger.record_all(vec![waiting_unless_ended.clone()])).unwrap();
     assert_eq!(status(), Status::Waiting);
     run(ledger.record(&Transition::to(key, Status::Dead))).unwrap();
-    run(ledger.record_all(vec![met])).unwrap();
+    run(ledger.record_all(vec![waiting_unless_ended])).unwrap();
     assert_eq!(status(), Status::Dead);
 }
 

@@ -52,8 +52,8 @@ use crate::ConversationKey;
 /// uses its own time.
 ///
 /// This time determines the *period* (eight days) of the message's record. Each period has its own
-/// partitions, and the mark is in the partition of the message's record. So [`Ledger::expect_answer`] deletes
-/// the mark in the period of every time within the limit.
+/// partitions, and the mark is in the partition of the message's record. So [`Ledger::delete_unasked_mark`]
+/// deletes the mark in the period of every time within the limit.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// Whether the bot knows that a conversation has no open question. The bot passes this value to
@@ -92,7 +92,7 @@ impl Unasked {
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Deletes the mark of a conversation, so that every replica reads the conversation's record when the
     /// person's next message arrives.
-    pub async fn expect_answer(&self, conversation: &ConversationKey) -> Result<(), TableError> {
+    pub async fn delete_unasked_mark(&self, conversation: &ConversationKey) -> Result<(), TableError> {
         let now = self.host.now();
         let periods: BTreeSet<_> = [now - MAX_AWAY, now + MAX_AWAY].map(Period::of).into();
         let delete = async |period: Period| {
@@ -138,8 +138,8 @@ mod tests {
             let calls = world.host.sent.borrow().len();
             assert_eq!(accept("2", Unasked::Perhaps), NEW);
             assert_eq!(world.host.sent.borrow().len(), calls + 1, "the mark costs no additional call");
-            run(world.ledger().expect_answer(&key())).unwrap();
-            run(world.ledger().expect_answer(&key())).unwrap();
+            run(world.ledger().delete_unasked_mark(&key())).unwrap();
+            run(world.ledger().delete_unasked_mark(&key())).unwrap();
             assert_eq!(accept("3", Unasked::Perhaps), None);
             assert_eq!(accept("3", Unasked::Ignored), NEW);
             assert_eq!(accept("4", Unasked::Perhaps), None);
@@ -158,7 +158,7 @@ mod tests {
                 let message = message(time, &format!("{days}"));
                 run(world.ledger().accept_message(&message, allowance, Unasked::Surely)).unwrap();
             }
-            run(world.ledger().expect_answer(&key())).unwrap();
+            run(world.ledger().delete_unasked_mark(&key())).unwrap();
             for time in times {
                 let message = message(time, &format!("later {days}"));
                 assert_eq!(

@@ -39,7 +39,7 @@ const MAX_REASON_CHARACTERS: usize = 500;
 const MAX_OPERATIONS: usize = 100;
 /// The greatest number of queries for one page of dead letters. One query is not always enough, because the
 /// service can return an empty page of query results although more rows follow.
-const MAX_EMPTY_PAGES: usize = 8;
+const MAX_QUERIES: usize = 8;
 /// The character after the digits of every row key.
 const AFTER_DIGITS: char = '.';
 /// A character that sorts before every character that a row key contains.
@@ -249,18 +249,18 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
     /// Deletes these rows. A missing row is not an error. One storage call deletes up to a hundred rows. If
     /// one of these rows is missing, each of them takes a separate storage call.
     pub async fn remove_all(&self, ids: &[DeadLetterId]) -> Result<(), TableError> {
-        for some in ids.chunks(MAX_OPERATIONS) {
-            if let [only] = some {
+        for chunk in ids.chunks(MAX_OPERATIONS) {
+            if let [only] = chunk {
                 self.remove(only).await?;
                 continue;
             }
-            let keys: Vec<Key> = some.iter().map(|id| self.key(id)).collect();
+            let keys: Vec<Key> = chunk.iter().map(|id| self.key(id)).collect();
             let operations: Vec<_> = keys.iter().map(|key| Operation::Delete(key, None)).collect();
             if self.table.batch(&operations).await? == Batch::Done {
                 continue;
             }
             // The service refuses the batch if one of the rows is missing.
-            for id in some {
+            for id in chunk {
                 self.remove(id).await?;
             }
         }
@@ -278,7 +278,7 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);
         let query = Query { filter, top: most, select: Vec::new() };
         let (mut letters, mut next) = (Vec::new(), None);
-        for _ in 0..MAX_EMPTY_PAGES {
+        for _ in 0..MAX_QUERIES {
             let page = self.table.query(&query, next.as_ref()).await?;
             letters.extend(page.entities.iter().filter_map(DeadLetter::read));
             next = page.next;

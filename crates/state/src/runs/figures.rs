@@ -38,8 +38,9 @@ pub struct Figures {
     /// When counting began.
     pub since: i64,
     /// The number of messages that runs have dequeued for the first time. A run stores this number with its
-    /// next write. If the run is killed before this write, the number is too low. [`Figures::settle`] then
-    /// corrects the number. When all messages have left the queue, the number is right again.
+    /// next write. If the run is killed before this write, the number is too low. Then
+    /// [`Figures::raise_accepted`] corrects the number. When all messages have left the queue, the number is
+    /// right again.
     pub accepted: u64,
     /// The numbers of messages that have left the queue, by the word for the final status of the alert. The
     /// messages on the poison queue count in `dead` instead. Two further words are no status:
@@ -154,13 +155,13 @@ impl Figures {
         figures
     }
 
-    pub(super) fn stored(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         // Writing JSON into memory does not fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
     /// The number of messages that have left the queue.
-    pub fn gone(&self) -> u64 {
+    pub fn gone_messages(&self) -> u64 {
         let counted: u64 = self.ended.values().chain(self.dead.values()).sum();
         counted.saturating_sub(self.found_again)
     }
@@ -168,8 +169,8 @@ impl Figures {
     /// Raises `accepted` to the number of messages that have left the queue. If `accepted` is greater
     /// already, changes nothing. `accepted` can be too low because a run was killed before it could store
     /// `accepted`.
-    pub fn settle(&mut self) {
-        self.accepted = self.accepted.max(self.gone());
+    pub fn raise_accepted(&mut self) {
+        self.accepted = self.accepted.max(self.gone_messages());
     }
 
     /// Removes a conversation from `paused`, because an alert was delivered to the conversation.
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_another_version_keep_the_members_that_this_version_knows() {
+    fn figures_of_another_version_keep_the_known_members_and_unreadable_figures_begin_at_zero() {
         let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
         let read = Figures::read(Some(r#"{"accepted": 7, "unknown": [], "lastRun": {"id": "r"}}"#), now);
         assert_eq!((read.accepted, read.last_run.id.as_str()), (7, "r"));
@@ -232,17 +233,17 @@ mod tests {
             let read = Figures::read(text, now);
             assert_eq!((read.accepted, read.since), (0, now.timestamp_millis()), "{text:?}");
         }
-        assert_eq!(Figures::read(Some(&read.stored()), now), read);
+        assert_eq!(Figures::read(Some(&read.to_json()), now), read);
     }
 
     #[test]
-    fn settle_with_more_messages_gone_than_accepted_raises_the_accepted_count() {
-        for (accepted, found_again, settled) in [(2, 0, 5), (2, 1, 4), (5, 0, 5), (9, 0, 9)] {
+    fn accepted_count_below_the_number_of_gone_messages_is_raised_to_this_number() {
+        for (accepted, found_again, expected) in [(2, 0, 5), (2, 1, 4), (5, 0, 5), (9, 0, 9)] {
             let mut figures = Figures { accepted, found_again, ..Figures::default() };
             figures.ended = [("delivered".to_owned(), 3), ("copy".to_owned(), 1)].into();
             figures.dead = [("permanent".to_owned(), 1)].into();
-            figures.settle();
-            assert_eq!(figures.accepted, settled, "{accepted} accepted, {found_again} found again");
+            figures.raise_accepted();
+            assert_eq!(figures.accepted, expected, "{accepted} accepted, {found_again} found again");
         }
     }
 

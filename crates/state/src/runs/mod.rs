@@ -182,7 +182,7 @@ impl RunLock {
 
     /// Sets the counts of all runs. Every later write stores them.
     pub fn set_figures(&mut self, figures: &Figures) {
-        self.figures = figures.stored();
+        self.figures = figures.to_json();
     }
 
     /// Prepares a write that renews the lock and stores the messages that this run has in hand. Each write

@@ -9,8 +9,8 @@ use super::*;
 
 const DAY: u64 = 24 * 60 * 60;
 
-fn expect_fingerprint(heard: Recorded) -> Fingerprint {
-    match heard {
+fn expect_fingerprint(recorded: Recorded) -> Fingerprint {
+    match recorded {
         Recorded::Stored(fingerprint) => fingerprint,
         other => panic!("expected a fingerprint, found {other:?}"),
     }
@@ -40,12 +40,12 @@ fn activity_that_the_fingerprint_covers_makes_no_call() {
     let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let calls = stage.calls();
     for (activity, sign) in [("8", Sign::Message), ("9", Sign::Update), ("10", Sign::Installed)] {
-        let heard = run(stage.conversations().record_activity(
+        let recorded = run(stage.conversations().record_activity(
             &with(|json| json["id"] = activity.into()),
             sign,
             Some(&known),
         ));
-        assert_eq!(heard, Ok(Recorded::Known), "{sign:?}");
+        assert_eq!(recorded, Ok(Recorded::Known), "{sign:?}");
     }
     assert_eq!(stage.calls(), calls);
     // An activity with another locale changes the record. The new fingerprint replaces the first one.
@@ -99,7 +99,11 @@ fn seen_at_is_renewed_by_the_first_message_of_each_day() {
     for day in [1, 2] {
         stage.at(day * DAY);
         let update = run(stage.conversations().record_activity(&with(|_| {}), Sign::Update, Some(&known)));
-        assert_eq!(update, Ok(Recorded::Known), "an update does not show that the person is present");
+        assert_eq!(
+            update,
+            Ok(Recorded::Known),
+            "an activity of the kind `Update` does not show that the person is present"
+        );
         let writes = stage.writes();
         known = expect_fingerprint(
             run(stage.conversations().record_activity(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
@@ -155,8 +159,8 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
         })
     };
     let known = expect_fingerprint(stage.record_activity(&group("29:a"), Sign::Message));
-    let heard = run(stage.conversations().record_activity(&group("29:b"), Sign::Message, Some(&known)));
-    assert_eq!(heard, Ok(Recorded::Known));
+    let recorded = run(stage.conversations().record_activity(&group("29:b"), Sign::Message, Some(&known)));
+    assert_eq!(recorded, Ok(Recorded::Known));
     let address = stage.conversation().address;
     assert_eq!(address.user, None);
     assert_eq!(address.locale, None);
@@ -231,14 +235,14 @@ fn write_with_three_conflicts_is_an_error() {
             let (partition, row) = place();
             stage.before_call(2 * nth, move || write_entity(&partition, &row, |entity| entity));
         }
-        let heard = run(stage.conversations().record_activity(
+        let recorded = run(stage.conversations().record_activity(
             &with(|json| json["locale"] = "fr".into()),
             Sign::Message,
             None,
         ));
-        assert_eq!(heard.is_ok(), is_stored, "{conflicts} conflicts: {heard:?}");
+        assert_eq!(recorded.is_ok(), is_stored, "{conflicts} conflicts: {recorded:?}");
         if !is_stored {
-            assert_eq!(heard, Err(StateError::Contended { attempts: 3 }));
+            assert_eq!(recorded, Err(StateError::Contended { attempts: 3 }));
         }
     }
 }
@@ -268,7 +272,7 @@ fn property_of_a_later_version_survives_a_write() {
 }
 
 #[test]
-fn record_that_cannot_be_read_is_logged_and_overwritten_by_the_next_message() {
+fn record_with_an_unreadable_property_is_logged_and_is_readable_after_the_next_message() {
     type Change = fn(Entity) -> Entity;
     let changes: [(Change, bool); 5] = [
         (|entity| entity.with("version", "first"), false),

@@ -230,7 +230,7 @@ fn responses_expire_after_a_week_and_the_next_response_deletes_their_rows() {
 }
 
 #[test]
-fn conversation_keeps_only_the_20_messages_with_the_newest_responses() {
+fn conversation_keeps_only_the_counts_of_the_20_messages_with_the_newest_responses() {
     let stage = known();
     for message in 0..100u64 {
         stage.at(message);

@@ -11,7 +11,7 @@ pub(in crate::conversations) const OFF: &str = "off";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::conversations) struct Hook {
     pub(in crate::conversations) generation: u16,
-    pub(in crate::conversations) is_off: bool,
+    pub(in crate::conversations) is_ended: bool,
 }
 
 impl Hook {
@@ -19,13 +19,13 @@ impl Hook {
     /// the newest address is unknown.
     pub(in crate::conversations) fn read(entity: &Entity) -> Self {
         let generation = entity.int(GENERATION).and_then(|number| u16::try_from(number).ok());
-        let is_off = generation.is_none() || entity.bool(OFF).unwrap_or_default();
-        Self { generation: generation.unwrap_or_default(), is_off }
+        let is_ended = generation.is_none() || entity.bool(OFF).unwrap_or_default();
+        Self { generation: generation.unwrap_or_default(), is_ended }
     }
 
     /// The generation whose address works; `None` if no address works.
     pub(in crate::conversations) fn working(self) -> Option<u16> {
-        (!self.is_off).then_some(self.generation)
+        (!self.is_ended).then_some(self.generation)
     }
 
     /// The next generation. After 65 535, the numbers begin again at 1. So the number of an ended address is

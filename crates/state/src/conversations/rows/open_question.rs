@@ -23,7 +23,7 @@ impl OpenQuestion {
     }
 
     /// The id of the alert that asks the question; `None` if the question has ended by `now`.
-    pub(in crate::conversations) fn open(&self, now: DateTime<Utc>) -> Option<&str> {
+    pub(in crate::conversations) fn alert_if_open(&self, now: DateTime<Utc>) -> Option<&str> {
         (now < self.until).then_some(self.alert.as_str())
     }
 

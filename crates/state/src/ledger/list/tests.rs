@@ -15,12 +15,12 @@ use crate::world::World;
 const TABLE: &str = "proactivebotledger";
 const DAY: u64 = 24 * 60 * 60;
 
-fn everything(limit: usize) -> Wanted<'static> {
+fn no_filter(limit: usize) -> Wanted<'static> {
     Wanted { sender: None, tag: None, since: None, after: None, limit }
 }
 
-fn of<'a>(sender: &'a str, tag: Option<&'a str>) -> Wanted<'a> {
-    Wanted { sender: Some(sender), tag, ..everything(20) }
+fn wanted_of<'a>(sender: &'a str, tag: Option<&'a str>) -> Wanted<'a> {
+    Wanted { sender: Some(sender), tag, ..no_filter(20) }
 }
 
 impl World {
@@ -96,9 +96,9 @@ fn list_with_pages_of_any_size_has_each_alert_once_and_the_newest_first() {
         }
     }
     let expected: BTreeSet<String> = calls.iter().flatten().cloned().collect();
-    let (at_once, _) = world.all(&everything(100));
+    let (at_once, _) = world.all(&no_filter(100));
     for limit in [1, 7, 20, 100] {
-        let (ids, _) = world.all(&everything(limit));
+        let (ids, _) = world.all(&no_filter(limit));
         assert_eq!(ids, at_once, "{limit}");
     }
     assert_eq!(at_once.len(), expected.len());
@@ -132,11 +132,11 @@ fn list_of_a_sender_and_a_tag_contains_only_matching_alerts() {
     let both: Vec<String> = both.into_iter().map(|alert| alert.id.to_string()).collect();
     let set = |lists: &[&[String]]| lists.concat().into_iter().collect::<BTreeSet<_>>();
     for (wanted, expected) in [
-        (of("ci", None), set(&[&mine, &other, &both])),
-        (of("ci", Some("orders")), set(&[&mine, &both[1..]])),
-        (of("ci", Some("orders-42")), set(&[&other])),
-        (of("ci", Some("order")), set(&[])),
-        (of("nobody", None), set(&[])),
+        (wanted_of("ci", None), set(&[&mine, &other, &both])),
+        (wanted_of("ci", Some("orders")), set(&[&mine, &both[1..]])),
+        (wanted_of("ci", Some("orders-42")), set(&[&other])),
+        (wanted_of("ci", Some("order")), set(&[])),
+        (wanted_of("nobody", None), set(&[])),
     ] {
         assert_eq!(world.all(&wanted).0.into_iter().collect::<BTreeSet<_>>(), expected, "{wanted:?}");
     }
@@ -149,7 +149,7 @@ fn list_of_a_sender_and_a_tag_contains_only_matching_alerts() {
         }
     }
     drop(tables);
-    assert_eq!(world.all(&of("nobody", None)).0, [""; 0]);
+    assert_eq!(world.all(&wanted_of("nobody", None)).0, [""; 0]);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn alert_that_is_accepted_again_is_listed_once() {
         world.pass(1);
     }
     assert_eq!(world.rows_by_time(), 5);
-    assert_eq!(world.all(&everything(100)).0.len(), 1 + 1 + 2 + 100 + 1);
+    assert_eq!(world.all(&no_filter(100)).0.len(), 1 + 1 + 2 + 100 + 1);
     // A call without alerts has a record, but no index row, because the list has nothing to show for the
     // call.
     let empty = CallNote { fingerprint: "f".into(), alerts: 0, next: None };
@@ -187,7 +187,7 @@ fn alert_that_is_accepted_again_is_listed_once() {
 #[test]
 fn accepted_call_with_100_alerts_is_listed_even_if_the_bot_is_killed_after_any_request() {
     let mut is_accepted = false;
-    for calls in 0..6 {
+    for requests in 0..6 {
         let world = World::new();
         // The first message creates the table. So the requests of the API call do not include the creation.
         world.hears('b', "0");
@@ -195,19 +195,19 @@ fn accepted_call_with_100_alerts_is_listed_even_if_the_bot_is_killed_after_any_r
         let call = CallId::of_key(Period::of(world.host.now()), None, "k", 0);
         let mut all: Vec<NewAlert> = (0..100).map(|index| alert(call.alert(index))).collect();
         all[0].call = Some(CallNote { fingerprint: "f".into(), alerts: 100, next: None });
-        world.allow_calls(calls);
+        world.allow_calls(requests);
         is_accepted = run(world.ledger().accept_call(&all)).is_ok();
         world.allow_calls(usize::MAX);
         let first = run(world.ledger().find(&call.alert(0))).unwrap();
-        let listed = world.all(&everything(100)).0.len();
-        assert_eq!(listed, if first.is_some() { 101 } else { 1 }, "killed after {calls} calls");
-        assert_eq!(is_accepted, first.is_some(), "killed after {calls} calls");
+        let listed = world.all(&no_filter(100)).0.len();
+        assert_eq!(listed, if first.is_some() { 101 } else { 1 }, "killed after {requests} requests");
+        assert_eq!(is_accepted, first.is_some(), "killed after {requests} requests");
         // The sender repeats the API call.
         world.pass(1);
         run(world.ledger().accept_call(&all)).unwrap();
         let ids: Vec<String> = all.iter().map(|alert| alert.id.to_string()).collect();
-        let (listed, _) = world.all(&everything(7));
-        assert_eq!(listed[..100], ids, "killed after {calls} calls");
+        let (listed, _) = world.all(&no_filter(7));
+        assert_eq!(listed[..100], ids, "killed after {requests} requests");
         assert_eq!(listed.len(), 101);
         if is_accepted {
             break;
@@ -241,12 +241,12 @@ fn record_that_a_replay_creates_again_is_listed_once_for_the_sender() {
         assert_eq!((record.key.as_deref(), record.tag.as_deref()), (Some("ci"), Some("orders")));
         let left: Vec<String> = if passed == 0 { ids } else { Vec::new() };
         let expected: BTreeSet<String> = left.into_iter().chain([id.to_string()]).collect();
-        for wanted in [everything(2), of("ci", Some("orders"))] {
+        for wanted in [no_filter(2), wanted_of("ci", Some("orders"))] {
             let (listed, _) = world.all(&wanted);
             assert_eq!(listed.len(), expected.len(), "{listed:?}");
             assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), expected);
         }
-        assert_eq!(world.all(&of("shop", None)).0, [""; 0]);
+        assert_eq!(world.all(&wanted_of("shop", None)).0, [""; 0]);
     }
 }
 
@@ -263,12 +263,12 @@ fn alert_that_was_accepted_long_ago_is_listed_until_the_record_is_deleted() {
     world.pass(299 * DAY);
     while run(world.ledger().clean(8)).unwrap() > 0 {}
     let new = world.hears('a', "2");
-    let (ids, pages) = world.all(&everything(20));
+    let (ids, pages) = world.all(&no_filter(20));
     assert_eq!(ids, [new, far.id.to_string()]);
     assert!(pages > 1, "expected several pages, because one page reads only some of the old periods");
     world.pass(20 * DAY);
     while run(world.ledger().clean(8)).unwrap() > 0 {}
-    let (ids, pages) = world.all(&everything(20));
+    let (ids, pages) = world.all(&no_filter(20));
     assert_eq!((ids.len(), pages), (0, 1), "the old periods are empty, so one page is enough");
 }
 
@@ -282,11 +282,11 @@ fn list_since_a_time_contains_no_older_alerts() {
     let now = world.host.now();
     for (days, expected) in [(0, 0), (1, 1), (5, 5), (20, 20), (40, 30)] {
         let since = Some(now - TimeDelta::days(days));
-        let (ids, _) = world.all(&Wanted { since, ..everything(7) });
+        let (ids, _) = world.all(&Wanted { since, ..no_filter(7) });
         assert_eq!(ids.len(), expected, "since {days} days ago");
     }
     for since in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
-        world.all(&Wanted { since: Some(since), ..everything(7) });
+        world.all(&Wanted { since: Some(since), ..no_filter(7) });
     }
 }
 
@@ -299,7 +299,7 @@ fn list_with_a_filter_that_few_alerts_match_ends_and_contains_all_matches() {
             world.pass(60);
         }
     }
-    let wanted = everything(5);
+    let wanted = no_filter(5);
     let (mut after, mut found, mut pages) = (None, 0, 0);
     loop {
         let page =
@@ -328,15 +328,15 @@ fn message_with_a_send_time_in_another_period_is_listed() {
         id.to_string()
     };
     let begin = Period::of(world.host.now() + TimeDelta::days(8)).begin();
-    world.host.elapsed.set((begin - DateTime::UNIX_EPOCH).to_std().unwrap() - base(&world));
+    world.host.elapsed.set((begin - DateTime::UNIX_EPOCH).to_std().unwrap() - clock_start(&world));
     let ids = [hears(begin - TimeDelta::days(1), "1"), hears(begin + TimeDelta::seconds(1), "2")];
     world.pass(1);
-    let (listed, _) = world.all(&everything(20));
+    let (listed, _) = world.all(&no_filter(20));
     assert_eq!(listed, [ids[1].as_str(), &ids[0]]);
 }
 
 /// The time at which the clock of the fake host begins.
-fn base(world: &World) -> Duration {
+fn clock_start(world: &World) -> Duration {
     use platform::Clock;
     let now = (world.host.now() - DateTime::UNIX_EPOCH).to_std().unwrap();
     now - world.host.elapsed.get()
@@ -365,6 +365,6 @@ fn text_that_is_no_position_is_refused() {
     world.hears('a', "1");
     for text in ["0000000000000..0", "9999999999999..255", "8204567890123.0a27e4d0d1a4d1c0.255"] {
         let after = Some(Position::parse(text).unwrap());
-        world.all(&Wanted { after, ..everything(5) });
+        world.all(&Wanted { after, ..no_filter(5) });
     }
 }

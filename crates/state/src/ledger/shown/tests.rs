@@ -46,7 +46,7 @@ fn every_record() -> Vec<Record> {
 }
 
 #[test]
-fn state_of_every_record_is_final_from_the_deadline_on_and_the_record_is_deleted_later() {
+fn state_of_every_record_counts_as_final_from_the_deadline_on_and_the_record_is_deleted_later() {
     let records = every_record();
     assert_eq!(records.len(), Status::ALL.len() * 4 * 32);
     for record in records {
@@ -105,9 +105,9 @@ fn scheduled_alert_that_an_earlier_version_accepted_is_not_overdue_before_the_du
 #[test]
 fn status_of_a_newer_version_is_shown_unchanged() {
     let record = every_record().swap_remove(0);
-    let newer = Record { newer_status: Some("answered".into()), ..record };
+    let newer = Record { newer_status: Some("acknowledged".into()), ..record };
     for at in [now(), now() + TimeDelta::days(400)] {
-        assert_eq!(newer.shown(at).as_str(), "answered");
+        assert_eq!(newer.shown(at).as_str(), "acknowledged");
     }
 }
 
@@ -127,20 +127,20 @@ fn record_with_the_earliest_or_latest_possible_times_has_a_deadline() {
 fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_message_again() {
     let (missed, from) = (now() + TimeDelta::minutes(1), now() + TimeDelta::minutes(3));
     for record in every_record() {
-        let met = |at| Record { changed_at: at, ..record.clone() };
+        let dequeued_at = |at| Record { changed_at: at, ..record.clone() };
         let missing = |record: Record| Record { missed_at: Some(missed), missing_from: Some(from), ..record };
-        let (unmet, met_later) =
-            (missing(met(Some(now()))), missing(met(Some(missed + TimeDelta::seconds(1)))));
+        let (not_dequeued, dequeued_later) =
+            (missing(dequeued_at(Some(now()))), missing(dequeued_at(Some(missed + TimeDelta::seconds(1)))));
         assert_eq!(
-            unmet.shown(from - TimeDelta::milliseconds(1)),
+            not_dequeued.shown(from - TimeDelta::milliseconds(1)),
             record.shown(from - TimeDelta::milliseconds(1))
         );
-        assert_eq!(met_later.shown(from), record.shown(from), "{record:?}");
+        assert_eq!(dequeued_later.shown(from), record.shown(from), "{record:?}");
         // If the alert was cancelled before a run found that the message was missing, perhaps the killed run
         // dropped the alert. So the alert does not count as delivered.
         let is_known = record.status.is_final() || record.cancelled_at.is_some();
         let expected = if is_known { record.shown(from) } else { Shown::DeliveredUnseen };
-        assert_eq!(unmet.shown(from), expected, "{record:?}");
-        assert!(unmet.is_settled(from) || expected != Shown::DeliveredUnseen);
+        assert_eq!(not_dequeued.shown(from), expected, "{record:?}");
+        assert!(not_dequeued.is_settled(from) || expected != Shown::DeliveredUnseen);
     }
 }

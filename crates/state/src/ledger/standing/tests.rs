@@ -15,7 +15,7 @@ fn sent(standing: &Standing, at: i64, alert: &str) -> Standing {
 }
 
 #[test]
-fn record_of_an_alert_key_keeps_the_sent_alert_and_the_noted_alert() {
+fn record_of_an_alert_key_keeps_the_last_sent_alert_and_the_newest_queued_alert() {
     let world = World::new();
     let ledger = world.ledger();
     let before = run(ledger.standing(&conversation(), HASH)).unwrap();

@@ -33,7 +33,7 @@ fn open(world: &World) -> DeadLetters<'_, platform::testing::FakeHost> {
 }
 
 #[test]
-fn dead_letter_id_of_any_message_is_parsed_back_and_sorts_the_newest_first() {
+fn dead_letter_id_of_any_message_is_parsed_back_and_the_newest_id_comes_first() {
     let guid = "799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11";
     let id = DeadLetterId::of(guid, at(0));
     assert_eq!(
@@ -92,7 +92,7 @@ fn dead_letter_that_is_written_twice_is_listed_once_and_the_newest_comes_first()
 }
 
 #[test]
-fn row_of_another_version_is_read_without_the_unreadable_properties() {
+fn row_of_another_version_is_read_without_the_unreadable_properties_and_a_foreign_row_is_skipped() {
     let world = World::new();
     let id = DeadLetterId::of("m", at(0));
     let properties =

@@ -65,7 +65,7 @@ fn delivery_without_failures_writes_nothing_to_the_key_value_store() {
     }
     assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
     assert!(sim.writes.borrow().is_empty(), "{:?}", sim.writes.borrow());
-    assert!(sim.lines_left().is_empty(), "{:?}", sim.lines_left());
+    assert!(sim.waiting_lines_left().is_empty(), "{:?}", sim.waiting_lines_left());
     assert_eq!(sim.status("39-1").as_deref(), Some("delivered"));
 }
 

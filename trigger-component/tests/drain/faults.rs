@@ -115,7 +115,7 @@ fn check_world(seed: u64) {
         // An alert can be shown twice only if the poller did not receive the response to the earlier attempt:
         // either the response was lost, or the run was killed.
         for earlier in shown.iter().rev().skip(1) {
-            assert!(!earlier.answered, "seed {seed}: {id} was sent again after a response: {of_it:#?}");
+            assert!(!earlier.got_response, "seed {seed}: {id} was sent again after a response: {of_it:#?}");
         }
     }
 }

@@ -60,7 +60,7 @@ fn messages_of_a_killed_run_are_sent_first_and_delay_no_other_conversation() {
     poll_until(&sim, start + seconds(15));
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3", "4"]);
     assert!(sim.storage.borrow().queues[QUEUE].is_empty());
-    assert!(sim.lines_left().is_empty(), "no message waits any more");
+    assert!(sim.waiting_lines_left().is_empty(), "no message waits any more");
     assert!(sim.now() < start + seconds(16));
     assert_eq!(sim.shown("b"), ["1"]);
 }

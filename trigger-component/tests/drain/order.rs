@@ -72,7 +72,7 @@ fn message_that_arrives_while_an_older_message_is_hidden_waits_even_in_later_run
         let expected: &[&str] =
             if cut { &["1", "1", "2", "3", "4", "5"] } else { &["1", "2", "3", "4", "5"] };
         assert_eq!(sim.shown("a"), expected);
-        assert!(sim.lines_left().is_empty(), "no message waits any more");
+        assert!(sim.waiting_lines_left().is_empty(), "no message waits any more");
     }
 }
 
@@ -147,7 +147,7 @@ fn messages_for_which_a_run_had_no_time_stay_before_younger_messages() {
     );
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), texts);
-    assert!(sim.lines_left().is_empty(), "no message waits any more");
+    assert!(sim.waiting_lines_left().is_empty(), "no message waits any more");
 }
 
 #[test]

@@ -63,5 +63,5 @@ pub(crate) struct Attempt {
     pub(crate) shown: bool,
     /// Whether the poller received the response. `false` if the response was lost, or if the run was killed
     /// before the response arrived.
-    pub(crate) answered: bool,
+    pub(crate) got_response: bool,
 }

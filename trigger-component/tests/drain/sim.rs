@@ -236,7 +236,7 @@ impl Sim {
                 .chain(kills)
                 .filter(|moment| *moment > now || timer == Some(*moment))
                 .min();
-            let next = next.expect("a run waits, and no timer, start or kill is left");
+            let next = next.expect("a run waits for something, but no timer, start or kill is left");
             self.clock.set(next.max(now));
             loop {
                 let mut timers = self.timers.borrow_mut();
@@ -256,20 +256,20 @@ impl Sim {
         let until = self.now() + duration;
         let ticket = self.random.get();
         self.random(2);
-        let mut asked = false;
+        let mut has_yielded = false;
         std::future::poll_fn(|context| {
             // Even a sleep of zero returns `Pending` once. So the other futures of the run can go on.
-            if self.now() >= until && std::mem::replace(&mut asked, true) {
+            if self.now() >= until && std::mem::replace(&mut has_yielded, true) {
                 return Poll::Ready(());
             }
-            asked = true;
+            has_yielded = true;
             self.timers.borrow_mut().insert((until, ticket), context.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
-    async fn ask_storage(
+    async fn ask_queue(
         &self,
         run: usize,
         request: Request<Bytes>,
@@ -286,7 +286,7 @@ impl Sim {
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
             other => {
                 let ticket = self.random(u64::MAX);
-                let response = self.storage.borrow_mut().answer(&request, self.now(), ticket);
+                let response = self.storage.borrow_mut().respond(&request, self.now(), ticket);
                 if other.is_none() { Ok(response) } else { Err(TransportError::ResponseLost("cut".into())) }
             }
         };
@@ -359,7 +359,7 @@ impl Sim {
         let method = request.method().clone();
         let (status, id) = match (200..300).contains(&reply.status) {
             true => {
-                self.chats.borrow_mut().answer(&method, &conversation, activity.as_deref(), &text, &reply)
+                self.chats.borrow_mut().respond(&method, &conversation, activity.as_deref(), &text, &reply)
             }
             false => (reply.status, String::new()),
         };
@@ -372,7 +372,7 @@ impl Sim {
             activity: id.clone(),
             text,
             shown,
-            answered: false,
+            got_response: false,
         });
         let _flight = InFlight::enter(self, conversation);
         let timeout = timeouts.first_byte.min(timeouts.total);
@@ -381,7 +381,7 @@ impl Sim {
         if reply.cut || !in_time {
             return Err(TransportError::ResponseLost("cut or timed out".into()));
         }
-        self.attempts.borrow_mut()[index].answered = true;
+        self.attempts.borrow_mut()[index].got_response = true;
         let mut response = Response::builder().status(status);
         if let Some(seconds) = reply.retry_after {
             response = response.header("retry-after", seconds);
@@ -394,7 +394,7 @@ impl Sim {
 
     /// Returns the row keys of the stored waiting lines. The *waiting line* of a conversation lists the
     /// hidden queue messages of this conversation.
-    pub(crate) fn lines_left(&self) -> Vec<String> {
+    pub(crate) fn waiting_lines_left(&self) -> Vec<String> {
         let rows = self.tables.borrow().entities("proactivebotruns").clone();
         rows.into_keys().map(|(_, row)| row).filter(|row| row.starts_with("line.")).collect()
     }
@@ -448,7 +448,7 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if let Some(delete) = &self.delete {
-            self.sim.storage.borrow_mut().answer(delete, self.sim.now(), 0);
+            self.sim.storage.borrow_mut().respond(delete, self.sim.now(), 0);
         }
     }
 }
@@ -490,7 +490,7 @@ impl HttpClient for SimHost<'_> {
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
         match request.uri().port_u16() {
-            Some(10001) => self.sim.ask_storage(self.run, request).await,
+            Some(10001) => self.sim.ask_queue(self.run, request).await,
             Some(10002) => self.sim.ask_tables(request, timeouts).await,
             Some(9000) => self.sim.ask_login().await,
             Some(9400) => self.sim.ask_program(request).await,

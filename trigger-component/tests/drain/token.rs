@@ -114,7 +114,7 @@ fn poller_that_runs_every_minute_loses_no_message() {
         assert_eq!(
             sim.storage.borrow().messages(POISON).len(),
             1,
-            "the message with {life} s to live is lost"
+            "the message with {life} s to live is in the poison queue"
         );
     }
 }
@@ -123,7 +123,7 @@ fn poller_that_runs_every_minute_loses_no_message() {
 /// so the run cannot know whether the token is good. The run still treats the refusal as a failure of `bad`
 /// alone.
 #[test]
-fn refusal_of_one_conversation_stops_no_run_and_its_alert_is_moved_to_the_poison_queue() {
+fn refusal_for_one_conversation_moves_only_its_alert_to_the_poison_queue() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));
@@ -178,12 +178,12 @@ fn every_call_to_a_storage_account_without_a_key_has_a_token() {
     let seen: Rc<RefCell<BTreeMap<(u16, String), usize>>> = Rc::default();
     for (is_table, port) in [(false, 10001), (true, 10002)] {
         let seen = Rc::clone(&seen);
-        let note = move |request: &http::Request<bytes::Bytes>| {
+        let record_header = move |request: &http::Request<bytes::Bytes>| {
             let header = request.headers()["authorization"].to_str().unwrap().to_owned();
             *seen.borrow_mut().entry((port, header)).or_default() += 1;
             None
         };
-        if is_table { sim.table_faults(note) } else { sim.faults(note) }
+        if is_table { sim.table_faults(record_header) } else { sim.faults(record_header) }
     }
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
     let headers: Vec<_> = seen.borrow().keys().cloned().collect();

@@ -26,7 +26,7 @@ fn longest_message() -> String {
 
 /// Does one run after the other, with pauses of seven seconds. Ends when the queue is empty, or when the
 /// clock shows one hour.
-fn run_on(sim: &Sim) {
+fn run_until_queue_is_empty(sim: &Sim) {
     while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
         sim.run();
         sim.pass(seconds(7));
@@ -34,7 +34,7 @@ fn run_on(sim: &Sim) {
 }
 
 /// Returns, from the log, the outcome of each alert that the poller moved to the poison queue.
-fn outcomes(sim: &Sim) -> Vec<Value> {
+fn outcomes_of_poisoned_alerts(sim: &Sim) -> Vec<Value> {
     let lines = sim.lines.borrow();
     let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["event"] == "alert.poisoned").map(|line| line["outcome"].clone()).collect()
@@ -56,28 +56,28 @@ fn short_long_and_legacy_messages_have_the_same_number_of_tries() {
         }
         assert_eq!(throttled.attempts.borrow().len(), 20, "throttling uses up no tries");
         throttled.connector(|_, _| Reply::status(201));
-        run_on(&throttled);
+        run_until_queue_is_empty(&throttled);
         assert_eq!(throttled.shown("a").len(), 1);
 
         let uncertain = start(Reply::cut());
-        run_on(&uncertain);
+        run_until_queue_is_empty(&uncertain);
         assert_eq!(uncertain.shown("a").len(), 2);
-        assert_eq!(outcomes(&uncertain), ["possiblyDelivered"]);
+        assert_eq!(outcomes_of_poisoned_alerts(&uncertain), ["possiblyDelivered"]);
 
         let unavailable = start(Reply::status(503));
-        run_on(&unavailable);
+        run_until_queue_is_empty(&unavailable);
         assert_eq!(unavailable.attempts.borrow().len(), 24);
-        assert_eq!(outcomes(&unavailable), ["retriesExhausted"]);
+        assert_eq!(outcomes_of_poisoned_alerts(&unavailable), ["retriesExhausted"]);
     }
 }
 
 #[test]
-fn message_of_an_older_format_is_moved_to_the_poison_queue_unchanged() {
+fn legacy_message_that_cannot_be_delivered_is_moved_to_the_poison_queue_unchanged() {
     for status in [404, 503] {
         let sim = Sim::new(3);
         sim.connector(move |_, _| Reply::status(status));
         sim.storage.borrow_mut().put(QUEUE, LEGACY, sim.now(), None);
-        run_on(&sim);
+        run_until_queue_is_empty(&sim);
         assert_eq!(sim.storage.borrow().messages(POISON)[0].text, LEGACY, "{status}");
     }
 }
@@ -100,10 +100,10 @@ fn uncertain_alert_is_tried_twice_even_if_calls_to_the_queue_fail() {
         }
         assert_eq!(sim.attempts.borrow().len(), attempts);
         sim.faults(|_| None);
-        run_on(&sim);
+        run_until_queue_is_empty(&sim);
         assert_eq!(sim.attempts.borrow().len(), attempts);
         assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
-        assert_eq!(outcomes(&sim).last(), Some(&"possiblyDelivered".into()));
+        assert_eq!(outcomes_of_poisoned_alerts(&sim).last(), Some(&"possiblyDelivered".into()));
         assert_eq!(counts(&sim.run(), ["received"]), [0]);
     }
 }

@@ -23,19 +23,19 @@ pub(crate) struct Trouble {
     /// Each response of the Connector takes this many milliseconds.
     delay: u64,
     /// If this number is 3, every third response of the Connector is lost.
-    lose_each: usize,
+    lose_every: usize,
     /// If this number is 5, every fifth call to the tables fails with the status 503.
-    fail_each: usize,
+    fail_every: usize,
 }
 
 pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
     (0..12_000_u64, prop::option::of(0..9_000_u64), 0..1_500_u64, 2..9_usize, 5..60_usize).prop_map(
-        |(second_after, kill_after, delay, lose_each, fail_each)| Trouble {
+        |(second_after, kill_after, delay, lose_every, fail_every)| Trouble {
             second_after,
             kill_after,
             delay,
-            lose_each,
-            fail_each,
+            lose_every,
+            fail_every,
         },
     )
 }
@@ -70,15 +70,15 @@ proptest! {
 
 /// Does two runs with `trouble`. Then does forty runs without failures, to finish the remaining alerts.
 pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
-    let (mut calls, mut reads) = (0, 0);
+    let (mut calls, mut table_calls) = (0, 0);
     sim.connector(move |_, _| {
         calls += 1;
-        let reply = if calls % trouble.lose_each == 0 { Reply::cut() } else { Reply::status(200) };
+        let reply = if calls % trouble.lose_every == 0 { Reply::cut() } else { Reply::status(200) };
         reply.after(milliseconds(trouble.delay))
     });
     sim.table_faults(move |_| {
-        reads += 1;
-        (reads % trouble.fail_each == 0).then_some(Fault::Status(503))
+        table_calls += 1;
+        (table_calls % trouble.fail_every == 0).then_some(Fault::Status(503))
     });
     let start = sim.now();
     let limits = Limits { backoff: milliseconds(10), uncertain_pause: seconds(1), ..Limits::default() };
@@ -99,7 +99,7 @@ pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
 /// Checks that the queue is empty, and that no chat message changed back to the text of an older alert. Also
 /// checks that the newest of the six alerts is shown.
 pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseError> {
-    prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
+    prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "the queue is empty");
     let mut shown: BTreeMap<String, u32> = BTreeMap::new();
     for attempt in sim.attempts.borrow().iter().filter(|attempt| attempt.shown) {
         let number: u32 = attempt.text.split(' ').next().unwrap().parse().unwrap();

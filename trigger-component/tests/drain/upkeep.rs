@@ -104,7 +104,7 @@ fn expired_record_is_deleted_by_runs_that_find_no_message() {
 /// A run that finds a message has a number. If the number is a multiple of 60, the run deletes expired
 /// records.
 #[test]
-fn expired_record_is_deleted_although_every_run_finds_a_message() {
+fn expired_record_is_deleted_even_if_every_run_finds_a_message() {
     let sim = world_with_an_expired_record();
     for number in 0..60 {
         sim.pass(seconds(60));

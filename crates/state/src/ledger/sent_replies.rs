@@ -33,7 +33,7 @@ const DEFAULT_REPLIES: u8 = 20;
 
 /// The maximum number of attempts to insert a row for a reply. An attempt fails if another reply already has
 /// the chosen row key.
-const ATTEMPTS: usize = 10;
+const MAX_ATTEMPTS: usize = 10;
 
 /// How long the ledger keeps the row `once.<hash>`. The hash stands for an activity of a conversation. The
 /// row shows that the bot has already replied to this activity. If the channel sends the activity again, the
@@ -179,9 +179,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     ) -> Result<Allowed<bool>, TableError> {
         let now = self.host.now();
         let partition = partition(Period::of(now), conversation.digit());
-        let mark = Key::new(&partition, format!("once.{}", name_of(&[conversation.as_str(), what])));
-        let mark = Entity::new(mark).with_int64("endsAt", (now + ONCE_KEPT).timestamp_millis());
-        let with = [Operation::Insert(&mark)];
+        let key = Key::new(&partition, format!("once.{}", name_of(&[conversation.as_str(), what])));
+        let once_row = Entity::new(key).with_int64("endsAt", (now + ONCE_KEPT).timestamp_millis());
+        let with = [Operation::Insert(&once_row)];
         Ok(match self.count(&with, &partition, conversation.as_str(), allowance).await? {
             Counted::Yes => Allowed::Yes(true),
             Counted::RecordExists | Counted::NoMark => Allowed::Yes(false),
@@ -202,7 +202,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let number = self.host.now().timestamp() / 60;
         let minute = Minute { partition, conversation, number, rows };
         let mut index = self.random_below(rows);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let row = minute.row(index);
             let row_exists = match with {
                 [] => self.table.insert(&row).await? == Inserted::Exists,

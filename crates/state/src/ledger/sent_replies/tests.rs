@@ -30,7 +30,7 @@ impl World {
     }
 
     /// Counts the reply to a command (a message that does not become an alert).
-    fn command(&self, conversation: &ConversationKey) -> Allowed<()> {
+    fn count_reply_to_command(&self, conversation: &ConversationKey) -> Allowed<()> {
         run(self.ledger().count_reply(conversation, TEN)).unwrap()
     }
 
@@ -70,7 +70,7 @@ fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_nex
             "only the first message over the limit begins the silence"
         );
     }
-    assert_eq!(world.command(&one), Allowed::No { begins: false });
+    assert_eq!(world.count_reply_to_command(&one), Allowed::No { begins: false });
     assert_eq!(
         world.accept_message(&other, "1", TEN),
         NEW,
@@ -89,7 +89,7 @@ fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_nex
     );
     world.pass(60);
     assert_eq!(world.accept_message(&one, "100", TEN), NEW);
-    assert_eq!(world.command(&one), Allowed::Yes(()));
+    assert_eq!(world.count_reply_to_command(&one), Allowed::Yes(()));
 }
 
 /// Another program sends a message to the bot. For each of the program's messages within the limit, the bot
@@ -99,17 +99,17 @@ fn conversation_over_the_limit_is_silent_for_the_rest_of_this_minute_and_the_nex
 fn exchange_with_another_program_ends_even_if_the_program_reacts_after_a_minute() {
     let world = World::new();
     let [one, _] = conversations();
-    let (mut incoming, mut answered, mut minutes) = (1, 0, 0);
+    let (mut incoming, mut replied, mut minutes) = (1, 0, 0);
     while incoming > 0 {
         let is_new = |n: &usize| world.accept_message(&one, &format!("{minutes}-{n}"), TEN) == NEW;
         let new = (0..incoming).filter(is_new).count();
-        (incoming, answered, minutes) = (2 * new, answered + new, minutes + 1);
+        (incoming, replied, minutes) = (2 * new, replied + new, minutes + 1);
         assert!(minutes < 8, "the exchange does not end");
         world.pass(60);
     }
     assert_eq!(
-        [("answered", answered), ("minutes", minutes)],
-        [("answered", 1 + 2 + 4 + 8 + 10), ("minutes", 6)]
+        [("replied", replied), ("minutes", minutes)],
+        [("replied", 1 + 2 + 4 + 8 + 10), ("minutes", 6)]
     );
 }
 
@@ -126,7 +126,7 @@ fn first_message_or_command_of_a_minute_costs_one_storage_call() {
         assert_eq!(world.calls() - before, 1, "{allowance:?}");
     }
     let before = world.calls();
-    assert_eq!(world.command(&other), Allowed::Yes(()));
+    assert_eq!(world.count_reply_to_command(&other), Allowed::Yes(()));
     assert_eq!(world.calls() - before, 1);
     assert_eq!(run(world.ledger().count_reply(&other, Allowance(0))), Ok(Allowed::Yes(())));
     assert_eq!(world.calls() - before, 1, "without a limit, counting a command makes no call");
@@ -138,9 +138,9 @@ fn commands_and_messages_of_a_conversation_share_one_limit() {
     let [one, _] = conversations();
     for number in 0..5 {
         assert_eq!(world.accept_message(&one, &number.to_string(), TEN), NEW);
-        assert_eq!(world.command(&one), Allowed::Yes(()));
+        assert_eq!(world.count_reply_to_command(&one), Allowed::Yes(()));
     }
-    assert_eq!(world.command(&one), Allowed::No { begins: true });
+    assert_eq!(world.count_reply_to_command(&one), Allowed::No { begins: true });
     assert_eq!(world.accept_message(&one, "5", TEN), Allowed::No { begins: false });
 }
 
@@ -177,7 +177,7 @@ fn messages_without_a_limit_all_get_a_reply() {
 /// The bot has two replicas (running instances). The clock of one replica is a minute ahead. So this replica
 /// counts its reply in the next minute.
 #[test]
-fn conversation_becomes_silent_although_another_replica_counted_a_reply_in_the_next_minute() {
+fn conversation_becomes_silent_even_if_another_replica_counted_a_reply_in_the_next_minute() {
     let world = World::new();
     let [one, _] = conversations();
     // The replica whose clock is ahead.
@@ -196,7 +196,7 @@ fn conversation_becomes_silent_although_another_replica_counted_a_reply_in_the_n
 }
 
 #[test]
-fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_by_a_cleaning() {
+fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_by_cleaning() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..20 {
@@ -212,9 +212,8 @@ fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_by_a_cleaning() {
     world.pass(16 * 24 * 60 * 60);
     assert_eq!(
         run(world.ledger().clean(8)),
-        // 12 records and 20 rows of replies, and 11 index rows.
-        Ok(32 + 11),
-        "the records, their index rows, and the rows of replies"
+        Ok(12 + 20 + 11),
+        "12 records, 20 rows of replies, and 11 index rows"
     );
     assert!(world.rows().is_empty());
 }
@@ -254,7 +253,7 @@ fn count_reply_once_is_true_only_once_for_each_conversation_and_activity() {
         ] {
             assert_eq!(once(conversation, what), Allowed::Yes(expected), "{conversation} {what}");
         }
-        let answers = world.rows().iter().filter(|row| row.starts_with("answer.")).count();
-        assert_eq!(answers, if allowance == TEN { 3 } else { 0 });
+        let reply_rows = world.rows().iter().filter(|row| row.starts_with("answer.")).count();
+        assert_eq!(reply_rows, if allowance == TEN { 3 } else { 0 });
     }
 }

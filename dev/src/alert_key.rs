@@ -32,16 +32,16 @@ impl AlertKey {
     ///   machine. The function then makes a random key.
     /// - If `authmode` has another value, other machines can perhaps call the bot. The function then returns
     ///   `None`, and the alert routes stay closed until a person sets a key.
-    pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
-        Self::choose(variables, || chosen::outside(VARIABLE))
+    pub fn for_variables(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
+        Self::choose(variables, || chosen::from_environment(VARIABLE))
     }
 
     fn choose(
         variables: &[(String, String)],
-        elsewhere: impl FnOnce() -> Option<String>,
+        in_environment: impl FnOnce() -> Option<String>,
     ) -> anyhow::Result<Option<Self>> {
         let value = |wanted: &str| variables.iter().rfind(|(name, _)| name == wanted).map(|(_, value)| value);
-        match value("alertkey").cloned().or_else(elsewhere) {
+        match value("alertkey").cloned().or_else(in_environment) {
             Some(value) => Ok(Some(Self(value)).filter(|key| key.bearer().is_some())),
             None if value("authmode").is_some_and(|mode| mode != "anonymous") => Ok(None),
             None => Self::random().map(Some),
@@ -73,15 +73,15 @@ impl fmt::Debug for AlertKey {
 mod tests {
     use super::*;
 
-    fn choose(variables: &[(&str, &str)], elsewhere: Option<&str>) -> Option<AlertKey> {
+    fn choose(variables: &[(&str, &str)], in_environment: Option<&str>) -> Option<AlertKey> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let variables: Vec<_> = variables.iter().map(owned).collect();
-        AlertKey::choose(&variables, || elsewhere.map(str::to_owned)).unwrap()
+        AlertKey::choose(&variables, || in_environment.map(str::to_owned)).unwrap()
     }
 
     #[test]
     fn key_set_by_a_person_is_used() {
-        for (variables, elsewhere, expected) in [
+        for (variables, in_environment, expected) in [
             (&[("alertkey", "mine")][..], Some("other"), Some("mine")),
             (&[("alertkey", "first"), ("alertkey", "last")], None, Some("last")),
             (&[("alertkey", "mine"), ("authmode", "required")], None, Some("mine")),
@@ -92,9 +92,9 @@ mod tests {
             (&[("authmode", "required")], None, None),
             (&[("authmode", "required")], Some("mine"), Some("mine")),
         ] {
-            let key = choose(variables, elsewhere);
+            let key = choose(variables, in_environment);
             let bearer = key.as_ref().and_then(AlertKey::bearer);
-            assert_eq!(bearer, expected, "{variables:?}, elsewhere {elsewhere:?}");
+            assert_eq!(bearer, expected, "{variables:?}, in_environment {in_environment:?}");
         }
     }
 

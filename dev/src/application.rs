@@ -64,7 +64,7 @@ pub struct Application {
 impl Application {
     /// Starts all parts at the same time, and waits until each part is ready.
     pub fn start(options: &ApplicationOptions) -> anyhow::Result<Self> {
-        options.refuse_storage_of_a_deployed_bot(chosen::outside("BOT_NAME").as_deref())?;
+        options.refuse_storage_of_a_deployed_bot(chosen::from_environment("BOT_NAME").as_deref())?;
         create_private(&options.state_dir)?;
         let storage_key = StorageKey::random()?;
         let storage = options.storage(&storage_key);
@@ -105,9 +105,9 @@ impl Application {
 
     /// If a part has ended by itself, returns a message with the part's name and the last lines of its
     /// output.
-    pub fn has_ended(&mut self) -> Option<String> {
-        let host = self.host.has_ended();
-        host.or_else(|| self.azurite.has_ended()).or_else(|| self.playground.has_ended())
+    pub fn end_message(&mut self) -> Option<String> {
+        let host = self.host.end_message();
+        host.or_else(|| self.azurite.end_message()).or_else(|| self.playground.end_message())
     }
 }
 
@@ -129,14 +129,14 @@ impl ApplicationOptions {
     /// The connection string of Azurite; `None` if a person has set another connection string.
     fn storage(&self, key: &StorageKey) -> Option<String> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "storageconnection")
-            || chosen::outside(STORAGE).is_some();
+            || chosen::from_environment(STORAGE).is_some();
         (!is_chosen).then(|| self.azurite_ports.connection_string(key))
     }
 
     /// A new random secret for callbacks; `None` if a person has set a secret.
     fn callback_secret(&self) -> anyhow::Result<Option<String>> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "callbacksecret")
-            || chosen::outside(CALLBACK_SECRET).is_some();
+            || chosen::from_environment(CALLBACK_SECRET).is_some();
         // The bot expects base64 after `whsec_`. `random_hex` returns hexadecimal digits. Hexadecimal digits
         // are valid base64, too.
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_of_a_deployed_bot_is_refused_unless_a_person_has_chosen_another() {
+    fn storage_of_a_deployed_bot_is_refused_unless_variables_choose_another_account() {
         let refusal = |variables, name| options(variables).refuse_storage_of_a_deployed_bot(name).err();
         assert!(refusal(&[], None).is_none());
         assert!(refusal(&[("storageconnection", "x")], Some("contoso-alerts")).is_none());

@@ -106,8 +106,8 @@ impl Azurite {
 
     /// If a service has ended by itself, returns a message with the service's name and the last lines of its
     /// output.
-    pub fn has_ended(&mut self) -> Option<String> {
-        self.queue.has_ended().or_else(|| self.table.has_ended())
+    pub fn end_message(&mut self) -> Option<String> {
+        self.queue.end_message().or_else(|| self.table.end_message())
     }
 
     /// The connection string of both services.
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn random_key_differs_each_time_and_is_hidden_by_debug() {
         let keys = [StorageKey::random().unwrap(), StorageKey::random().unwrap()];
-        assert!(keys[0] != keys[1] && keys[0].0.len() == 128, "64 random bytes");
+        assert!(keys[0] != keys[1] && keys[0].0.len() == 128, "expected two different keys of 64 bytes");
         assert_eq!(format!("{:?}", keys[0]), "StorageKey(***)");
     }
 }

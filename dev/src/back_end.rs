@@ -79,7 +79,7 @@ impl BackEnd {
 
     /// Makes a back end for the bot at this address, perhaps on another machine. The address must be https,
     /// or http on this machine. With another address, the API key would cross the network unencrypted.
-    pub fn at(url: &str, key: &str) -> anyhow::Result<Self> {
+    pub fn at_address(url: &str, key: &str) -> anyhow::Result<Self> {
         let bot = url.trim().trim_end_matches('/');
         let host = bot.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
         let is_safe = match host {
@@ -179,8 +179,8 @@ mod tests {
             ("bot.example", false),
             ("", false),
         ] {
-            assert_eq!(BackEnd::at(url, "a key").is_ok(), expected, "{url}");
-            assert!(BackEnd::at(url, " ,").is_err(), "{url}");
+            assert_eq!(BackEnd::at_address(url, "a key").is_ok(), expected, "{url}");
+            assert!(BackEnd::at_address(url, " ,").is_err(), "{url}");
         }
     }
 

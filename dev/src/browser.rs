@@ -42,13 +42,13 @@ impl Browser {
 
     /// Opens the chat page, carries out the visit, and writes a screenshot into the file `screenshot`.
     /// Returns the bot's messages and cards that the page shows after the visit.
-    pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
+    pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<PageContent> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));
         command.arg("--chromium").arg(&self.program).args(["--page", page]);
         command.arg("--screenshot").arg(screenshot);
         command.args(["--say", visit.say]);
-        command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
+        command.args(visit.replies.iter().flat_map(|reply| ["--expect", reply]));
         command.args(["--card", visit.card]);
         if let Some((button, text)) = visit.press {
             command.args(["--press", button, "--shows", text]);
@@ -63,7 +63,7 @@ impl Browser {
         }
         let seen = serde_json::from_slice(&output.stdout).ok();
         seen.as_ref()
-            .and_then(Seen::read)
+            .and_then(PageContent::read)
             .context("dev/browser.cjs: expected the page's content as JSON, found something else")
     }
 }
@@ -74,7 +74,7 @@ pub struct Visit<'a> {
     /// The message that the person types.
     pub say: &'a str,
     /// The bot's replies to this message. The person waits for the replies one after the other.
-    pub answers: &'a [&'a str],
+    pub replies: &'a [&'a str],
     /// A text on a card. The person waits until the page shows a card with this text.
     pub card: &'a str,
     /// A button and a text. The person presses the button on a card, and waits until a card shows the text.
@@ -86,7 +86,7 @@ pub struct Visit<'a> {
 
 /// The bot's messages and cards on the page, in their order from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct PageContent {
     /// The whole text of each bubble of the bot. A bubble is the box of one message.
     pub bubbles: Vec<String>,
     /// The cards that the page has rendered in the bubbles.
@@ -105,7 +105,7 @@ pub struct Card {
     pub buttons: Vec<String>,
 }
 
-impl Seen {
+impl PageContent {
     fn read(seen: &Value) -> Option<Self> {
         let texts = |list: &Value| -> Option<Vec<String>> {
             list.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()

@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Output {
     /// The prefix of each line that this process prints on its stdout. If `None`, this process prints no
     /// lines of the child.
-    pub print_behind: Option<String>,
+    pub prefix: Option<String>,
     /// The file to which each line is written.
     pub log: Option<PathBuf>,
 }
@@ -67,7 +67,7 @@ impl Running {
         let sink = |is_stdout| Sink {
             lines: Arc::clone(&lines),
             is_stdout,
-            print_behind: output.print_behind.clone(),
+            prefix: output.prefix.clone(),
             log: log.clone(),
         };
         if let Some(stdout) = child.stdout.take() {
@@ -103,7 +103,7 @@ impl Running {
     }
 
     /// If the child has ended by itself, returns a message with the child's exit status and last lines.
-    pub fn has_ended(&mut self) -> Option<String> {
+    pub fn end_message(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
     }
@@ -120,7 +120,7 @@ impl Running {
             if let Some(value) = ready(self) {
                 return Ok(value);
             }
-            if let Some(end) = self.has_ended() {
+            if let Some(end) = self.end_message() {
                 bail!("{end}");
             }
             if Instant::now() >= deadline {
@@ -166,7 +166,7 @@ impl Drop for Running {
 struct Sink {
     lines: Arc<Mutex<Lines>>,
     is_stdout: bool,
-    print_behind: Option<String>,
+    prefix: Option<String>,
     log: Option<Arc<Mutex<std::fs::File>>>,
 }
 
@@ -180,7 +180,7 @@ impl Sink {
             if let Some(log) = &self.log {
                 _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
             }
-            if let Some(prefix) = &self.print_behind {
+            if let Some(prefix) = &self.prefix {
                 println!("{prefix}{line}");
             }
             let mut lines = lock(&self.lines);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn wait_until_fails_with_the_name_and_status_of_an_ended_child() {
-        let error = shell("echo to say; echo it plainly >&2; exit 3")
+        let error = shell("echo one line; echo one error >&2; exit 3")
             .wait_until(Duration::from_secs(20), |_| None::<()>);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("the child has ended") && error.contains("3"), "{error}");
@@ -251,7 +251,7 @@ mod tests {
         let pid = rustix::process::Pid::from_raw(program.pid().try_into().unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let end = program.wait_until(Duration::from_secs(20), |_| None::<()>).unwrap_err().to_string();
-        assert!(end.contains("130"), "{end}");
+        assert!(end.contains("130"), "expected the status of an end by a signal: {end}");
         expect_end(&child);
     }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 /// The value of this variable in the environment or, if the environment does not set the variable, in the
 /// file `.env` of the current folder. This function ignores broken lines of `.env`, because the Spin host
 /// also reads `.env`, and reports broken lines.
-pub(crate) fn outside(variable: &str) -> Option<String> {
+pub(crate) fn from_environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok().or_else(|| {
         let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);
         lines.find(|(name, _)| name == variable).map(|(_, value)| value)

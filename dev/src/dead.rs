@@ -15,7 +15,7 @@ const KEY: &str = "ALERTKEY";
 #[derive(Debug, Args)]
 pub(crate) struct Dead {
     #[command(subcommand)]
-    what: What,
+    action: Action,
     /// The address of a deployed bot, https://<host>; the environment variable ALERTKEY has the bot's API key
     /// [default: the bot of `cargo dev up`]
     #[arg(long, global = true)]
@@ -26,7 +26,7 @@ pub(crate) struct Dead {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Lists the dead letters, the newest first
     List {
         /// Lists only dead letters with this outcome (the kind of failure), e.g. destinationGone
@@ -89,7 +89,7 @@ impl Dead {
             None => BackEnd::find(self.playground_port)?,
             Some(url) => {
                 let key = std::env::var(KEY);
-                BackEnd::at(
+                BackEnd::at_address(
                     url,
                     &key.with_context(|| {
                         format!("{KEY}: not set; set it to an API key with the scope `operate`")
@@ -97,16 +97,16 @@ impl Dead {
                 )?
             }
         });
-        match self.what {
-            What::List { outcome, conversation, text, limit } => {
+        match self.action {
+            Action::List { outcome, conversation, text, limit } => {
                 list(&letters, outcome.as_deref(), conversation.as_deref(), text, limit)
             }
-            What::Show { id } => {
+            Action::Show { id } => {
                 println!("{}", serde_json::to_string_pretty(&letters.find(&id)?)?);
                 Ok(())
             }
-            What::Replay(chosen) => report(&letters.replay(&chosen.selection())?, "on the queue again"),
-            What::Drop(chosen) => report(&letters.drop(&chosen.selection())?, "dropped"),
+            Action::Replay(chosen) => report(&letters.replay(&chosen.selection())?, "on the queue again"),
+            Action::Drop(chosen) => report(&letters.drop(&chosen.selection())?, "dropped"),
         }
     }
 }
@@ -131,7 +131,7 @@ fn list(
             println!("The poison queue holds about {} messages.", page.messages);
         }
         for letter in &page.letters {
-            println!("\n{}", described(letter));
+            println!("\n{}", description(letter));
         }
         shown += page.letters.len();
         match page.next {
@@ -146,7 +146,7 @@ fn list(
 }
 
 /// Describes a dead letter in some lines.
-fn described(letter: &Value) -> String {
+fn description(letter: &Value) -> String {
     let text = |name: &str| plain(letter[name].as_str().unwrap_or_default());
     let status = letter["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
     let replayable = if letter["replayable"] == true { "" } else { ", cannot be replayed" };
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_of_a_replay_are_ids_or_a_condition() {
+    fn arguments_that_are_missing_or_contradict_are_refused() {
         for (arguments, expected) in [
             (&["list"][..], true),
             (&["list", "--outcome", "permanent", "--url", "https://bot.example"], true),
@@ -227,6 +227,6 @@ mod tests {
         });
         let expected = "98204528799999.m\n  permanent 400 at 2026-11-23T22:00:00.000Z, cannot be replayed\n  x [2Jy\n  \
                         alert a\n  text  hi ";
-        assert_eq!(described(&letter), expected);
+        assert_eq!(description(&letter), expected);
     }
 }

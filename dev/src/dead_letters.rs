@@ -131,8 +131,8 @@ impl DeadLetters {
             self.act_until_done(route, &mut done, |_| body.clone())?;
         }
         for ids in selection.ids.chunks(MAX_IDS) {
-            self.act_until_done(route, &mut done, |ended| {
-                let left: Vec<_> = ids.iter().filter(|id| !ended.contains(*id)).collect();
+            self.act_until_done(route, &mut done, |handled| {
+                let left: Vec<_> = ids.iter().filter(|id| !handled.contains(*id)).collect();
                 json!({"ids": left})
             })?;
         }
@@ -145,22 +145,22 @@ impl DeadLetters {
         done: &mut Done,
         body: impl Fn(&BTreeSet<String>) -> Value,
     ) -> anyhow::Result<()> {
-        let (mut ended, mut idle_calls) = (BTreeSet::new(), 0);
+        let (mut handled, mut idle_calls) = (BTreeSet::new(), 0);
         for _ in 0..MAX_CALLS {
-            let (_, response) = self.0.call("POST", path, Some(&body(&ended)))?;
-            let before = ended.len();
+            let (_, response) = self.0.call("POST", path, Some(&body(&handled)))?;
+            let before = handled.len();
             for id in response[member].as_array().context(BROKEN)? {
                 let id = id.as_str().context(BROKEN)?.to_owned();
-                ended.insert(id.clone());
+                handled.insert(id.clone());
                 done.ids.insert(id);
             }
             for refused in response["refused"].as_array().context(BROKEN)? {
                 let id = refused["id"].as_str().context(BROKEN)?.to_owned();
-                if ended.insert(id.clone()) {
+                if handled.insert(id.clone()) {
                     done.refused.push((id, refused["message"].as_str().unwrap_or_default().to_owned()));
                 }
             }
-            idle_calls = if ended.len() > before { 0 } else { idle_calls + 1 };
+            idle_calls = if handled.len() > before { 0 } else { idle_calls + 1 };
             if response["more"] != true {
                 return Ok(());
             }

@@ -5,7 +5,7 @@ use dev::doctor_options::DoctorOptions;
 use dev::steps::{cargo, last};
 
 pub(crate) fn run(options: DoctorOptions) -> anyhow::Result<()> {
-    let DoctorOptions { env, url, teams, manifest } = options.with_defaults()?;
+    let DoctorOptions { env, url, teams, manifest } = options.with_default_env()?;
     let mut command = cargo(&["run", "-p", "doctor", "--"]);
     for (option, file) in [("--env", env), ("--teams", teams), ("--manifest", manifest)] {
         let Some(file) = file else { continue };

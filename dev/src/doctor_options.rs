@@ -29,7 +29,7 @@ pub struct DoctorOptions {
 impl DoctorOptions {
     /// If `--env` and `--url` are both missing, sets `--env` to the file `.env`, which Spin reads, too. Fails
     /// if `.env` is missing as well, because the doctor then has nothing to examine.
-    pub fn with_defaults(mut self) -> anyhow::Result<Self> {
+    pub fn with_default_env(mut self) -> anyhow::Result<Self> {
         let default = Path::new(".env");
         if self.env.is_none() && self.url.is_none() && default.exists() {
             self.env = Some(default.to_owned());

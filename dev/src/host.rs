@@ -92,7 +92,7 @@ impl Host {
             command.args(["--slow-variables-milliseconds", &milliseconds]);
         }
         let output =
-            Output { print_behind: options.print_prefix.then(String::new), log: options.log.clone() };
+            Output { prefix: options.print_prefix.then(String::new), log: options.log.clone() };
         let mut child = Running::start("the host", command, &output).with_context(|| match options.kind {
             HostKind::Embedded => "build the embedded host first: cargo build --profile host -p local-host",
             HostKind::Spin => "install Spin 4 and its cron plugin (https://spinframework.dev/install), or use --host embedded",
@@ -130,8 +130,8 @@ impl Host {
     }
 
     /// If the host has ended by itself, returns a message with the exit status and the last lines of output.
-    pub fn has_ended(&mut self) -> Option<String> {
-        self.child.has_ended()
+    pub fn end_message(&mut self) -> Option<String> {
+        self.child.end_message()
     }
 
     /// Kills the host without asking the host to end first.

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn key_without_name_or_scopes_is_refused() {
+    fn key_needs_a_name_and_one_or_more_scopes() {
         for (arguments, expected) in [
             (&["--name", "ci", "--scopes", "send,cancel"][..], Some(&["send", "cancel"][..])),
             (&["--name", "ci", "--scopes", "send", "--scopes", "list"], Some(&["send", "list"])),

@@ -38,7 +38,7 @@ pub struct NamedKey {
 impl NamedKey {
     /// Makes a key of 32 random bytes.
     pub fn random(purpose: &Purpose) -> anyhow::Result<Self> {
-        let fields = purpose.fields()?;
+        let fields = purpose.scopes_and_restrictions()?;
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).context("cannot get random numbers from the operating system")?;
         let key = format!("pbk_{}", URL_SAFE_NO_PAD.encode(bytes));
@@ -71,7 +71,7 @@ impl std::fmt::Debug for NamedKey {
 impl Purpose {
     /// Checks all values. Returns the second part of the entry: the scopes, the tenant and the prefix of
     /// tags, e.g. `send+tenant=t+tag=orders-`.
-    fn fields(&self) -> anyhow::Result<String> {
+    fn scopes_and_restrictions(&self) -> anyhow::Result<String> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
         let is_reserved =
             ["alertkey", "entra"].contains(&self.name.as_str()) || self.name.starts_with("pbk_");
@@ -86,10 +86,10 @@ impl Purpose {
             ensure!(is_known, "--scopes: expected some of {}, found `{scope}`", SCOPES.join(", "));
         }
         let is_restricted = self.tenant.is_some() || self.tag.is_some();
-        let is_unbounded =
+        let has_unrestrictable_scope =
             self.scopes.iter().any(|scope| ["address", "operate", "watch"].contains(&scope.as_str()));
         ensure!(
-            !(is_restricted && is_unbounded),
+            !(is_restricted && has_unrestrictable_scope),
             "--scopes: address, operate and watch cannot be restricted by --tenant or --tag; make two keys"
         );
         if let Some(until) = &self.until {
@@ -128,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn random_key_differs_each_time_and_the_entry_holds_only_a_hash() {
+    fn random_key_differs_each_time_and_is_in_the_entry_only_as_a_hash() {
         let (one, other) = (purpose(|_| {}), purpose(|_| {}));
         let (one, other) = (NamedKey::random(&one).unwrap(), NamedKey::random(&other).unwrap());
         assert_ne!(one.key(), other.key());
-        assert!(one.key().starts_with("pbk_") && one.key().len() == 47, "32 random bytes");
+        assert!(one.key().starts_with("pbk_") && one.key().len() == 47, "expected `pbk_` and 43 characters, which encode 32 bytes");
         let hash = one.entry().strip_prefix("ci:send+cancel:").unwrap();
         assert!(hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
         assert!(!format!("{one:?}").contains(one.key()));

@@ -77,7 +77,7 @@ impl Playground {
 
     /// If the Playground has ended by itself, returns a message with the exit status and the last lines of
     /// output.
-    pub fn has_ended(&mut self) -> Option<String> {
-        self.child.has_ended()
+    pub fn end_message(&mut self) -> Option<String> {
+        self.child.end_message()
     }
 }

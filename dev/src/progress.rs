@@ -17,7 +17,7 @@ use crate::steps::shown;
 const PRINT_EVERY: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
-type Work<'a> = Box<dyn FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a>;
+type Work<'a> = Box<dyn FnOnce(&RunningTask<'_>) -> anyhow::Result<()> + Send + 'a>;
 
 /// A task that has not started: its name and its work.
 pub struct Task<'a> {
@@ -27,7 +27,7 @@ pub struct Task<'a> {
 
 impl<'a> Task<'a> {
     /// Makes a task.
-    pub fn new(name: &'a str, work: impl FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a) -> Self {
+    pub fn new(name: &'a str, work: impl FnOnce(&RunningTask<'_>) -> anyhow::Result<()> + Send + 'a) -> Self {
         Self { name, work: Box::new(work) }
     }
 }
@@ -40,11 +40,11 @@ impl std::fmt::Debug for Task<'_> {
 
 /// A running task.
 #[derive(Debug)]
-pub struct Doing<'a> {
+pub struct RunningTask<'a> {
     name: &'a str,
     bar: ProgressBar,
     start: Instant,
-    done: AtomicBool,
+    is_done: AtomicBool,
     /// Whether a task has failed. After a failure, the other tasks end their commands.
     failed: &'a AtomicBool,
     detail: Mutex<String>,
@@ -56,12 +56,12 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
     let bars = MultiProgress::new();
     let failed = AtomicBool::new(false);
     let (doing, works): (Vec<_>, Vec<_>) =
-        tasks.into_iter().map(|task| (Doing::new(task.name, &bars, &failed), task.work)).unzip();
+        tasks.into_iter().map(|task| (RunningTask::new(task.name, &bars, &failed), task.work)).unzip();
     std::thread::scope(|scope| {
         let (all_done, waiting) = channel::<()>();
         if !std::io::stderr().is_terminal() {
             let doing = &doing;
-            scope.spawn(move || print_now_and_then(doing, &waiting));
+            scope.spawn(move || print_every_few_seconds(doing, &waiting));
         }
         let threads: Vec<_> = doing
             .iter()
@@ -99,15 +99,15 @@ pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Sen
 #[error("ended, because another task had failed")]
 struct Ended;
 
-fn print_now_and_then(doing: &[Doing<'_>], all_done: &Receiver<()>) {
+fn print_every_few_seconds(doing: &[RunningTask<'_>], all_done: &Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = all_done.recv_timeout(PRINT_EVERY) {
-        let running = doing.iter().filter(|doing| !doing.done.load(Ordering::Relaxed));
+        let running = doing.iter().filter(|doing| !doing.is_done.load(Ordering::Relaxed));
         let lines: Vec<_> = running.map(|doing| format!("{} {}", doing.name, doing.state())).collect();
         eprintln!("  {}", lines.join("; "));
     }
 }
 
-impl<'a> Doing<'a> {
+impl<'a> RunningTask<'a> {
     fn new(name: &'a str, bars: &MultiProgress, failed: &'a AtomicBool) -> Self {
         let bar = bars.add(ProgressBar::new_spinner().with_prefix(name.to_owned()));
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix} {elapsed}  {wide_msg}") {
@@ -118,7 +118,7 @@ impl<'a> Doing<'a> {
             name,
             bar,
             start: Instant::now(),
-            done: AtomicBool::new(false),
+            is_done: AtomicBool::new(false),
             failed,
             detail: Mutex::default(),
         }
@@ -137,7 +137,7 @@ impl<'a> Doing<'a> {
     }
 
     fn finish(&self, result: anyhow::Result<()>) -> anyhow::Result<()> {
-        self.done.store(true, Ordering::Relaxed);
+        self.is_done.store(true, Ordering::Relaxed);
         self.bar.finish_and_clear();
         let took = self.start.elapsed();
         match &result {

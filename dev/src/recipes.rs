@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_are_pinned_by_hash_with_their_version() {
+    fn every_action_is_pinned_by_hash_and_names_its_version() {
         for name in ["ci.yml", "release.yml"] {
             for line in workflow(name).lines() {
                 let Some((_, action)) = line.split_once("uses: ") else { continue };

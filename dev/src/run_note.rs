@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn run_note_is_readable_by_its_user_until_it_is_dropped() {
+    fn run_note_is_private_to_the_user_and_is_deleted_when_the_value_is_dropped() {
         let port = crate::ports::free().unwrap();
         let error = RunNote::read(port).unwrap_err().to_string();
         assert!(error.contains("cargo dev up") && error.contains(&port.to_string()), "{error}");

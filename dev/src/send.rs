@@ -54,7 +54,7 @@ impl Send {
         }
         let back_end = BackEnd::find(self.playground_port)?;
         let alerted = back_end.alert(&alert)?;
-        let id = queued(&alerted)?;
+        let id = id_of_the_queued_alert(&alerted)?;
         if self.ask.is_some() {
             eprintln!("Asked as alert {id}. Press a button in the chat page: {page}");
             println!("{}", wait_for_answer(&back_end, id)?);
@@ -106,7 +106,7 @@ fn read_card(path: &Path) -> anyhow::Result<Value> {
 }
 
 /// Returns the id of the alert if exactly one alert is queued. Otherwise, fails with the reason.
-fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
+fn id_of_the_queued_alert(alerted: &[Alerted]) -> anyhow::Result<&str> {
     match alerted {
         [Alerted { id: Some(id), status }] if status == "queued" => Ok(id),
         [Alerted { status, .. }] if status == "stopped" => {
@@ -168,16 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_is_not_queued_is_an_error_with_the_remedy() {
+    fn other_result_than_one_queued_alert_is_an_error_with_the_remedy() {
         let alerted =
             |id: Option<&str>, status: &str| Alerted { id: id.map(Into::into), status: status.into() };
-        assert_eq!(queued(&[alerted(Some("a"), "queued")]).unwrap(), "a");
+        assert_eq!(id_of_the_queued_alert(&[alerted(Some("a"), "queued")]).unwrap(), "a");
         for (alerts, hint) in [
             (vec![alerted(None, "stopped")], "send start"),
             (vec![alerted(None, "paused")], "send hello"),
             (vec![alerted(Some("a"), "queued"), alerted(Some("b"), "queued")], "found 2"),
         ] {
-            let error = queued(&alerts).unwrap_err().to_string();
+            let error = id_of_the_queued_alert(&alerts).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }
     }

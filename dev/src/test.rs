@@ -31,7 +31,7 @@ impl Test {
     pub(crate) fn run(self, cli: &clap::Command) -> anyhow::Result<()> {
         tools::expect_node()?;
         tools::install_wasm_target()?;
-        tools::install_lints()?;
+        tools::install_rustfmt_and_clippy()?;
         let mut steps = Steps::default();
         std::thread::scope(|scope| {
             let npm = scope.spawn(tools::install_npm_packages);
@@ -90,8 +90,8 @@ impl Test {
     /// library. Returns `None` if the filter leaves out the test that needs the library, or if Python is
     /// missing or too old.
     fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
-        const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
-        if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {
+        const TEST: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
+        if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
             return Ok(None);
         }
         const NAME: &str = "prometheus-client";
@@ -102,7 +102,7 @@ impl Test {
                 Ok(Some(python))
             }
             Program::Missing(why) => {
-                steps.skip(TESTS, why);
+                steps.skip(TEST, why);
                 Ok(None)
             }
         }

@@ -73,7 +73,7 @@ pub fn install_wasm_target() -> anyhow::Result<()> {
 }
 
 /// Installs rustfmt if it is missing, and clippy if it is missing.
-pub fn install_lints() -> anyhow::Result<()> {
+pub fn install_rustfmt_and_clippy() -> anyhow::Result<()> {
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         let there = Command::new("cargo").args([subcommand, "--version"]).output();
         if !there.is_ok_and(|output| output.status.success()) {
@@ -113,6 +113,6 @@ mod tests {
             let entry = format!("\"node_modules/{package}\": {{\n      \"version\": \"{version}\"");
             assert!(lock.contains(&entry), "{package} {version}");
         }
-        assert!(!lock.contains("\"resolved\""), "the lock file names no registry");
+        assert!(!lock.contains("\"resolved\""), "expected a lock file without the addresses of a registry");
     }
 }

@@ -50,8 +50,8 @@ impl Up {
         ports::expect_free(self.azurite_table_port, "the table emulator", "--azurite-table-port")?;
         ports::expect_free(self.bot_port, "the bot", "--bot-port")?;
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
-        let variables = self.variables()?;
-        let alert_key = AlertKey::of_run(&variables)?;
+        let variables = self.parse_variables()?;
+        let alert_key = AlertKey::for_variables(&variables)?;
         // From here on, Ctrl-C does not end this process at once. Ctrl-C sends a message to the loop below,
         // and the loop returns. Then `application` is dropped, and the drop ends the child processes.
         let (stop, stopped) = channel();
@@ -88,7 +88,7 @@ impl Up {
                 println!("{line}");
             }
             shown = lines.len();
-            if let Some(end) = application.has_ended() {
+            if let Some(end) = application.end_message() {
                 bail!("{end}");
             }
             match stopped.recv_timeout(Duration::from_millis(100)) {
@@ -101,7 +101,7 @@ impl Up {
         }
     }
 
-    fn variables(&self) -> anyhow::Result<Vec<(String, String)>> {
+    fn parse_variables(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut variables = Vec::new();
         for variable in &self.variables {
             let Some((name, value)) = variable.split_once('=') else {

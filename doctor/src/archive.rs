@@ -11,19 +11,19 @@ pub(crate) fn file(zip: &[u8], wanted: &str) -> anyhow::Result<Vec<u8>> {
     const END: &[u8] = b"PK\x05\x06";
     let end = zip.windows(4).rposition(|window| window == END);
     let end = end.context("expected a zip; give the zip that cargo dev teams writes")?;
-    let count = short(zip, end + 10)?;
-    let mut at = long(zip, end + 16)?;
+    let count = two_bytes(zip, end + 10)?;
+    let mut at = four_bytes(zip, end + 16)?;
     for _ in 0..count {
         ensure!(slice(zip, at, 4)? == b"PK\x01\x02", "the zip is broken; make it again");
-        let method = short(zip, at + 10)?;
-        let size = long(zip, at + 20)?;
-        let (name, extra, comment) = (short(zip, at + 28)?, short(zip, at + 30)?, short(zip, at + 32)?);
+        let method = two_bytes(zip, at + 10)?;
+        let size = four_bytes(zip, at + 20)?;
+        let (name, extra, comment) = (two_bytes(zip, at + 28)?, two_bytes(zip, at + 30)?, two_bytes(zip, at + 32)?);
         if slice(zip, at + 46, name)? != wanted.as_bytes() {
             at += 46 + name + extra + comment;
             continue;
         }
-        let local = long(zip, at + 42)?;
-        let start = local + 30 + short(zip, local + 26)? + short(zip, local + 28)?;
+        let local = four_bytes(zip, at + 42)?;
+        let start = local + 30 + two_bytes(zip, local + 26)? + two_bytes(zip, local + 28)?;
         let stored = slice(zip, start, size)?;
         return match method {
             0 => Ok(stored.to_vec()),
@@ -41,12 +41,12 @@ fn slice(zip: &[u8], at: usize, length: usize) -> anyhow::Result<&[u8]> {
 }
 
 /// Reads a number of two bytes.
-fn short(zip: &[u8], at: usize) -> anyhow::Result<usize> {
+fn two_bytes(zip: &[u8], at: usize) -> anyhow::Result<usize> {
     Ok(slice(zip, at, 2)?.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
 
 /// Reads a number of four bytes.
-fn long(zip: &[u8], at: usize) -> anyhow::Result<usize> {
+fn four_bytes(zip: &[u8], at: usize) -> anyhow::Result<usize> {
     Ok(slice(zip, at, 4)?.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
 

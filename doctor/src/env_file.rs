@@ -72,7 +72,7 @@ impl EnvFile {
                 Err(error) => file.add_line_fault(text, &error),
             }
         }
-        file.check_readers(text);
+        file.find_values_that_a_script_reads_differently(text);
         file
     }
 
@@ -140,7 +140,7 @@ impl EnvFile {
     /// Finds values that Spin and a simple script read differently. A simple script cuts the line at `=`, and
     /// takes the rest of the line as the value. Spin removes the white space around a value, and gives `$`,
     /// `\` and ` #` a special meaning.
-    fn check_readers(&mut self, text: &str) {
+    fn find_values_that_a_script_reads_differently(&mut self, text: &str) {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let Some((name, value)) = line.trim_start().split_once('=') else { continue };

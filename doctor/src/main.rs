@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<bool> {
-    let DoctorOptions { env, url, teams, manifest } = cli.options.with_defaults()?;
+    let DoctorOptions { env, url, teams, manifest } = cli.options.with_default_env()?;
     let manifest = manifest.unwrap_or_else(|| root().join("deploy/spin.http.toml"));
     let manifest = Manifest::read(&manifest)?;
     let env = env.map(|path| EnvFile::read(&path, &manifest)).transpose()?;

@@ -60,7 +60,7 @@ fn alert_group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &Wo
     let page = ChatPage::start(world, "msteams");
     let visit = Visit {
         say: "hello",
-        answers: &["Alert: hello"],
+        replies: &["Alert: hello"],
         card: FIRING,
         press: None,
         then: Some(("I see it", RESOLVED)),

@@ -25,13 +25,13 @@ fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
-    let answers = ["Queued: hello from the page", "Alert: hello from the page"];
-    let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None, then: None };
+    let replies = ["Queued: hello from the page", "Alert: hello from the page"];
+    let visit = Visit { say: "hello from the page", replies: &replies, card: title, press: None, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
         // The bot has stored the person's conversation. So a back end (a program) can now send an alert to
         // this conversation. The page is still open, and shows the alert.
-        page.wait_for(answers[1]);
+        page.wait_for(replies[1]);
         page.alert_with_card(&chat_page::card(title, text, button));
         seen.join().unwrap()
     });
@@ -48,7 +48,7 @@ fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
         (1, 3),
         "expected one greeting and three other messages, found {seen:?}"
     );
-    assert_eq!(rest[..2], answers, "{seen:?}");
+    assert_eq!(rest[..2], replies, "{seen:?}");
     // The page renders the card, and does not show the card's JSON.
     let card = Card { texts: vec![title.into(), text.into()], buttons: vec![button.into()] };
     assert_eq!(seen.cards, [card], "{seen:?}");
@@ -62,7 +62,7 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     let (page, program) = (ChatPage::start(world, "msteams"), Program::start());
     let (text, answered) = ("Alert: Deploy 1.4.2 to production?", "Approve");
     let press = Some(("Approve", answered));
-    let visit = Visit { say: "hello", answers: &["Alert: hello"], card: text, press, then: None };
+    let visit = Visit { say: "hello", replies: &["Alert: hello"], card: text, press, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("press.png")));
         page.wait_for("Alert: hello");
@@ -106,9 +106,9 @@ fn alerts_with_the_same_alert_key_are_one_bubble_that_turns_from_red_to_green(wo
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
-    let answers = ["Alert: hello"];
+    let replies = ["Alert: hello"];
     let visit =
-        Visit { say: "hello", answers: &answers, card: red, press: None, then: Some(("I see it", green)) };
+        Visit { say: "hello", replies: &replies, card: red, press: None, then: Some(("I see it", green)) };
     let alert = |text: &str, style: &str, state: &str| {
         let back_end = page.back_end();
         let targets = back_end.targets().unwrap_or_else(|error| panic!("{error:#}"));
@@ -144,8 +144,8 @@ fn webhook_address_is_readable_and_the_copied_command_works(world: &World) {
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
-    let answers = ["Webhook address of this conversation"];
-    let visit = Visit { say: "webhook", answers: &answers, card: "It works", press: None, then: None };
+    let replies = ["Webhook address of this conversation"];
+    let visit = Visit { say: "webhook", replies: &replies, card: "It works", press: None, then: None };
     let (seen, hook) = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("webhook.png")));
         let said = eventually("a reply with a webhook address", || {
@@ -159,7 +159,7 @@ fn webhook_address_is_readable_and_the_copied_command_works(world: &World) {
         (seen.join().unwrap(), (Hook::in_reply(said.text()).unwrap(), command))
     });
     let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
-    let ((hook, command), is_reply) = (hook, |bubble: &&String| bubble.starts_with(answers[0]));
+    let ((hook, command), is_reply) = (hook, |bubble: &&String| bubble.starts_with(replies[0]));
     let reply: Vec<_> = seen.bubbles.iter().find(is_reply).unwrap().lines().map(str::trim).collect();
     assert!(reply.contains(&hook.url.as_str()) && reply.contains(&command.as_str()), "{reply:#?}");
     assert!(!reply.iter().any(|line| line.contains('`')), "{reply:#?}");

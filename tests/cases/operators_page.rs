@@ -57,7 +57,7 @@ fn opened(bot: &Operated, width: u32) -> Walk {
 }
 
 fn unlocked(walk: Walk) -> Walk {
-    walk.write(KEY).press("Enter").expect("As of")
+    walk.type_text(KEY).press("Enter").expect("As of")
 }
 
 fn texts(seen: &Seen, name: &str) -> Vec<String> {
@@ -112,19 +112,19 @@ fn operator_can_replay_drop_and_send_a_test_alert_with_the_keyboard_alone(world:
     bot.hold().refusals.insert("dead-5".into(), "expires: the alert has expired; drop it".into());
     let select = |number: usize| format!("Select {}", samples::id(number));
     // The person first types a wrong API key.
-    let walk = Walk::open(&bot.page(), 1280).write("a-wrong-key").press("Enter");
+    let walk = Walk::open(&bot.page(), 1280).type_text("a-wrong-key").press("Enter");
     let walk = unlocked(walk.expect("The bot does not accept this key")).expect_focus("heading", "Status");
     // The person chooses a reason, and the page shows only the dead letters with this reason. Then the person
     // lists all dead letters again.
-    let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").write("des");
+    let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").type_text("des");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("2 dead letters shown.");
     let walk =
-        walk.expect("The person has removed or blocked the bot").back_to("combobox", "Reason").write("all");
+        walk.expect("The person has removed or blocked the bot").shift_tab_to("combobox", "Reason").type_text("all");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("6 dead letters shown.");
     // Escape cancels the replay, and the focus returns to the button.
     let walk =
         walk.tab_to("checkbox", &select(0)).press("Space").tab_to("checkbox", &select(1)).press("Space");
-    let walk = walk.back_to("button", "Replay selected (2)").press("Enter").expect("Replay 2 dead letters?");
+    let walk = walk.shift_tab_to("button", "Replay selected (2)").press("Enter").expect("Replay 2 dead letters?");
     let walk = walk.expect_focus("button", "Cancel").press("Escape");
     let walk =
         walk.expect_focus("button", "Replay selected (2)").press("Enter").expect_focus("button", "Cancel");
@@ -143,11 +143,11 @@ fn operator_can_replay_drop_and_send_a_test_alert_with_the_keyboard_alone(world:
     let walk = walk.expect("1 dead letter dropped.").read("left", "#dead-list .id");
     // The person finds an alert by its id, and sends a test alert.
     let walk =
-        walk.tab_to("textbox", "Id").write(&samples::id(7)).tab_to("button", "Find alert").press("Enter");
+        walk.tab_to("textbox", "Id").type_text(&samples::id(7)).tab_to("button", "Find alert").press("Enter");
     let walk = walk.expect("1 alert found.").read("found", "#alerts-list .badge");
     let walk = walk
         .tab_to("combobox", "Conversation")
-        .write("Ada")
+        .type_text("Ada")
         .tab_to("button", "Send test alert")
         .press("Enter");
     let walk = walk.expect("The Connector accepted the alert, 0.4 s after the bot had accepted it.");
@@ -277,12 +277,12 @@ fn page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_but
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
     bot.hold().refusals.extend(broken.iter().map(|number| (format!("dead-{number}"), why.to_owned())));
-    let choose = |walk: Walk, text: &str| walk.write(text).tab_to("button", "Show").press("Enter");
+    let choose = |walk: Walk, text: &str| walk.type_text(text).tab_to("button", "Show").press("Enter");
     let walk =
         choose(opened(&bot, 1280).tab_to("combobox", "Reason"), "perm").expect("100 dead letters shown.");
     let walk = walk.tab_to("button", "Replay all permanent").press("Enter").expect_focus("button", "Cancel");
     let walk = walk.tab_to("button", "Replay all").press("Enter").expect("250 dead letters replayed.");
-    let walk = choose(walk.back_to("combobox", "Reason"), "seal").expect("100 dead letters shown.");
+    let walk = choose(walk.shift_tab_to("combobox", "Reason"), "seal").expect("100 dead letters shown.");
     let walk = walk
         .tab_to("button", "Replay all sealBroken")
         .press("Enter")
@@ -348,7 +348,7 @@ fn forgotten_api_key_stops_the_replay_and_empties_the_page(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 10_000);
     let walk = opened(&bot, 1280).expect("100 dead letters shown. There are more.");
-    let walk = walk.tab_to("textbox", "Id").write("abc").click("checkbox", "Select all shown");
+    let walk = walk.tab_to("textbox", "Id").type_text("abc").click("checkbox", "Select all shown");
     let walk =
         walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
     let walk = walk.press("Enter").expect("of about 10,000 replayed");
@@ -415,7 +415,7 @@ fn failed_api_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
     ] {
         samples::fill(&bot, 2);
         bot.hold().scripted.push_back((call, status, body));
-        take(&Walk::open(&bot.page(), 1280).write(KEY).press("Enter").expect(shown), "sentence");
+        take(&Walk::open(&bot.page(), 1280).type_text(KEY).press("Enter").expect(shown), "sentence");
     }
     // If a replay fails in the middle, the page shows how many dead letters were replayed.
     samples::fill(&bot, 100);

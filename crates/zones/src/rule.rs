@@ -39,7 +39,7 @@ include!(concat!(env!("OUT_DIR"), "/table.rs"));
 impl Rule {
     /// Finds the rule of a zone by the zone's name, in upper or lower case. Also returns the name in the
     /// spelling of the Time Zone Database.
-    pub(crate) fn named(name: &str) -> Option<(&'static str, &'static Self)> {
+    pub(crate) fn find(name: &str) -> Option<(&'static str, &'static Self)> {
         fn lower(name: &str) -> impl Iterator<Item = u8> {
             name.bytes().map(|byte| byte.to_ascii_lowercase())
         }

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn night_with_a_change_of_the_offset_ends_at_seven_local_time() {
+    fn night_with_or_without_a_change_of_the_offset_ends_at_seven_local_time() {
         // Each row has a zone, an evening at 22:30 local time, and the number of hours from 22:30 to 07:00.
         // In all zones except Tokyo, the offset changes between the two times. Tokyo has no summer time, so
         // both rows of Tokyo have the same number.
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn moment_outside_the_span_has_no_end() {
+    fn only_a_moment_inside_the_span_has_an_end() {
         let night = ClockSpan::parse("22:00-07:00").unwrap();
         for (moment, expected) in [
             ("2026-11-29T21:59:59Z", None),

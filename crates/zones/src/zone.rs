@@ -31,7 +31,7 @@ impl Zone {
         if text.len() > MAX_NAME_BYTES {
             return None;
         }
-        if let Some((name, rule)) = Rule::named(text) {
+        if let Some((name, rule)) = Rule::find(text) {
             return Some(Self(Kind::Named(name, rule)));
         }
         let sign = match text.get(..1)? {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn zone_is_read_from_its_name_or_offset_and_is_written_in_the_same_form() {
+    fn zone_is_read_from_its_name_or_offset_and_written_in_the_standard_spelling() {
         for (text, expected) in [
             ("Europe/Berlin", Some("Europe/Berlin")),
             ("europe/berlin", Some("Europe/Berlin")),

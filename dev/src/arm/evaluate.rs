@@ -42,12 +42,12 @@ pub(super) struct Scope<'a> {
     pub(super) variables: &'a Map<String, Value>,
     /// The parameters and variables that expressions have read so far, each in the form `parameters('x')` or
     /// `variables('x')`.
-    pub(super) read: RefCell<BTreeSet<String>>,
+    pub(super) names_read: RefCell<BTreeSet<String>>,
 }
 
 /// The context of an expression in the template.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At {
+pub(super) struct Context {
     /// The value of `copyIndex()`. A `copy` loop makes several resources from one description, and
     /// `copyIndex()` counts these resources from 0. `None` outside of a `copy` loop.
     pub(super) copy_index: Option<usize>,
@@ -58,21 +58,21 @@ pub(super) struct At {
 
 impl Scope<'_> {
     /// Evaluates all expressions in a JSON value. In the returned value, the results replace the expressions.
-    pub(super) fn value(&self, value: &Value, at: At) -> Result<Value, EvaluationError> {
+    pub(super) fn value(&self, value: &Value, context: Context) -> Result<Value, EvaluationError> {
         Ok(match value {
             Value::String(text) => match parse(text)? {
-                Some(expression) => self.expression(&expression, at)?,
+                Some(expression) => self.expression(&expression, context)?,
                 None => Value::String(
                     text.strip_prefix('[').filter(|rest| rest.starts_with('[')).unwrap_or(text).to_owned(),
                 ),
             },
             Value::Array(items) => {
-                items.iter().map(|item| self.value(item, at)).collect::<Result<Vec<_>, _>>()?.into()
+                items.iter().map(|item| self.value(item, context)).collect::<Result<Vec<_>, _>>()?.into()
             }
             Value::Object(members) => {
                 let mut evaluated = Map::new();
                 for (name, member) in members {
-                    evaluated.insert(name.clone(), self.value(member, at)?);
+                    evaluated.insert(name.clone(), self.value(member, context)?);
                 }
                 evaluated.into()
             }
@@ -80,12 +80,12 @@ impl Scope<'_> {
         })
     }
 
-    fn expression(&self, expression: &Expression, at: At) -> Result<Value, EvaluationError> {
+    fn expression(&self, expression: &Expression, context: Context) -> Result<Value, EvaluationError> {
         match expression {
             Expression::Text(text) => Ok(text.clone().into()),
             Expression::Number(number) => Ok((*number).into()),
             Expression::Member { of, key } => {
-                let (of, key) = (self.expression(of, at)?, self.expression(key, at)?);
+                let (of, key) = (self.expression(of, context)?, self.expression(key, context)?);
                 let member = match (&of, &key) {
                     (Value::Object(members), Value::String(name)) => members.get(name),
                     (Value::Array(items), Value::Number(index)) => {
@@ -97,11 +97,11 @@ impl Scope<'_> {
                     .cloned()
                     .ok_or_else(|| EvaluationError::NoMember { key: key.to_string(), of: of.to_string() })
             }
-            Expression::Call { function, arguments } => self.call(function, arguments, at),
+            Expression::Call { function, arguments } => self.call(function, arguments, context),
         }
     }
 
-    fn call(&self, function: &str, arguments: &[Expression], at: At) -> Result<Value, EvaluationError> {
+    fn call(&self, function: &str, arguments: &[Expression], context: Context) -> Result<Value, EvaluationError> {
         // `if` evaluates only the chosen branch, so the other branch can name a resource that does not exist.
         // But every parameter and every variable in both branches must exist.
         if function == "if"
@@ -109,24 +109,24 @@ impl Scope<'_> {
         {
             self.check_names(yes)?;
             self.check_names(no)?;
-            return match self.expression(condition, at)? {
-                Value::Bool(true) => self.expression(yes, at),
-                Value::Bool(false) => self.expression(no, at),
+            return match self.expression(condition, context)? {
+                Value::Bool(true) => self.expression(yes, context),
+                Value::Bool(false) => self.expression(no, context),
                 other => Err(wrong_arguments("if", &[other])),
             };
         }
-        if function == "reference" && !at.is_runtime {
+        if function == "reference" && !context.is_runtime {
             return Err(EvaluationError::Runtime(function.to_owned()));
         }
         let values: Vec<Value> =
-            arguments.iter().map(|argument| self.expression(argument, at)).collect::<Result<_, _>>()?;
+            arguments.iter().map(|argument| self.expression(argument, context)).collect::<Result<_, _>>()?;
         let wrong = || wrong_arguments(function, &values);
         let texts = || -> Option<Vec<&str>> { values.iter().map(Value::as_str).collect() };
         let flags = || -> Option<Vec<bool>> { values.iter().map(Value::as_bool).collect() };
         let result = match (function, values.as_slice()) {
             ("parameters", [Value::String(name)]) => return self.parameter(name),
             ("variables", [Value::String(name)]) => return self.variable(name),
-            ("copyIndex", []) => at.copy_index.map(Value::from),
+            ("copyIndex", []) => context.copy_index.map(Value::from),
             ("concat", _) => texts().map(|texts| texts.concat().into()),
             ("equals", [first, second]) => Some((first == second).into()),
             ("and", [_, _, ..]) => flags().map(|flags| flags.iter().all(|flag| *flag).into()),
@@ -198,7 +198,7 @@ impl Scope<'_> {
     }
 
     fn parameter(&self, name: &str) -> Result<Value, EvaluationError> {
-        self.read.borrow_mut().insert(format!("parameters('{name}')"));
+        self.names_read.borrow_mut().insert(format!("parameters('{name}')"));
         let undeclared = || EvaluationError::Undeclared { kind: "parameter", name: name.to_owned() };
         self.parameters.get(name).cloned().ok_or_else(undeclared)
     }
@@ -206,11 +206,11 @@ impl Scope<'_> {
     fn variable(&self, name: &str) -> Result<Value, EvaluationError> {
         // Azure evaluates variables before any resource exists, so a variable cannot read the state of a
         // resource.
-        self.value(self.declared_variable(name)?, At { copy_index: None, is_runtime: false })
+        self.value(self.declared_variable(name)?, Context { copy_index: None, is_runtime: false })
     }
 
     fn declared_variable(&self, name: &str) -> Result<&Value, EvaluationError> {
-        self.read.borrow_mut().insert(format!("variables('{name}')"));
+        self.names_read.borrow_mut().insert(format!("variables('{name}')"));
         let undeclared = || EvaluationError::Undeclared { kind: "variable", name: name.to_owned() };
         self.variables.get(name).ok_or_else(undeclared)
     }
@@ -263,13 +263,13 @@ mod tests {
         let scope = Scope {
             parameters: parameters.as_object().unwrap(),
             variables: variables.as_object().unwrap(),
-            read: RefCell::default(),
+            names_read: RefCell::default(),
         };
-        scope.value(&text.into(), At { copy_index: Some(1), is_runtime })
+        scope.value(&text.into(), Context { copy_index: Some(1), is_runtime })
     }
 
     #[test]
-    fn expression_has_the_value_that_azure_documents() {
+    fn expression_without_a_fault_has_the_expected_value() {
         for (text, expected) in [
             ("[[literal]", json!("[literal]")),
             ("[concat('a', variables('v'), 'b')]", json!("axb")),

@@ -58,35 +58,35 @@ fn template() -> anyhow::Result<Value> {
 }
 
 /// The folder with Azure's descriptions of resource types.
-fn data() -> PathBuf {
+fn types_folder() -> PathBuf {
     root().join("../shared/data/bicep-types")
 }
 
 /// The outputs of the template for these values of its parameters. If `parameters` has a parameter that the
 /// template does not declare, the error names this parameter.
 pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
-    Ok(template::deploy(&template()?, parameters)?.outputs)
+    Ok(template::evaluate_template(&template()?, parameters)?.outputs)
 }
 
 /// Compares the template's resources with Azure's descriptions of resource types. Fails at the first
 /// difference, and returns `None` if there is no difference. If the descriptions are missing, the function
 /// compares nothing, and returns the reason.
 pub fn check_types() -> anyhow::Result<Option<String>> {
-    check_types_by(&data())
+    check_types_in(&types_folder())
 }
 
-fn check_types_by(data: &Path) -> anyhow::Result<Option<String>> {
-    if !data.is_dir() {
+fn check_types_in(folder: &Path) -> anyhow::Result<Option<String>> {
+    if !folder.is_dir() {
         return Ok(Some(format!(
             "resource types, apiVersions and properties are NOT checked, because {} does not exist; put files of \
              https://github.com/Azure/bicep-types-az there",
-            data.display()
+            folder.display()
         )));
     }
     let template = template()?;
     for (name, parameters) in examples() {
-        for resource in template::deploy(&template, &parameters).with_context(|| name.to_owned())?.resources {
-            types::check(data, &resource)
+        for resource in template::evaluate_template(&template, &parameters).with_context(|| name.to_owned())?.resources {
+            types::check(folder, &resource)
                 .with_context(|| format!("deploy/azure/azuredeploy.json: {name}"))?;
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::evaluate::{At, EvaluationError, GROUP_ID, Scope};
+use super::evaluate::{Context, EvaluationError, GROUP_ID, Scope};
 
 /// A fault of a template, with the place of the fault.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -28,24 +28,24 @@ pub(super) struct Deployment {
     pub(super) unread: BTreeSet<String>,
 }
 
-const BEFORE_DEPLOYMENT: At = At { copy_index: None, is_runtime: false };
-const RUNTIME: At = At { copy_index: None, is_runtime: true };
+const BEFORE_DEPLOYMENT: Context = Context { copy_index: None, is_runtime: false };
+const RUNTIME: Context = Context { copy_index: None, is_runtime: true };
 
 /// Evaluates a template. `given` has values of the template's parameters.
-pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, TemplateError> {
+pub(super) fn evaluate_template(template: &Value, given: &Value) -> Result<Deployment, TemplateError> {
     let section = |name: &str| object(template, name, "template");
     let (declared, variables) = (section("parameters")?, section("variables")?);
     let parameters = parameters(&declared, given)?;
-    let scope = Scope { parameters: &parameters, variables: &variables, read: RefCell::default() };
+    let scope = Scope { parameters: &parameters, variables: &variables, names_read: RefCell::default() };
     let mut resources = Vec::new();
     let mut ids = BTreeSet::new();
     let mut needed = Vec::new();
     for (index, resource) in array(template, "resources").iter().enumerate() {
         let place = format!("resources[{index}] ({})", text(resource, "type"));
-        let evaluate = |member: &str, at: At| {
+        let evaluate = |member: &str, context: Context| {
             let value = resource.get(member).unwrap_or(&Value::Null);
             let error = |error| TemplateError::Expression { place: format!("{place}.{member}"), error };
-            scope.value(value, at).map_err(error)
+            scope.value(value, context).map_err(error)
         };
         let count = match resource.get("copy").map(|copy| &copy["count"]) {
             None => None,
@@ -54,17 +54,17 @@ pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, Temp
                     .value(count, BEFORE_DEPLOYMENT)
                     .map_err(|error| TemplateError::Expression { place: format!("{place}.copy"), error })?
                     .as_u64()
-                    .ok_or_else(|| form(format!("{place}.copy.count"), "expected a whole number"))?,
+                    .ok_or_else(|| form_error(format!("{place}.copy.count"), "expected a whole number"))?,
             ),
         };
         for copy in 0..count.unwrap_or(1) {
             let copy_index = count.and(usize::try_from(copy).ok());
-            let early = At { copy_index, is_runtime: false };
+            let early = Context { copy_index, is_runtime: false };
             let name = evaluate("name", early)?;
             let kind = text(resource, "type");
             let id = id(&place, kind, name.as_str().unwrap_or_default())?;
             if !ids.insert(id.to_lowercase()) {
-                return Err(form(place, format!("two resources have the id {id}")));
+                return Err(form_error(place, format!("two resources have the id {id}")));
             }
             let depends_on = evaluate("dependsOn", early)?;
             let depends_on = depends_on.as_array().cloned().unwrap_or_default();
@@ -72,12 +72,12 @@ pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, Temp
             let is_made = match evaluate("condition", early)? {
                 Value::Null => true,
                 Value::Bool(is_made) => is_made,
-                _ => return Err(form(format!("{place}.condition"), "expected true or false")),
+                _ => return Err(form_error(format!("{place}.condition"), "expected true or false")),
             };
             let mut made = Map::new();
             for member in resource.as_object().into_iter().flat_map(Map::keys) {
                 if !["condition", "copy", "dependsOn", "name"].contains(&member.as_str()) {
-                    let value = evaluate(member, At { copy_index, is_runtime: member == "properties" })?;
+                    let value = evaluate(member, Context { copy_index, is_runtime: member == "properties" })?;
                     made.insert(member.clone(), value);
                 }
             }
@@ -90,7 +90,7 @@ pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, Temp
     for (place, id) in needed {
         let exists = id.as_str().is_some_and(|id| ids.contains(&id.to_lowercase()));
         if !exists {
-            return Err(form(
+            return Err(form_error(
                 format!("{place}.dependsOn"),
                 format!("no resource of the template has the id {id}"),
             ));
@@ -108,7 +108,7 @@ pub(super) fn deploy(template: &Value, given: &Value) -> Result<Deployment, Temp
         members.keys().map(|name| format!("{kind}('{name}')")).collect()
     };
     let all = [names("parameters", &declared), names("variables", &variables)].concat();
-    let read = scope.read.into_inner();
+    let read = scope.names_read.into_inner();
     let unread = all.into_iter().filter(|name| !read.contains(name)).collect();
     Ok(Deployment { resources, outputs, unread })
 }
@@ -122,29 +122,29 @@ fn parameters(declared: &Map<String, Value>, given: &Value) -> Result<Map<String
         let value = match (given.get(name), parameter.get("defaultValue")) {
             (Some(value), _) => value.clone(),
             (None, Some(default)) => {
-                let scope = Scope { parameters: &values, variables: &nothing, read: RefCell::default() };
+                let scope = Scope { parameters: &values, variables: &nothing, names_read: RefCell::default() };
                 let value = scope.value(default, BEFORE_DEPLOYMENT);
                 value.map_err(|error| TemplateError::Expression { place: place.clone(), error })?
             }
-            (None, None) => return Err(form(place, "has no value")),
+            (None, None) => return Err(form_error(place, "has no value")),
         };
         expect_type(&place, text(parameter, "type"), &value)?;
         if let Some(allowed) = parameter["allowedValues"].as_array()
             && !allowed.contains(&value)
         {
-            return Err(form(place, format!("{value} is not an allowed value")));
+            return Err(form_error(place, format!("{value} is not an allowed value")));
         }
         let length = value.as_str().map_or(0, str::len) as u64;
         let (least, most) = (parameter["minLength"].as_u64(), parameter["maxLength"].as_u64());
         if least.is_some_and(|least| length < least) || most.is_some_and(|most| length > most) {
-            return Err(form(place, format!("{value} has {length} characters")));
+            return Err(form_error(place, format!("{value} has {length} characters")));
         }
         values.insert(name.clone(), value);
     }
     if let Some(unknown) =
         given.as_object().into_iter().flat_map(Map::keys).find(|name| !declared.contains_key(*name))
     {
-        return Err(form(format!("parameters.{unknown}"), "is given, and the template does not declare it"));
+        return Err(form_error(format!("parameters.{unknown}"), "is given, and the template does not declare it"));
     }
     Ok(values)
 }
@@ -156,9 +156,9 @@ fn expect_type(place: &str, kind: &str, value: &Value) -> Result<(), TemplateErr
         "array" => value.is_array(),
         "int" => value.is_i64(),
         "object" => value.is_object(),
-        _ => return Err(form(place, format!("`{kind}` is not a type"))),
+        _ => return Err(form_error(place, format!("`{kind}` is not a type"))),
     };
-    if fits { Ok(()) } else { Err(form(place, format!("expected {kind}, found {value}"))) }
+    if fits { Ok(()) } else { Err(form_error(place, format!("expected {kind}, found {value}"))) }
 }
 
 /// The id of a resource of the template. `kind` is the type of the resource: a namespace and one or more
@@ -169,7 +169,7 @@ fn id(place: &str, kind: &str, name: &str) -> Result<String, TemplateError> {
     let (namespace, types) = kind.split_once('/').unwrap_or((kind, ""));
     let (types, names): (Vec<_>, Vec<_>) = (types.split('/').collect(), name.split('/').collect());
     if types.len() != names.len() || names.contains(&"") {
-        return Err(form(format!("{place}.name"), format!("expected {} parts, found `{name}`", types.len())));
+        return Err(form_error(format!("{place}.name"), format!("expected {} parts, found `{name}`", types.len())));
     }
     let mut id = format!("{GROUP_ID}/providers/{namespace}");
     for (kind, name) in types.iter().zip(names) {
@@ -178,12 +178,12 @@ fn id(place: &str, kind: &str, name: &str) -> Result<String, TemplateError> {
     Ok(id)
 }
 
-fn form(place: impl Into<String>, problem: impl Into<String>) -> TemplateError {
+fn form_error(place: impl Into<String>, problem: impl Into<String>) -> TemplateError {
     TemplateError::Form { place: place.into(), problem: problem.into() }
 }
 
 fn object(of: &Value, name: &str, place: &str) -> Result<Map<String, Value>, TemplateError> {
-    of[name].as_object().cloned().ok_or_else(|| form(place, format!("`{name}` is missing")))
+    of[name].as_object().cloned().ok_or_else(|| form_error(place, format!("`{name}` is missing")))
 }
 
 fn array<'a>(of: &'a Value, name: &str) -> &'a [Value] {

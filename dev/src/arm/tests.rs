@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::template::{Deployment, deploy};
-use super::{data, examples, template, types};
+use super::template::{Deployment, evaluate_template};
+use super::{examples, template, types, types_folder};
 
 const QUEUE_ROLE: &str = "974c5e8b-45b9-4653-ba55-5f855dd0fb88";
 const TABLE_ROLE: &str = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3";
 
 fn deployments() -> [(&'static str, Deployment); 2] {
     let template = template().unwrap();
-    examples().map(|(name, parameters)| (name, deploy(&template, &parameters).unwrap()))
+    examples().map(|(name, parameters)| (name, evaluate_template(&template, &parameters).unwrap()))
 }
 
 fn of_type<'a>(deployment: &'a Deployment, kind: &str) -> Vec<&'a Value> {
@@ -81,7 +81,7 @@ fn names_have_lengths_and_characters_that_azure_accepts() {
         "botName": "b".repeat(42), "storageAccountName": "s".repeat(24), "queueName": "q".repeat(55),
         "tablePrefix": "t".repeat(40), "appType": "UserAssignedMSI",
     });
-    let deployment = deploy(&template().unwrap(), &longest).unwrap();
+    let deployment = evaluate_template(&template().unwrap(), &longest).unwrap();
     let queues = of_type(&deployment, "Microsoft.Storage/storageAccounts/queueServices/queues");
     let tables = of_type(&deployment, "Microsoft.Storage/storageAccounts/tableServices/tables");
     for name in [names(&queues), names(&tables)].concat() {
@@ -123,7 +123,7 @@ fn role_is_assigned_only_to_a_known_principal() {
         (json!({"appId": "a", "principalId": "p"}), Some("p")),
         (json!({"appType": "UserAssignedMSI", "botName": "bot7"}), Some("<principalId of bot7-identity>")),
     ] {
-        let deployment = deploy(&template().unwrap(), &parameters).unwrap();
+        let deployment = evaluate_template(&template().unwrap(), &parameters).unwrap();
         let roles = of_type(&deployment, "Microsoft.Authorization/roleAssignments");
         let principals: Vec<_> =
             roles.iter().map(|role| role["properties"]["principalId"].as_str()).collect();
@@ -132,7 +132,7 @@ fn role_is_assigned_only_to_a_known_principal() {
 }
 
 #[test]
-fn no_secret_is_in_the_outputs() {
+fn template_calls_no_function_that_returns_a_secret() {
     // Azure keeps the outputs in the history of deployments, unencrypted. The functions below return keys and
     // signatures, so the template must not call these functions.
     let text =
@@ -143,7 +143,7 @@ fn no_secret_is_in_the_outputs() {
 }
 
 /// Returns a copy of the template that has `value` at this JSON pointer.
-fn broken(pointer: &str, value: Value) -> Value {
+fn with_mistake(pointer: &str, value: Value) -> Value {
     let mut template = template().unwrap();
     *template.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
     template
@@ -180,16 +180,16 @@ fn mistake_in_the_template_is_found() {
             "expected string, found 3",
         ),
     ] {
-        let error = deploy(&broken(&pointer, value), &parameters).unwrap_err().to_string();
+        let error = evaluate_template(&with_mistake(&pointer, value), &parameters).unwrap_err().to_string();
         assert!(error.contains(expected), "{pointer}: {error}");
     }
-    let error = deploy(&template().unwrap(), &json!({"apId": "x"})).unwrap_err().to_string();
+    let error = evaluate_template(&template().unwrap(), &json!({"apId": "x"})).unwrap_err().to_string();
     assert!(error.contains("the template does not declare it"), "{error}");
 }
 
 #[test]
 fn missing_descriptions_are_reported_as_not_checked() {
-    let why = super::check_types_by(std::path::Path::new("/no/such/folder")).unwrap().unwrap();
+    let why = super::check_types_in(std::path::Path::new("/no/such/folder")).unwrap().unwrap();
     assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
 }
 
@@ -197,7 +197,7 @@ fn missing_descriptions_are_reported_as_not_checked() {
 /// `cargo dev test` then lists the comparison with the descriptions as skipped.
 #[test]
 fn difference_from_azures_types_is_found() {
-    if !data().is_dir() {
+    if !types_folder().is_dir() {
         return;
     }
     super::check_types().unwrap();
@@ -233,12 +233,12 @@ fn difference_from_azures_types_is_found() {
             "`tier` can only be read",
         ),
     ] {
-        let template = broken(&pointer, value);
-        let deployment = deploy(&template, &examples()[0].1);
+        let template = with_mistake(&pointer, value);
+        let deployment = evaluate_template(&template, &examples()[0].1);
         let error = match deployment {
             Ok(deployment) => {
                 let errors =
-                    deployment.resources.iter().filter_map(|resource| types::check(&data(), resource).err());
+                    deployment.resources.iter().filter_map(|resource| types::check(&types_folder(), resource).err());
                 errors.map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
             }
             Err(error) => error.to_string(),

@@ -80,7 +80,7 @@ impl Description {
         let entry = self.entry(reference);
         let expect = |fits: bool, expected: &str| {
             let problem = || format!("expected {expected}, found {value}");
-            if fits { Ok(()) } else { differs(place, problem()) }
+            if fits { Ok(()) } else { difference(place, problem()) }
         };
         match entry["$type"].as_str().unwrap_or_default() {
             "StringType" => expect(value.is_string(), "a string"),
@@ -113,7 +113,7 @@ impl Description {
                 let discriminator = entry["discriminator"].as_str().unwrap_or_default();
                 let chosen = value[discriminator].as_str().unwrap_or_default();
                 let Some(element) = entry["elements"].get(chosen) else {
-                    return differs(place, format!("{discriminator} cannot be `{chosen}`"));
+                    return difference(place, format!("{discriminator} cannot be `{chosen}`"));
                 };
                 let own = &self.entry(element)["properties"];
                 self.check_object(place, &[&entry["baseProperties"], own], &Value::Null, value)
@@ -130,7 +130,7 @@ impl Description {
         value: &Value,
     ) -> Result<(), TypeError> {
         let Some(members) = value.as_object() else {
-            return differs(place, format!("expected an object, found {value}"));
+            return difference(place, format!("expected an object, found {value}"));
         };
         let known: Map<String, Value> = properties
             .iter()
@@ -142,10 +142,10 @@ impl Description {
             let flags = property["flags"].as_u64().unwrap_or_default();
             let is_set = members.get(name).is_some_and(|member| !member.is_null());
             if flags & REQUIRED != 0 && flags & IDENTIFIER == 0 && !is_set {
-                return differs(place, format!("`{name}` is missing"));
+                return difference(place, format!("`{name}` is missing"));
             }
             if flags & READ_ONLY != 0 && is_set {
-                return differs(place, format!("`{name}` can only be read"));
+                return difference(place, format!("`{name}` can only be read"));
             }
         }
         for (name, member) in members.iter().filter(|(_, member)| !member.is_null()) {
@@ -153,13 +153,13 @@ impl Description {
             match known.get(name) {
                 Some(property) => self.check(&place, &property["type"], member)?,
                 None if additional.is_object() => self.check(&place, additional, member)?,
-                None => return differs(place, "the type has no such property"),
+                None => return difference(place, "the type has no such property"),
             }
         }
         Ok(())
     }
 }
 
-fn differs(place: impl Into<String>, problem: impl Into<String>) -> Result<(), TypeError> {
+fn difference(place: impl Into<String>, problem: impl Into<String>) -> Result<(), TypeError> {
     Err(TypeError::Difference { place: place.into(), problem: problem.into() })
 }

@@ -50,7 +50,7 @@ impl Walk {
 
     /// Presses Shift and Tab until the element with this role and name has the focus.
     #[must_use]
-    pub fn back_to(self, role: &str, name: &str) -> Self {
+    pub fn shift_tab_to(self, role: &str, name: &str) -> Self {
         self.step("tabTo", json!({"role": role, "name": name, "key": "Shift+Tab"}))
     }
 
@@ -68,7 +68,7 @@ impl Walk {
 
     /// Types a text into the element that has the focus.
     #[must_use]
-    pub fn write(self, text: &str) -> Self {
+    pub fn type_text(self, text: &str) -> Self {
         self.step("type", text)
     }
 

@@ -108,7 +108,7 @@ impl Reader {
 
     /// Calls `read` for a function with these variables. During the call, `mention` ignores the names of the
     /// variables.
-    fn inside(&mut self, variables: Variables, read: impl FnOnce(&mut Self)) {
+    fn in_function(&mut self, variables: Variables, read: impl FnOnce(&mut Self)) {
         let outside = std::mem::replace(&mut self.variables, variables.0);
         read(self);
         self.variables = outside;
@@ -125,35 +125,35 @@ impl Reader {
             }
             UseTree::Glob(_) => {
                 self.code.globs.push(before.clone());
-                self.imported(before.clone(), is_re_export);
+                self.add_import(before.clone(), is_re_export);
             }
             UseTree::Name(tree) if tree.ident == "self" => {
-                self.named(before.last().cloned(), before.clone(), is_re_export);
+                self.add_name(before.last().cloned(), before.clone(), is_re_export);
             }
             UseTree::Name(tree) => {
-                self.named(Some(name_of(&tree.ident)), with(&tree.ident), is_re_export);
+                self.add_name(Some(name_of(&tree.ident)), with(&tree.ident), is_re_export);
             }
             UseTree::Rename(tree) => {
                 let path = if tree.ident == "self" { before.clone() } else { with(&tree.ident) };
-                self.named(Some(name_of(&tree.rename)), path, is_re_export);
+                self.add_name(Some(name_of(&tree.rename)), path, is_re_export);
             }
         }
     }
 
-    fn named(&mut self, name: Option<String>, path: Segments, is_re_export: bool) {
+    fn add_name(&mut self, name: Option<String>, path: Segments, is_re_export: bool) {
         if let Some(name) = name {
             self.code.names.entry(name).or_default().push(Meaning::Import(path.clone()));
         }
-        self.imported(path, is_re_export);
+        self.add_import(path, is_re_export);
     }
 
-    fn imported(&mut self, path: Segments, is_re_export: bool) {
+    fn add_import(&mut self, path: Segments, is_re_export: bool) {
         let set = if is_re_export { &mut self.code.re_exports } else { &mut self.code.mentions };
         set.insert(path);
     }
 
     /// Reads the paths in tokens that `syn` does not parse, such as the arguments of a macro.
-    fn tokens(&mut self, tokens: &TokenStream) {
+    fn read_tokens(&mut self, tokens: &TokenStream) {
         let mut path = Segments::new();
         let mut before = [' ', ' '];
         for token in tokens.clone() {
@@ -161,7 +161,7 @@ impl Reader {
             match token {
                 TokenTree::Ident(ident) => {
                     if before != [':', ':'] {
-                        self.end(&mut path);
+                        self.end_path(&mut path);
                     }
                     // A name after `.` is a field or a method, and does not begin a path. A name after `..`
                     // can begin a path, e.g. in `0..MOST`.
@@ -172,21 +172,21 @@ impl Reader {
                 TokenTree::Punct(punct) => {
                     mark = punct.as_char();
                     if mark != ':' {
-                        self.end(&mut path);
+                        self.end_path(&mut path);
                     }
                 }
                 TokenTree::Group(group) => {
-                    self.end(&mut path);
-                    self.tokens(&group.stream());
+                    self.end_path(&mut path);
+                    self.read_tokens(&group.stream());
                 }
-                TokenTree::Literal(_) => self.end(&mut path),
+                TokenTree::Literal(_) => self.end_path(&mut path),
             }
             before = [before[1], mark];
         }
-        self.end(&mut path);
+        self.end_path(&mut path);
     }
 
-    fn end(&mut self, path: &mut Segments) {
+    fn end_path(&mut self, path: &mut Segments) {
         if !path.is_empty() {
             self.mention(std::mem::take(path));
         }
@@ -218,13 +218,13 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
         let mut variables = Variables::default();
         variables.visit_item_fn(function);
-        self.inside(variables, |reader| visit::visit_item_fn(reader, function));
+        self.in_function(variables, |reader| visit::visit_item_fn(reader, function));
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
         let mut variables = Variables::default();
         variables.visit_impl_item_fn(function);
-        self.inside(variables, |reader| visit::visit_impl_item_fn(reader, function));
+        self.in_function(variables, |reader| visit::visit_impl_item_fn(reader, function));
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -242,7 +242,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
-        self.tokens(tokens);
+        self.read_tokens(tokens);
     }
 }
 

@@ -38,21 +38,21 @@ impl Graph {
     /// the relation, e.g. "imports". `advice` says how to remove a circle.
     pub(super) fn circles(&self, verb: &str, advice: &str) -> Vec<String> {
         let groups = tarjan_scc(&self.graph).into_iter().filter(|group| group.len() > 1);
-        let mut circles: Vec<String> = groups.map(|group| self.described(&group, verb, advice)).collect();
+        let mut circles: Vec<String> = groups.map(|group| self.description(&group, verb, advice)).collect();
         circles.sort_unstable();
         circles
     }
 
     /// Describes a group: one line about the group's shortest circle and, if the group has more than two
     /// arrows, one line about each arrow.
-    fn described(&self, group: &[NodeIndex], verb: &str, advice: &str) -> String {
+    fn description(&self, group: &[NodeIndex], verb: &str, advice: &str) -> String {
         let circle = self.shortest_circle(group);
         let [first, second, ..] = &circle[..] else { return String::new() };
         let (last, first_name) = (circle[circle.len() - 1], &self.graph[*first]);
         let between: Vec<&str> = circle[2..].iter().map(|place| self.graph[*place].as_str()).collect();
         let by_way_of =
             if between.is_empty() { String::new() } else { format!(" by way of {}", between.join(", ")) };
-        let names = self.names(last, *first);
+        let names = self.arrow_names(last, *first);
         let second = &self.graph[*second];
         let mut text = format!(
             "{first_name}: {verb} {second}, which {verb} {first_name}{by_way_of} ({names}); {advice}"
@@ -65,7 +65,7 @@ impl Graph {
             let mut lines: Vec<String> = arrows
                 .into_iter()
                 .map(|(from, to)| {
-                    format!("\n  {} -> {}: {}", self.graph[from], self.graph[to], self.names(from, to))
+                    format!("\n  {} -> {}: {}", self.graph[from], self.graph[to], self.arrow_names(from, to))
                 })
                 .collect();
             lines.sort_unstable();
@@ -89,7 +89,7 @@ impl Graph {
         circles.min_by_key(Vec::len).unwrap_or_default()
     }
 
-    fn names(&self, from: NodeIndex, to: NodeIndex) -> String {
+    fn arrow_names(&self, from: NodeIndex, to: NodeIndex) -> String {
         let names = self.graph.find_edge(from, to).map(|edge| &self.graph[edge]);
         names.into_iter().flatten().cloned().collect::<Vec<_>>().join(", ")
     }

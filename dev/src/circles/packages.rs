@@ -22,11 +22,11 @@ pub(super) struct Package {
 /// The part of `cargo metadata`'s output that this check reads.
 #[derive(Debug, Deserialize)]
 struct Metadata {
-    packages: Vec<Described>,
+    packages: Vec<MetadataPackage>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Described {
+struct MetadataPackage {
     name: String,
     dependencies: Vec<Dependency>,
     targets: Vec<Target>,
@@ -53,14 +53,14 @@ pub(super) fn read() -> anyhow::Result<Vec<Package>> {
     Ok(metadata.packages.into_iter().map(package).collect())
 }
 
-fn package(described: Described) -> Package {
+fn package(metadata: MetadataPackage) -> Package {
     let is_code = |target: &Target| target.kind.iter().any(|kind| kind.ends_with("lib") || kind == "bin");
-    let targets = described.targets.into_iter().filter(is_code);
-    let siblings = described.dependencies.into_iter().filter(|dependency| dependency.path.is_some());
+    let targets = metadata.targets.into_iter().filter(is_code);
+    let siblings = metadata.dependencies.into_iter().filter(|dependency| dependency.path.is_some());
     Package {
         crate_roots: targets.map(|target| target.src_path).collect(),
         needs: siblings.map(need).collect(),
-        name: described.name,
+        name: metadata.name,
     }
 }
 

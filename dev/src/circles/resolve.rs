@@ -20,13 +20,13 @@ struct Found {
 pub(super) fn arrows(read: &Crate) -> Graph {
     let mut graph = Graph::default();
     for (id, module) in read.modules.iter().enumerate() {
-        let from = shown(&module.file);
+        let from = path_text(&module.file);
         graph.add_place(&from);
         let mut add = |definitions: Vec<(ModuleId, String)>| {
             for (to, name) in definitions {
                 let to = &read.modules[to].file;
                 if *to != module.file {
-                    graph.add_arrow(&from, &shown(to), &name);
+                    graph.add_arrow(&from, &path_text(to), &name);
                 }
             }
         };
@@ -44,7 +44,7 @@ pub(super) fn arrows(read: &Crate) -> Graph {
     graph
 }
 
-fn shown(file: &Path) -> String {
+fn path_text(file: &Path) -> String {
     file.display().to_string()
 }
 
@@ -72,7 +72,7 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
     let Some((first, mut rest)) = rest.split_first() else {
         return Found { module: Some(at), definitions: Vec::new() };
     };
-    let mut found = named(read, at, first, seen);
+    let mut found = meaning_of(read, at, first, seen);
     if is_relative && found.module.is_none() && found.definitions.is_empty() {
         // The path begins with another crate, a type parameter, or a name of the prelude. Such a path adds no
         // arrow.
@@ -87,12 +87,12 @@ fn find(read: &Crate, module: ModuleId, path: &[String], seen: &mut Vec<(ModuleI
         }
         let (Some(module), Some((next, others))) = (found.module, rest.split_first()) else { return found };
         (at, rest, name) = (module, others, next);
-        found = named(read, at, name, seen);
+        found = meaning_of(read, at, name, seen);
     }
 }
 
 /// Finds the module or the definitions that `name` means in `module`. Searches the imports with `*` last.
-fn named(read: &Crate, module: ModuleId, name: &str, seen: &mut Vec<(ModuleId, String)>) -> Found {
+fn meaning_of(read: &Crate, module: ModuleId, name: &str, seen: &mut Vec<(ModuleId, String)>) -> Found {
     let Module { names, globs, .. } = &read.modules[module];
     let mut found = Found::default();
     let place = (module, name.to_owned());
@@ -113,7 +113,7 @@ fn named(read: &Crate, module: ModuleId, name: &str, seen: &mut Vec<(ModuleId, S
     if found.module.is_none() && found.definitions.is_empty() && !is_seen {
         for glob in globs {
             if let Some(source) = find(read, module, glob, seen).module {
-                found = named(read, source, name, seen);
+                found = meaning_of(read, source, name, seen);
             }
             if found.module.is_some() || !found.definitions.is_empty() {
                 break;

@@ -83,7 +83,7 @@ pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
             why: "kubectl: not found; install it to render the folders bot and many-bots".to_owned(),
         }),
     }
-    match check_custom_by(&crd_folder(), &custom)? {
+    match check_custom_in(&crd_folder(), &custom)? {
         Ok(of_custom) => findings.extend(of_custom),
         Err(why) => skipped.push(Skipped { name: "deploy/spinkube: custom resources", why }),
     }
@@ -173,7 +173,7 @@ fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
 
 /// Checks every custom resource against the CRDs in `folder`, and returns the findings as `Ok(Ok(findings))`.
 /// If `folder` does not exist, checks nothing, and returns the reason as `Ok(Err(reason))`.
-fn check_custom_by(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
+fn check_custom_in(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
     Ok(match crds(folder)? {
         Some(crds) => Ok(check_custom(&crds, resources)),
         None => Err(format!(

@@ -43,7 +43,7 @@ const OTHER_BOT: (&str, Peer) =
     ("another bot", Peer::Pod("pizza-bot", &[("core.spinkube.dev/app-name", "proactive-bot")]));
 const OTHER_POLL: (&str, Peer) =
     ("another bot's poll Job", Peer::Pod("pizza-bot", &[("app.kubernetes.io/component", "poll")]));
-const STRANGER: (&str, Peer) = ("a pod of another namespace", Peer::Pod("shop", &[("app", "x")]));
+const OTHER_NAMESPACE: (&str, Peer) = ("a pod of another namespace", Peer::Pod("shop", &[("app", "x")]));
 const INGRESS: (&str, Peer) = ("the ingress controller", Peer::Pod("ingress-nginx", &[("app", "nginx")]));
 const DNS: (&str, Peer) = ("the cluster's DNS", Peer::Pod("kube-system", &[("k8s-app", "kube-dns")]));
 const INTERNET: (&str, Peer) = ("the internet", Peer::Address("20.60.1.1"));
@@ -59,13 +59,13 @@ pub(super) const TABLE: [Line; 26] = [
     line(OTHER_POD, BOT, 80, false),
     line(OTHER_BOT, BOT, 80, false),
     line(OTHER_POLL, BOT, 80, false),
-    line(STRANGER, BOT, 80, false),
+    line(OTHER_NAMESPACE, BOT, 80, false),
     line(INTERNET, BOT, 80, false),
     line(INGRESS, BOT, 443, false),
     line(INGRESS, POLL, 80, false),
     line(INGRESS, SOLVER, 8089, true),
-    line(STRANGER, SOLVER, 8089, false),
-    line(STRANGER, OTHER_POD, 80, false),
+    line(OTHER_NAMESPACE, SOLVER, 8089, false),
+    line(OTHER_NAMESPACE, OTHER_POD, 80, false),
     line(BOT, DNS, 53, true),
     line(BOT, INTERNET, 443, true),
     line(BOT, INTERNET_6, 443, true),
@@ -75,7 +75,7 @@ pub(super) const TABLE: [Line; 26] = [
     line(BOT, METADATA, 80, false),
     line(BOT, METADATA, 443, false),
     line(BOT, OTHER_BOT, 80, false),
-    line(BOT, STRANGER, 443, false),
+    line(BOT, OTHER_NAMESPACE, 443, false),
     line(POLL, DNS, 53, true),
     line(POLL, INTERNET, 443, false),
     line(POLL, OTHER_BOT, 80, false),

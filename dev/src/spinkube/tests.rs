@@ -50,7 +50,7 @@ fn recipe_has_no_findings() {
 
 #[test]
 fn missing_crds_are_reported_as_not_checked() {
-    let why = check_custom_by(Path::new("/no/such/folder"), &[]).unwrap().unwrap_err();
+    let why = check_custom_in(Path::new("/no/such/folder"), &[]).unwrap().unwrap_err();
     assert!(why.contains("/no/such/folder: not found; put the CRDs of"), "{why}");
 }
 
@@ -194,7 +194,7 @@ fn wrong_network_policy_is_found() {
     }
     let mut without_deny = sources(&root()).unwrap();
     without_deny.retain(|resource| resource.name() != "default-deny");
-    assert!(!reach::check(&without_deny).is_empty(), "without default-deny every other pod is open");
+    assert!(!reach::check(&without_deny).is_empty(), "expected findings if the policy default-deny is missing");
 }
 
 #[test]
@@ -258,7 +258,7 @@ spec:
 }
 
 #[test]
-fn wrong_custom_resource_is_found_by_the_published_crds() {
+fn wrong_custom_resource_is_found_with_the_published_crds() {
     // If the CRDs are missing, `cargo dev test` lists the check as skipped.
     let Some(crds) = crds(&crd_folder()).unwrap() else { return };
     let mistakes: [Mistake; 6] = [

@@ -46,7 +46,7 @@ impl Icons {
 /// channel, so that parts of the icon can be transparent. The head of the file shows the size and the
 /// channels (<https://www.w3.org/TR/png-3/#11IHDR>).
 fn check(png: &[u8], size: u32, needs_alpha: bool) -> anyhow::Result<()> {
-    const KINDS_WITH_ALPHA: [u8; 2] = [4, 6];
+    const COLOR_TYPES_WITH_ALPHA: [u8; 2] = [4, 6];
     ensure!(
         png.starts_with(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") && png.len() > 33,
         "expected a PNG file; save the icon as PNG"
@@ -58,7 +58,7 @@ fn check(png: &[u8], size: u32, needs_alpha: bool) -> anyhow::Result<()> {
         "expected {size} x {size} pixels, found {width} x {height}; scale the icon"
     );
     ensure!(
-        !needs_alpha || KINDS_WITH_ALPHA.contains(&png[25]),
+        !needs_alpha || COLOR_TYPES_WITH_ALPHA.contains(&png[25]),
         "expected a transparent background; save the icon with an alpha channel"
     );
     Ok(())

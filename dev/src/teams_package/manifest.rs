@@ -135,11 +135,11 @@ mod tests {
             };
             command_lists(&scopes).into_iter().map(titles).collect()
         };
-        let (personal, group) = (8, 5);
+        let (personal_commands, group_commands) = (8, 5);
         for (scopes, expected) in [
-            (&["personal", "team", "groupChat"][..], &[personal, group][..]),
-            (&["personal"], &[personal]),
-            (&["team"], &[group]),
+            (&["personal", "team", "groupChat"][..], &[personal_commands, group_commands][..]),
+            (&["personal"], &[personal_commands]),
+            (&["team"], &[group_commands]),
         ] {
             let lists = titles(scopes);
             assert_eq!(lists.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{scopes:?}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn read_receipts_ask_for_the_permission() {
+    fn app_with_read_receipts_asks_for_the_permission() {
         let manifest = of(&App { read_receipts: true, ..app() });
         let permission = &manifest["authorization"]["permissions"]["resourceSpecific"][0];
         assert_eq!(permission["name"], "ChatMessageReadReceipt.Read.Chat");

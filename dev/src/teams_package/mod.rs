@@ -25,7 +25,7 @@ impl App {
     /// Makes the package.
     pub fn package(&self, icons: &Icons) -> anyhow::Result<Vec<u8>> {
         let manifest = serde_json::to_vec_pretty(&self.manifest()?).context("the manifest")?;
-        zip::stored(&[(MANIFEST, &manifest), (COLOR, icons.color()), (OUTLINE, icons.outline())])
+        zip::uncompressed(&[(MANIFEST, &manifest), (COLOR, icons.color()), (OUTLINE, icons.outline())])
     }
 
     /// Makes the content of `manifest.json`. Fails if a value of the app is not valid.

@@ -14,7 +14,7 @@ const DATE: u16 = 1 << 5 | 1;
 const VERSION: u16 = 10;
 
 /// Makes a zip with these files, in this order.
-pub(super) fn stored(files: &[(&str, &[u8])]) -> anyhow::Result<Vec<u8>> {
+pub(super) fn uncompressed(files: &[(&str, &[u8])]) -> anyhow::Result<Vec<u8>> {
     let mut zip = Vec::new();
     let mut directory = Vec::new();
     for (name, content) in files {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn zip_of_one_file_has_the_bytes_of_the_format() {
-        let zip = stored(&[("a", b"hi")]).unwrap();
+        let zip = uncompressed(&[("a", b"hi")]).unwrap();
         let expected = [
             &b"PK\x03\x04\x0a\0\0\0\0\0\0\0\x21\0\xac\x2a\x93\xd8\x02\0\0\0\x02\0\0\0\x01\0\0\0ahi"[..],
             b"PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\x21\0\xac\x2a\x93\xd8\x02\0\0\0\x02\0\0\0\x01\0\0\0",

@@ -25,7 +25,7 @@ pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item 
 
 /// Finds the comments of a file in Rust, JavaScript or WIT (the language for the interfaces of components).
 /// `is_script` is `true` for JavaScript, where `'` and the backtick also begin strings.
-pub(super) fn slash(source: &str, is_script: bool) -> Vec<Comment<'_>> {
+pub(super) fn slash_comments(source: &str, is_script: bool) -> Vec<Comment<'_>> {
     let bytes = source.as_bytes();
     let lines = Lines::of(source);
     let mut comments = Vec::new();
@@ -51,7 +51,7 @@ pub(super) fn slash(source: &str, is_script: bool) -> Vec<Comment<'_>> {
             }
             b'"' => at + string_length(rest, b'"'),
             b'\'' | b'`' if is_script => at + string_length(rest, rest[0]),
-            b'\'' => at + char_length(&source[at..]),
+            b'\'' => at + char_literal_length(&source[at..]),
             b'r' if !is_script => at + raw_string_length(rest).unwrap_or(1),
             _ => at + 1,
         };
@@ -69,7 +69,7 @@ fn slash_marker(text: &[u8]) -> &'static str {
 
 /// Finds the comments of a file in TOML or YAML, or of a shell script. A comment that begins with `#!` is
 /// left out.
-pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
+pub(super) fn hash_comments(source: &str) -> Vec<Comment<'_>> {
     let lines = Lines::of(source);
     let mut comments = Vec::new();
     // The quotes that opened a TOML string of several lines; `None` outside of such a string.
@@ -160,7 +160,7 @@ fn string_length(text: &[u8], quote: u8) -> usize {
 
 /// The length of the character literal at the beginning of the text, e.g. `'x'` or `'\n'`. For a lifetime
 /// such as `'a`, the length is 1: the apostrophe alone.
-fn char_length(text: &str) -> usize {
+fn char_literal_length(text: &str) -> usize {
     let mut characters = text.chars();
     characters.next();
     match characters.next() {

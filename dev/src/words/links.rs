@@ -13,14 +13,14 @@ pub(super) fn check(root: &Path, pages: &[(&Path, Document)], findings: &mut Vec
         pages.iter().map(|(file, page)| (*file, anchors(page))).collect();
     for (file, page) in pages {
         for (segment, at, target) in page.segments.iter().flat_map(targets) {
-            if let Some(problem) = problem(root, &anchors, file, &target) {
+            if let Some(problem) = problem_of(root, &anchors, file, &target) {
                 findings.push(Finding::new(file, segment.line_at(at), problem));
             }
         }
     }
 }
 
-fn problem(
+fn problem_of(
     root: &Path,
     anchors: &BTreeMap<&Path, BTreeSet<String>>,
     file: &Path,
@@ -85,7 +85,7 @@ fn anchors(page: &Document) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for segment in &page.segments {
         if segment.kind == Kind::Heading {
-            let anchor = anchor(&segment.text);
+            let anchor = anchor_of(&segment.text);
             let more = (1..).map(|number| format!("{anchor}-{number}"));
             let free = std::iter::once(anchor.clone()).chain(more).find(|anchor| !anchors.contains(anchor));
             anchors.extend(free);
@@ -100,7 +100,7 @@ fn anchors(page: &Document) -> BTreeSet<String> {
 
 /// The anchor of a heading. The anchor keeps letters, digits, hyphens and underscores, in lower case. Each
 /// space becomes a hyphen.
-fn anchor(heading: &str) -> String {
+fn anchor_of(heading: &str) -> String {
     // The anchor does not contain the address of a link.
     let mut shown = String::new();
     let mut rest = heading;

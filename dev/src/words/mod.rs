@@ -103,7 +103,7 @@ pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
     walk(&root, Path::new(""), &mut files)?;
     let mut commands = Vec::new();
     for (file, _) in files.iter().filter(|(_, syntax)| *syntax == Syntax::Markdown) {
-        let page = prose::read(prose::numbered(&read(&root, file)?));
+        let page = prose::read(prose::numbered_lines(&read(&root, file)?));
         let found = commands::arguments_of(&page);
         let place = |line: usize| format!("{}:{line}", file.display());
         commands.extend(found.map(|(line, arguments)| DocumentedCommand { place: place(line), arguments }));
@@ -126,7 +126,7 @@ fn check(root: &Path, cli: &clap::Command) -> anyhow::Result<Report> {
     for (file, syntax) in &files {
         let text = read(root, file)?;
         if *syntax == Syntax::Markdown {
-            let page = prose::read(prose::numbered(&text));
+            let page = prose::read(prose::numbered_lines(&text));
             wording.check(file, &page, &mut findings);
             commands::check(file, &page, cli, &mut findings);
             snippets::check(root, file, &page, &mut findings);
@@ -142,8 +142,8 @@ fn check(root: &Path, cli: &clap::Command) -> anyhow::Result<Report> {
 
 fn check_code(file: &Path, text: &str, syntax: Syntax, wording: &Wording, findings: &mut Vec<Finding>) {
     let comments = match syntax {
-        Syntax::Hash => comments::hash(text),
-        _ => comments::slash(text, syntax == Syntax::Script),
+        Syntax::Hash => comments::hash_comments(text),
+        _ => comments::slash_comments(text, syntax == Syntax::Script),
     };
     width::check(file, text, &comments, findings);
     for block in comments::blocks(&comments) {

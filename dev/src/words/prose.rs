@@ -29,7 +29,7 @@ impl Segment {
         Self { kind, text: text.trim().to_owned(), lines: vec![(0, number)] }
     }
 
-    fn push(&mut self, number: usize, text: &str) {
+    fn push_line(&mut self, number: usize, text: &str) {
         self.text.push(' ');
         self.lines.push((self.text.len(), number));
         self.text.push_str(text.trim());
@@ -127,7 +127,7 @@ pub(super) struct Document {
 }
 
 /// The lines of a whole file, with their numbers.
-pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line))
 }
 
@@ -137,7 +137,7 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Documen
     let segments = &mut document.segments;
     let mut fence: Option<&str> = None;
     // Whether the next line of text continues the last segment.
-    let mut goes_on = false;
+    let mut continues = false;
     for (number, line) in lines {
         let line_text = line.trim().trim_start_matches("> ").trim_start();
         let opens = ["```", "~~~"].into_iter().find(|fence| line_text.starts_with(fence));
@@ -153,14 +153,14 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Documen
             continue;
         }
         if let Some(mark) = opens {
-            (fence, goes_on) = (opens, false);
+            (fence, continues) = (opens, false);
             let (info, next) = (line_text.trim_start_matches(mark).trim().to_owned(), document.code.len());
             document.fences.push(Fence { line: number, info, code: next..next });
         } else if line_text.is_empty() {
-            goes_on = false;
+            continues = false;
         } else if let Some(heading) = heading(line_text) {
             segments.push(Segment::new(Kind::Heading, number, heading));
-            goes_on = false;
+            continues = false;
         } else if line_text.starts_with('|') {
             if is_rule(line_text) {
                 let header = segments.iter_mut().rev().take_while(|cell| cell.lines[0].1 + 1 == number);
@@ -169,16 +169,16 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Documen
                 let cells = cells(line_text).into_iter();
                 segments.extend(cells.map(|cell| Segment::new(Kind::Cell, number, cell)));
             }
-            goes_on = false;
+            continues = false;
         } else {
             match segments.last_mut() {
-                Some(segment) if goes_on && item(line_text).is_none() => segment.push(number, line_text),
+                Some(segment) if continues && item(line_text).is_none() => segment.push_line(number, line_text),
                 _ => {
                     let text = item(line_text).unwrap_or(line_text);
                     segments.push(Segment::new(Kind::Text, number, text));
                 }
             }
-            goes_on = true;
+            continues = true;
         }
     }
     document

@@ -46,7 +46,7 @@ const REWRITES: [(&str, &str); 9] = [
 /// The findings of a text in Markdown, as `line: text`.
 fn in_markdown(text: &str) -> Vec<String> {
     let mut findings = Vec::new();
-    let page = prose::read(prose::numbered(text));
+    let page = prose::read(prose::numbered_lines(text));
     Wording::of_project().unwrap().check(Path::new("a.md"), &page, &mut findings);
     shown(&findings)
 }
@@ -88,7 +88,7 @@ fn refused_words_over_several_lines_are_found_at_their_first_line() {
 }
 
 #[test]
-fn openings_count_at_the_beginning_of_a_sentence_only() {
+fn opening_is_found_only_at_the_beginning_of_a_statement_outside_of_headings() {
     for (text, is_found) in [
         ("What the run does.", true),
         ("- What the run does.", true),
@@ -145,8 +145,8 @@ fn strings_are_no_comments() {
         ("#!/bin/sh\nb: 'é # no' # yes", Syntax::Hash, &[" yes"]),
     ] {
         let comments = match syntax {
-            Syntax::Hash => comments::hash(source),
-            _ => comments::slash(source, syntax == Syntax::Script),
+            Syntax::Hash => comments::hash_comments(source),
+            _ => comments::slash_comments(source, syntax == Syntax::Script),
         };
         let texts: Vec<_> = comments.iter().map(|comment| comment.text).collect();
         assert_eq!(texts, expected, "{source}");
@@ -199,7 +199,7 @@ fn command_that_clap_refuses_is_found_and_other_commands_are_not() {
         ("`cargo dev send --prot`", true),
     ] {
         let mut findings = Vec::new();
-        let page = prose::read(prose::numbered(text));
+        let page = prose::read(prose::numbered_lines(text));
         commands::check(Path::new("a.md"), &page, &cli(), &mut findings);
         assert_eq!(!findings.is_empty(), is_found, "{text}: {findings:?}");
     }
@@ -229,7 +229,7 @@ fn commands_and_snippets_are_compared_with_the_files_that_they_name() {
         ("```yaml\nb:\n```", "names no file"),
     ] {
         let mut findings = Vec::new();
-        let page = prose::read(prose::numbered(text));
+        let page = prose::read(prose::numbered_lines(text));
         snippets::check(root.path(), Path::new("deploy/a/README.md"), &page, &mut findings);
         assert_eq!(findings.is_empty(), expected.is_empty(), "{text}: {findings:?}");
         assert!(findings.iter().all(|finding| finding.text.contains(expected)), "{text}: {findings:?}");
@@ -237,7 +237,7 @@ fn commands_and_snippets_are_compared_with_the_files_that_they_name() {
 }
 
 #[test]
-fn tree_is_read_from_its_root_and_findings_name_file_and_line() {
+fn folder_is_read_without_foreign_folders_and_findings_name_file_and_line() {
     let root = tempfile::tempdir().unwrap();
     for (file, text) in [
         (

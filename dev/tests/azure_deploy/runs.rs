@@ -118,7 +118,7 @@ fn template_takes_the_parameters_of_the_script() {
 }
 
 #[test]
-fn second_run_changes_nothing_but_the_url() {
+fn later_run_deploys_again_and_changes_only_the_url() {
     let stage = Stage::new();
     stage.succeed(&["--access", "sas", "--keda"]);
     stage.changes();
@@ -282,7 +282,7 @@ fn certificate_takes_the_place_of_the_secret() {
     assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"), "{certificate}");
     stage.changes();
     stage.succeed(&[]);
-    assert_eq!(stage.env(), env, "a later run keeps the certificate");
+    assert_eq!(stage.env(), env, "a later run without options changed the variables");
     assert_eq!(stage.changes().len(), 1);
 }
 

@@ -5,7 +5,7 @@ use super::stage::{Ran, Stage};
 
 const SCRIPT: &str = "deploy/akamai/deploy.sh";
 const ID: &str = "79b823de-37b6-4a85-b3cc-16a40738c5a7";
-const KEY: &str = "a%26poll%22key%2Bof%2020%20%3F";
+const ENCODED_POLLKEY: &str = "a%26poll%22key%2Bof%2020%20%3F";
 
 /// Puts a stub of Spin on the PATH. The stub prints texts in the form that the documentation of the plugin
 /// `aka` shows. `apps` lists the apps of the account. A deployment with `--create-name` adds the app
@@ -51,7 +51,7 @@ fn created_jobs() -> Vec<String> {
         .map(|(minute, minutes)| {
             format!(
                 "spin aka cron create --app-id {ID} --schedule {minutes} * * * * --path-and-query \
-                 /internal/poll?key={KEY} --name poll-{minute}"
+                 /internal/poll?key={ENCODED_POLLKEY} --name poll-{minute}"
             )
         })
         .collect()

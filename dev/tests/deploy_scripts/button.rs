@@ -46,7 +46,7 @@ fn button_leads_to_the_named_repository_or_else_to_the_repository_of_origin() {
         assert_eq!(
             after.replace(&expected, BUTTON_WITHOUT_ADDRESS),
             before,
-            "the rest of the README is unchanged"
+            "the script changed more than the button"
         );
     }
 }

@@ -30,7 +30,7 @@ fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, Strin
         assert_eq!(stderr, "");
         Ok(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}")))
     } else {
-        assert!(output.stdout.is_empty(), "if awk refuses the file, it prints no variable");
+        assert!(output.stdout.is_empty(), "awk refused the file, but printed something");
         Err(stderr.replace(&env.display().to_string(), ".env"))
     }
 }

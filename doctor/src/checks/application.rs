@@ -53,18 +53,18 @@ pub(super) async fn check<H: Host>(host: &H, variables: Option<&Variables>, url:
     }
     match call(Method::POST, ENDPOINT, None).await {
         Err(error) => report.problem(format!("{ENDPOINT}: no response ({error}); see the host's log")),
-        Ok(response) => endpoint(&response, report),
+        Ok(response) => report_endpoint(&response, report),
     }
     match call(Method::POST, "/internal/poll", None).await {
         Err(error) => report.problem(format!("/internal/poll: no response ({error}); see the host's log")),
-        Ok(response) => poll_without_key(&response, report),
+        Ok(response) => report_poll_without_key(&response, report),
     }
     let key = variables.map(|variables| variables.trimmed("pollkey")).filter(|key| !key.is_empty());
     if let Some(key) = key {
         match call(Method::POST, "/internal/poll", Some(key)).await {
             Err(error) => report
                 .problem(format!("/internal/poll: no response to the key ({error}); see the poller's log")),
-            Ok(response) => poll_with_key(&response, report),
+            Ok(response) => report_poll_with_key(&response, report),
         }
     }
     match call(Method::POST, "/api/alerts", None).await {
@@ -105,7 +105,7 @@ fn origin(url: &str, report: &mut Report) -> Option<String> {
     Some(parsed.origin().ascii_serialization())
 }
 
-fn endpoint(response: &Response, report: &mut Report) {
+fn report_endpoint(response: &Response, report: &mut Report) {
     let Response { status, code, .. } = response;
     let problem = match status {
         // This status is right: the bot has to refuse a caller without a token.
@@ -131,7 +131,7 @@ fn endpoint(response: &Response, report: &mut Report) {
     report.problem(format!("{ENDPOINT}: {problem}"));
 }
 
-fn poll_without_key(response: &Response, report: &mut Report) {
+fn report_poll_without_key(response: &Response, report: &mut Report) {
     let problem = match response.status {
         401 => {
             report.fine("/internal/poll: 401 without a key, as it should be");
@@ -145,7 +145,7 @@ fn poll_without_key(response: &Response, report: &mut Report) {
     report.problem(format!("/internal/poll: {problem}"));
 }
 
-fn poll_with_key(response: &Response, report: &mut Report) {
+fn report_poll_with_key(response: &Response, report: &mut Report) {
     let Response { status, code, skipped } = response;
     let problem = match status {
         200 | 202 if skipped == "credentialsRefused" => {

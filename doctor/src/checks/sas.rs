@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_those_that_the_services_need() {
+    fn rights_are_those_that_the_crate_storage_account_requires() {
         let letters: String = RIGHTS.iter().map(|right| right.letter).collect();
         assert_eq!(letters, Service::Queue.sas_rights());
         assert_eq!(letters.trim_end_matches('p'), Service::Table.sas_rights());

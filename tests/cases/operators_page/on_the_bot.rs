@@ -51,7 +51,7 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
         .expect("alerts shown.");
     let walk = walk.read("problems", "#problems li").read("outcomes", "#dead-list .badge");
     let walk = walk.picture("body", &pictures().join("bot-before.png"));
-    let walk = walk.tab_to("combobox", "Reason").write("perm").tab_to("button", "Show").press("Enter");
+    let walk = walk.tab_to("combobox", "Reason").type_text("perm").tab_to("button", "Show").press("Enter");
     let walk = walk.expect("3 dead letters shown.").tab_to("button", "Replay all permanent").press("Enter");
     let walk = walk.tab_to("button", "Replay all").press("Enter").expect("3 dead letters replayed.");
     let seen = take(&walk, "bot-before");

@@ -91,8 +91,7 @@ impl Host {
             let milliseconds = options.variable_delay.as_millis().to_string();
             command.args(["--slow-variables-milliseconds", &milliseconds]);
         }
-        let output =
-            Output { prefix: options.print_prefix.then(String::new), log: options.log.clone() };
+        let output = Output { prefix: options.print_prefix.then(String::new), log: options.log.clone() };
         let mut child = Running::start("the host", command, &output).with_context(|| match options.kind {
             HostKind::Embedded => "build the embedded host first: cargo build --profile host -p local-host",
             HostKind::Spin => "install Spin 4 and its cron plugin (https://spinframework.dev/install), or use --host embedded",

@@ -132,7 +132,10 @@ mod tests {
         let (one, other) = (purpose(|_| {}), purpose(|_| {}));
         let (one, other) = (NamedKey::random(&one).unwrap(), NamedKey::random(&other).unwrap());
         assert_ne!(one.key(), other.key());
-        assert!(one.key().starts_with("pbk_") && one.key().len() == 47, "expected `pbk_` and 43 characters, which encode 32 bytes");
+        assert!(
+            one.key().starts_with("pbk_") && one.key().len() == 47,
+            "expected `pbk_` and 43 characters, which encode 32 bytes"
+        );
         let hash = one.entry().strip_prefix("ci:send+cancel:").unwrap();
         assert!(hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
         assert!(!format!("{one:?}").contains(one.key()));

@@ -17,7 +17,8 @@ pub(crate) fn file(zip: &[u8], wanted: &str) -> anyhow::Result<Vec<u8>> {
         ensure!(slice(zip, at, 4)? == b"PK\x01\x02", "the zip is broken; make it again");
         let method = two_bytes(zip, at + 10)?;
         let size = four_bytes(zip, at + 20)?;
-        let (name, extra, comment) = (two_bytes(zip, at + 28)?, two_bytes(zip, at + 30)?, two_bytes(zip, at + 32)?);
+        let (name, extra, comment) =
+            (two_bytes(zip, at + 28)?, two_bytes(zip, at + 30)?, two_bytes(zip, at + 32)?);
         if slice(zip, at + 46, name)? != wanted.as_bytes() {
             at += 46 + name + extra + comment;
             continue;

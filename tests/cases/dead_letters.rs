@@ -450,7 +450,8 @@ fn client_of_the_shell_command_can_list_show_replay_and_drop_dead_letters(world:
     assert_eq!(stage.poll()["poisoned"], 1);
     connector.accept();
     stage.connector.forget();
-    let letters = DeadLetters::new(BackEnd::at_address(stage.url("").trim_end_matches('/'), ALERT_KEY).unwrap());
+    let letters =
+        DeadLetters::new(BackEnd::at_address(stage.url("").trim_end_matches('/'), ALERT_KEY).unwrap());
     let page = letters.page(&[("outcome", "permanent")]).unwrap();
     assert_eq!((page.messages, page.letters.len()), (4, 3));
     let id_of = |alert: &str| {

@@ -118,13 +118,16 @@ fn operator_can_replay_drop_and_send_a_test_alert_with_the_keyboard_alone(world:
     // lists all dead letters again.
     let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").type_text("des");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("2 dead letters shown.");
-    let walk =
-        walk.expect("The person has removed or blocked the bot").shift_tab_to("combobox", "Reason").type_text("all");
+    let walk = walk
+        .expect("The person has removed or blocked the bot")
+        .shift_tab_to("combobox", "Reason")
+        .type_text("all");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("6 dead letters shown.");
     // Escape cancels the replay, and the focus returns to the button.
     let walk =
         walk.tab_to("checkbox", &select(0)).press("Space").tab_to("checkbox", &select(1)).press("Space");
-    let walk = walk.shift_tab_to("button", "Replay selected (2)").press("Enter").expect("Replay 2 dead letters?");
+    let walk =
+        walk.shift_tab_to("button", "Replay selected (2)").press("Enter").expect("Replay 2 dead letters?");
     let walk = walk.expect_focus("button", "Cancel").press("Escape");
     let walk =
         walk.expect_focus("button", "Replay selected (2)").press("Enter").expect_focus("button", "Cancel");

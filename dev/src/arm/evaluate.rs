@@ -101,7 +101,12 @@ impl Scope<'_> {
         }
     }
 
-    fn call(&self, function: &str, arguments: &[Expression], context: Context) -> Result<Value, EvaluationError> {
+    fn call(
+        &self,
+        function: &str,
+        arguments: &[Expression],
+        context: Context,
+    ) -> Result<Value, EvaluationError> {
         // `if` evaluates only the chosen branch, so the other branch can name a resource that does not exist.
         // But every parameter and every variable in both branches must exist.
         if function == "if"

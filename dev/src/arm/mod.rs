@@ -85,7 +85,9 @@ fn check_types_in(folder: &Path) -> anyhow::Result<Option<String>> {
     }
     let template = template()?;
     for (name, parameters) in examples() {
-        for resource in template::evaluate_template(&template, &parameters).with_context(|| name.to_owned())?.resources {
+        for resource in
+            template::evaluate_template(&template, &parameters).with_context(|| name.to_owned())?.resources
+        {
             types::check(folder, &resource)
                 .with_context(|| format!("deploy/azure/azuredeploy.json: {name}"))?;
         }

@@ -122,7 +122,8 @@ fn parameters(declared: &Map<String, Value>, given: &Value) -> Result<Map<String
         let value = match (given.get(name), parameter.get("defaultValue")) {
             (Some(value), _) => value.clone(),
             (None, Some(default)) => {
-                let scope = Scope { parameters: &values, variables: &nothing, names_read: RefCell::default() };
+                let scope =
+                    Scope { parameters: &values, variables: &nothing, names_read: RefCell::default() };
                 let value = scope.value(default, BEFORE_DEPLOYMENT);
                 value.map_err(|error| TemplateError::Expression { place: place.clone(), error })?
             }
@@ -144,7 +145,10 @@ fn parameters(declared: &Map<String, Value>, given: &Value) -> Result<Map<String
     if let Some(unknown) =
         given.as_object().into_iter().flat_map(Map::keys).find(|name| !declared.contains_key(*name))
     {
-        return Err(form_error(format!("parameters.{unknown}"), "is given, and the template does not declare it"));
+        return Err(form_error(
+            format!("parameters.{unknown}"),
+            "is given, and the template does not declare it",
+        ));
     }
     Ok(values)
 }
@@ -169,7 +173,10 @@ fn id(place: &str, kind: &str, name: &str) -> Result<String, TemplateError> {
     let (namespace, types) = kind.split_once('/').unwrap_or((kind, ""));
     let (types, names): (Vec<_>, Vec<_>) = (types.split('/').collect(), name.split('/').collect());
     if types.len() != names.len() || names.contains(&"") {
-        return Err(form_error(format!("{place}.name"), format!("expected {} parts, found `{name}`", types.len())));
+        return Err(form_error(
+            format!("{place}.name"),
+            format!("expected {} parts, found `{name}`", types.len()),
+        ));
     }
     let mut id = format!("{GROUP_ID}/providers/{namespace}");
     for (kind, name) in types.iter().zip(names) {

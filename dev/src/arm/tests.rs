@@ -237,8 +237,10 @@ fn difference_from_azures_types_is_found() {
         let deployment = evaluate_template(&template, &examples()[0].1);
         let error = match deployment {
             Ok(deployment) => {
-                let errors =
-                    deployment.resources.iter().filter_map(|resource| types::check(&types_folder(), resource).err());
+                let errors = deployment
+                    .resources
+                    .iter()
+                    .filter_map(|resource| types::check(&types_folder(), resource).err());
                 errors.map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
             }
             Err(error) => error.to_string(),

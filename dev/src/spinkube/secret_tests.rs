@@ -110,7 +110,11 @@ impl Script {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let leftover = |name: &std::fs::DirEntry| name.file_name().to_string_lossy().starts_with("tmp.");
         let folder = std::fs::read_dir(self.path()).unwrap().map(Result::unwrap);
-        assert_eq!(folder.filter(leftover).count(), 0, "the script left a temporary file, which can contain secrets");
+        assert_eq!(
+            folder.filter(leftover).count(),
+            0,
+            "the script left a temporary file, which can contain secrets"
+        );
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         for secret in ["0123456789abcdef", "a b$c", "sig=%2B"] {
             assert!(!format!("{stdout}{stderr}").contains(secret), "a secret is printed: {stdout}{stderr}");

@@ -194,7 +194,10 @@ fn wrong_network_policy_is_found() {
     }
     let mut without_deny = sources(&root()).unwrap();
     without_deny.retain(|resource| resource.name() != "default-deny");
-    assert!(!reach::check(&without_deny).is_empty(), "expected findings if the policy default-deny is missing");
+    assert!(
+        !reach::check(&without_deny).is_empty(),
+        "expected findings if the policy default-deny is missing"
+    );
 }
 
 #[test]

@@ -172,7 +172,9 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Documen
             continues = false;
         } else {
             match segments.last_mut() {
-                Some(segment) if continues && item(line_text).is_none() => segment.push_line(number, line_text),
+                Some(segment) if continues && item(line_text).is_none() => {
+                    segment.push_line(number, line_text)
+                }
                 _ => {
                     let text = item(line_text).unwrap_or(line_text);
                     segments.push(Segment::new(Kind::Text, number, text));

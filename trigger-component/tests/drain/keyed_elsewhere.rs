@@ -73,7 +73,8 @@ fn count_threads(sim: &Rc<Sim>) -> Rc<Cell<u32>> {
         let thread = thread(count.get());
         let text = body["activity"]["text"].as_str().unwrap().trim_start_matches("Alert: ").to_owned();
         let sim = chats.upgrade().unwrap();
-        let (_, id) = sim.chats.borrow_mut().respond(&Method::POST, &thread, None, &text, &Reply::status(201));
+        let (_, id) =
+            sim.chats.borrow_mut().respond(&Method::POST, &thread, None, &text, &Reply::status(201));
         (201, json!({"id": thread, "activityId": id}))
     });
     threads

@@ -100,7 +100,12 @@ impl Storage {
 
     /// Carries out a request at the moment `now`, and returns the response. `ticket` is a random number for
     /// the new pop receipts.
-    pub(crate) fn respond(&mut self, request: &Request<Bytes>, now: Duration, ticket: u64) -> Response<Bytes> {
+    pub(crate) fn respond(
+        &mut self,
+        request: &Request<Bytes>,
+        now: Duration,
+        ticket: u64,
+    ) -> Response<Bytes> {
         let query = query(request);
         let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
         let (queue, id) = target(request);

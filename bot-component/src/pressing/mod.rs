@@ -386,7 +386,7 @@ impl<'a, H: Host> Answering<'a, H> {
         });
         envelope.traceparent = self.trace.cloned();
         let text = envelope.encode(self.settings.seal_key.as_ref())?;
-        let options = PutOptions { can_be_taken_back: true, ..put_options(&envelope, now) };
+        let options = PutOptions { reads_receipt: true, ..put_options(&envelope, now) };
         Ok(Message { envelope, text, options })
     }
 

@@ -12,11 +12,11 @@ pub type Wrapping = (&'static str, fn(&str) -> String);
 /// write by mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),
-    ("JSON with a BOM and blanks", |json| format!(" \u{FEFF}{json}\r\n")),
+    ("JSON with a BOM and white space", |json| format!(" \u{FEFF}{json}\r\n")),
     ("base64", |json| STANDARD.encode(json)),
     ("base64 in lines of 60, as Ruby writes it", |json| in_lines(&STANDARD.encode(json), 60, "\n")),
     ("base64 in lines of 76, as MIME has it", |json| in_lines(&STANDARD.encode(json), 76, "\r\n")),
-    ("base64 with blanks", |json| format!("\t {} ", in_lines(&STANDARD.encode(json), 4, " "))),
+    ("base64 with white space", |json| format!("\t {} ", in_lines(&STANDARD.encode(json), 4, " "))),
     ("base64 without padding", |json| STANDARD_NO_PAD.encode(json)),
     ("base64url", |json| URL_SAFE.encode(json)),
     ("base64url without padding", |json| URL_SAFE_NO_PAD.encode(json)),

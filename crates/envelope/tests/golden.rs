@@ -52,7 +52,7 @@ fn golden_file_that_is_read_and_written_stays_the_same() {
 }
 
 #[test]
-fn envelope_has_the_fields_of_the_2017_template() {
+fn envelope_has_its_text_and_ids_where_the_2017_template_has_them() {
     let envelope = read(include_str!("golden/v1-full.json")).unwrap();
     let json: Value =
         serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
@@ -241,7 +241,7 @@ fn delivery_and_failure_survive_a_round_trip() {
     assert_eq!((dead.take_failure(), dead.take_failure()), (Some(note), None));
     assert_eq!(dead, envelope);
     dead.rest.insert("failure".into(), json!({"id": 7, "status": -1, "at": "soon", "attempts": "x"}));
-    assert_eq!(dead.take_failure(), Some(FailureNote::default()), "another producer wrote the field");
+    assert_eq!(dead.take_failure(), Some(FailureNote::default()), "members of a wrong type are ignored");
 }
 
 #[test]

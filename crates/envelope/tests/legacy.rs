@@ -209,7 +209,7 @@ fn older_message_that_is_written_again_is_version_1_without_a_seal() {
         let (mut envelope, state) = Envelope::decode(json, Some(&key), arrival()).unwrap();
         assert_eq!(state, SealState::Missing, "{name}");
         envelope.delivery.tries = 1;
-        let other = Arrival { id: EnvelopeId::from_text("another-hand-out"), ..arrival() };
+        let other = Arrival { id: EnvelopeId::from_text("another-dequeue"), ..arrival() };
         let (again, state) = Envelope::decode(&envelope.encode(None).unwrap(), Some(&key), other).unwrap();
         assert_eq!((again.shape, state), (Shape::Version1, SealState::Missing), "{name}");
         assert_eq!(again, Envelope { shape: Shape::Version1, ..envelope }, "{name}");

@@ -44,9 +44,9 @@ fn message_is_read_in_every_wrapping() {
         let expected = read(json);
         assert!(expected.is_ok(), "{json}");
         for (name, wrap) in WRAPPINGS {
-            // The blanks change the length of the JSON, and so the padding of the base64.
-            for blanks in ["", " ", "\n\n"] {
-                let text = wrap(&format!("{json}{blanks}"));
+            // The white space changes the length of the JSON, and so the padding of the base64.
+            for white_space in ["", " ", "\n\n"] {
+                let text = wrap(&format!("{json}{white_space}"));
                 assert_eq!(read(&text), expected, "{name}: {text}");
             }
         }
@@ -107,7 +107,7 @@ fn text_without_an_envelope_is_refused_with_the_reason() {
         ("Python's bytes that do not end", format!("b'{once}")),
         ("a list", "[]".into()),
         ("an empty string", r#""""#.into()),
-        ("blanks", " \r\n\t".into()),
+        ("white space", " \r\n\t".into()),
         ("nothing", String::new()),
     ];
     for (name, text) in cases {

@@ -96,7 +96,7 @@ fn component(
     shared: &Arc<Shared>,
     settings: HostSettings,
 ) -> Result<Component> {
-    let own = variables.map(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
+    let own = variables.of_component(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
     let id: Arc<str> = id.into();
     let allowed = allowed_hosts(&id, &entry.allowed_outbound_hosts, variables)?;
     Ok(Component {
@@ -158,7 +158,7 @@ mod tests {
     use crate::variables::Sources;
 
     #[test]
-    fn malformed_literal_stops_the_start_and_malformed_template_denies_all_requests() {
+    fn malformed_literal_stops_the_start_and_malformed_entry_with_a_variable_denies_all_requests() {
         let declared = toml::from_str("host = { default = 'a/b' }").unwrap();
         let variables = Variables::resolve(&declared, &Sources::default()).unwrap();
         let hosts = |entry: &str| {

@@ -22,7 +22,7 @@ impl KeyValue {
     /// Opens the file in `folder`. Creates the folder and the file if they do not exist.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        create_for_its_user(folder, &path).with_context(|| {
+        create_for_this_user_only(folder, &path).with_context(|| {
             format!(
                 "state folder {}: cannot be created; choose another one with --state-dir",
                 folder.display()
@@ -99,7 +99,7 @@ impl KeyValue {
 /// the file and a new folder, because the application can store secrets there, such as an encrypted token. An
 /// existing folder keeps its mode, because perhaps other programs use the folder. An existing file gets mode
 /// 0600.
-fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
+fn create_for_this_user_only(folder: &Path, file: &Path) -> std::io::Result<()> {
     let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
     folders.recursive(true);
     options.append(true).create(true);

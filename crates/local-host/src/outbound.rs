@@ -139,7 +139,7 @@ impl WasiHttpHooks for Outbound {
             if request.uri().scheme_str() == Some("http") {
                 return send(&shared, request, &options.unwrap_or_default()).await;
             }
-            let limit = limit(&options.unwrap_or_default());
+            let limit = https_head_limit(&options.unwrap_or_default());
             let sending = tokio::time::timeout(limit, default_send_request(request, options));
             let (response, connection) = sending.await.map_err(|_| Error::ConnectionTimeout)??;
             Ok((response.map(BodyExt::boxed_unsync), Box::new(connection) as Processing))
@@ -152,7 +152,7 @@ impl WasiHttpHooks for Outbound {
 /// guest would wait for ever if the server sent nothing in this handshake. The connect time-out counts twice,
 /// because `default_send_request` applies this time-out to the TCP connection, and again to the HTTP
 /// handshake.
-fn limit(options: &RequestOptions) -> Duration {
+fn https_head_limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);
     connect.saturating_mul(2).saturating_add(first_byte)
@@ -162,8 +162,8 @@ fn limit(options: &RequestOptions) -> Duration {
 /// called guest can continue after its response, and even after the calling guest has ended.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Outcome {
     let called = shared.components.get().and_then(|call| call(component.clone(), request));
-    let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
-    let response = called.ok_or_else(unknown)?.await.map_err(|error| {
+    let no_components = || Error::InternalError(Some("components are not loaded yet".to_owned()));
+    let response = called.ok_or_else(no_components)?.await.map_err(|error| {
         output::error(&format!("[{component}] failed on a request of another component: {error:#}"));
         Error::InternalError(None)
     })?;

@@ -131,7 +131,7 @@ impl Variables {
 
     /// Returns the variables of one component. `templates` is the table `[component.<id>.variables]` of the
     /// manifest. The component gets only the variables in this table.
-    pub(crate) fn map(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    pub(crate) fn of_component(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
         templates
             .iter()
             .map(|(name, template)| Ok((name.clone(), self.fill(template).with_context(|| name.clone())?)))
@@ -220,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn component_gets_mapped_variables_only() {
+    fn component_gets_only_the_variables_of_its_table() {
         let variables = Variables(strings(&[("a", "1"), ("secret", "2")]));
-        let mapped = variables.map(&strings(&[("mine", "<{{ a }}>")])).unwrap();
-        assert_eq!(mapped, strings(&[("mine", "<1>")]));
-        assert!(variables.map(&strings(&[("mine", "{{ no }}")])).is_err());
+        let own = variables.of_component(&strings(&[("mine", "<{{ a }}>")])).unwrap();
+        assert_eq!(own, strings(&[("mine", "<1>")]));
+        assert!(variables.of_component(&strings(&[("mine", "{{ no }}")])).is_err());
     }
 }

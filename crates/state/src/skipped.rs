@@ -18,7 +18,7 @@ impl Skipped {
 
     /// Calls [`Self::add`] if a property in `texts` is not a text, or if a property in `numbers` is not a
     /// number. A missing property is allowed.
-    pub(crate) fn look(&self, entity: &Entity, texts: &[&str], numbers: &[&str]) {
+    pub(crate) fn check_types(&self, entity: &Entity, texts: &[&str], numbers: &[&str]) {
         let has = |name: &&&str| entity.properties.contains_key(**name);
         if texts.iter().filter(has).any(|name| entity.str(name).is_none())
             || numbers.iter().filter(has).any(|name| entity.int(name).is_none())

@@ -68,7 +68,7 @@ impl Account {
         for (setting, endpoint) in
             [("QueueEndpoint", &self.queue_endpoint), ("TableEndpoint", &self.table_endpoint)]
         {
-            if endpoint.as_deref().is_some_and(|endpoint| !may_carry_a_token(endpoint)) {
+            if endpoint.as_deref().is_some_and(|endpoint| !is_safe_for_a_token(endpoint)) {
                 return wrong(format!(
                     "{setting} or DefaultEndpointsProtocol: others could read a token that is sent without https; use https"
                 ));
@@ -81,7 +81,7 @@ impl Account {
 
 /// Whether the client is allowed to send a token to this endpoint. The endpoint must use HTTPS or be on this
 /// machine.
-fn may_carry_a_token(endpoint: &str) -> bool {
+fn is_safe_for_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn request_authorization_matches_the_kind_of_credential() {
+    fn request_with_a_token_has_an_authorization_header_and_request_with_a_sas_has_the_sas_in_its_url() {
         const FILTER: &str = "$filter=a%20eq%20%27b%20c%27";
         let entra = Account::parse("AccountName=contoso").unwrap();
         assert_eq!(request(&entra, Service::Table).unwrap_err(), Unusable::NoToken);

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn table_endpoint_is_derived_from_account_name_and_never_from_another_endpoint() {
+    fn table_endpoint_comes_from_its_own_setting_the_emulator_or_account_name_but_from_no_other_endpoint() {
         const KEY: &str = "AccountKey=c2VjcmV0LWtleQ==";
         const SAS: &str = "SharedAccessSignature=?ss=qt&sig=x";
         const CLOUD: &str = "https://contoso.table.core.windows.net";
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_of_an_account_masks_every_credential() {
+    fn debug_output_of_an_account_masks_the_account_key_and_the_sas() {
         for text in [
             "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
             "AccountName=contoso;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ==",

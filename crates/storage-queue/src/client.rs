@@ -57,7 +57,7 @@ pub struct PutOptions {
     /// Whether the client needs the body of the response. If `false`, the HTTP status 201 is enough, because
     /// it means that the message is stored. If `true`, [`QueueClient::put_marking_copies`] returns the id and
     /// the receipt of the new message, with which the caller can delete the message.
-    pub can_be_taken_back: bool,
+    pub reads_receipt: bool,
 }
 
 /// A failed Delete Message.
@@ -91,7 +91,7 @@ pub struct Put {
     /// and `result` is an error, the queue perhaps holds the message. If `true` and `result` is `Ok`, the
     /// queue perhaps holds the message twice.
     pub is_doubtful: bool,
-    /// The id and the receipt of the stored message. `None` if [`PutOptions::can_be_taken_back`] is not set,
+    /// The id and the receipt of the stored message. `None` if [`PutOptions::reads_receipt`] is not set,
     /// or if the response lacks the id or the receipt.
     pub stored: Option<(MessageId, PopReceipt)>,
 }
@@ -116,7 +116,7 @@ pub enum Hidden {
     Perhaps,
     /// A repeated attempt found no message with this receipt. Perhaps an earlier attempt has hidden the
     /// message, which changes the receipt. Perhaps another caller has dequeued or deleted the message.
-    Gone,
+    NotFound,
 }
 
 /// The result of [`QueueClient::create`].
@@ -186,7 +186,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             let result = match self.sender.send_noting_trouble(&call, async || mark()).await {
                 Ok(sent) => {
                     is_doubtful |= sent.is_doubtful;
-                    if options.can_be_taken_back {
+                    if options.reads_receipt {
                         stored = xml::read_receipt(sent.response.body());
                     }
                     Ok(())
@@ -211,7 +211,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let call = Call::new(Method::POST, self.path(&["messages"]))
             .query("visibilitytimeout", options.visibility_timeout_seconds)
             .body(XML, xml::write_message(text));
-        let call = if options.can_be_taken_back { call.reading_the_response() } else { call };
+        let call = if options.reads_receipt { call.reading_the_response() } else { call };
         match options.time_to_live {
             TimeToLive::Default => call,
             TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),
@@ -347,7 +347,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     ///
     /// An attempt that hides the message makes the receipt invalid. If the response to this attempt is lost,
     /// the service refuses the receipt in the repeated attempt. The method then still returns `Ok`, with
-    /// [`Hidden::Perhaps`] or [`Hidden::Gone`].
+    /// [`Hidden::Perhaps`] or [`Hidden::NotFound`].
     pub async fn hide(
         &self,
         id: &MessageId,
@@ -360,7 +360,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Failed { failure, may_be_done, .. } = failed;
         match QueueError::from(failure) {
             QueueError::LeaseLost { is_on_queue: true } if may_be_done => Ok(Hidden::Perhaps),
-            QueueError::LeaseLost { .. } if may_be_done => Ok(Hidden::Gone),
+            QueueError::LeaseLost { .. } if may_be_done => Ok(Hidden::NotFound),
             error => Err(error),
         }
     }

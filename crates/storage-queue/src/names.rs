@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queue_name_that_breaks_a_documented_rule_is_refused() {
+    fn queue_name_that_breaks_a_rule_of_the_service_or_is_too_long_for_replies_is_refused() {
         for (name, valid) in [
             ("bot-queue", true),
             ("abc", true),

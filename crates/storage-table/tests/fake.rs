@@ -39,7 +39,7 @@ fn response(request: &Request<Bytes>) -> Option<Response<Bytes>> {
 }
 
 #[test]
-fn fake_service_does_not_answer_a_request_for_another_service() {
+fn fake_service_gives_no_response_to_a_request_for_another_service() {
     for url in [
         "http://127.0.0.1:10001/devstoreaccount1/queue/messages",
         "http://127.0.0.1:10002/other/vectors1()",

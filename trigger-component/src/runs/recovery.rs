@@ -31,7 +31,7 @@ use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 /// run can dequeue the message.
 const VISIBLE_IN: Duration = Duration::from_secs(1);
 /// How long younger messages wait, after [`VISIBLE_IN`], for a message that the queue probably no longer
-/// holds ([`Hidden::Gone`]).
+/// holds ([`Hidden::NotFound`]).
 const IF_MISSING: Duration = Duration::from_secs(10);
 /// The greatest number of conversations whose messages the run recovers at the same time.
 const CONVERSATIONS_AT_ONCE: usize = 8;
@@ -149,7 +149,7 @@ async fn put_back<H: Host>(
                 recovered.put_back += 1;
             }
             Ok(Hidden::Perhaps) => line.set_hidden(&place(one), now + VISIBLE_IN),
-            Ok(Hidden::Gone) => {
+            Ok(Hidden::NotFound) => {
                 line.remove(&one.message);
                 line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
                 is_missing = true;

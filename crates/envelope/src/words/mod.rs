@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn queued_reply_and_alert_begin_with_the_same_english_word_in_each_language() {
+    fn queued_reply_and_alert_begin_with_the_words_queued_and_alert_in_each_language() {
         for words in TABLES {
             assert_eq!(words.queued("tea"), "Queued: tea");
             assert!(words.reminder_queued("tea", Duration::from_secs(1)).starts_with("Queued: tea ("));

@@ -74,8 +74,8 @@ mod tests {
         for words in TABLES {
             for text in words.texts() {
                 let opening: String = opening(text).collect();
-                let is_contract = ["queued:", "alert:"].contains(&&*opening);
-                assert!(is_contract || opening.chars().count() >= 20, "{}: {text}", words.language);
+                let is_queued_or_alert = ["queued:", "alert:"].contains(&&*opening);
+                assert!(is_queued_or_alert || opening.chars().count() >= 20, "{}: {text}", words.language);
             }
         }
     }

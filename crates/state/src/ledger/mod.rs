@@ -225,7 +225,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Reads the record with this key.
     pub async fn read(&self, key: &RecordKey) -> Result<Option<Record>, TableError> {
         let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(None) };
-        self.skipped.look(&found.entity, &Record::TEXTS, &Record::NUMBERS);
+        self.skipped.check_types(&found.entity, &Record::TEXTS, &Record::NUMBERS);
         Ok(Some(Record::read(&found.entity)))
     }
 

@@ -97,7 +97,7 @@ pub enum LockState {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FreeLock {
     etag: Option<ETag>,
-    fence: i64,
+    number: i64,
     /// The messages that the last run had in hand and did not make visible again.
     pub left: Vec<InHand>,
     /// The alerts that the last run had finished, but whose final status is perhaps not in the ledger (the
@@ -120,7 +120,7 @@ impl FreeLock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunLock {
     run: String,
-    fence: i64,
+    number: i64,
     etag: ETag,
     /// When the last confirmed write began, on the monotonic clock.
     confirmed_at: Duration,
@@ -165,7 +165,7 @@ impl RunLock {
 
     /// The number of this run: each run that takes the lock has a greater number than the previous run.
     pub fn number(&self) -> i64 {
-        self.fence
+        self.number
     }
 
     /// Sets the text that tells the next run which Connector hosts fail. The text must have at most 32 KiB,
@@ -216,18 +216,18 @@ impl RunLock {
         pause: Option<(PauseReason, DateTime<Utc>)>,
     ) -> LockWrite {
         let mut entity = Entity::new(Key::new("", ""));
-        fill(&mut entity, (run, self.fence), in_hand, &self.ended, &self.hosts, &self.figures);
+        fill(&mut entity, (run, self.number), in_hand, &self.ended, &self.hosts, &self.figures);
         if let Some((reason, until)) = pause {
             entity.properties.insert("why".into(), reason.as_str().into());
             entity.int64("pausedUntil", until.timestamp_millis());
         }
-        LockWrite { entity, etag: self.etag.clone(), owner: (self.run.clone(), self.fence) }
+        LockWrite { entity, etag: self.etag.clone(), owner: (self.run.clone(), self.number) }
     }
 }
 
 fn fill(
     entity: &mut Entity,
-    (run, fence): (&str, i64),
+    (run, number): (&str, i64),
     in_hand: &[InHand],
     ended: &[EndedAlert],
     hosts: &str,
@@ -235,7 +235,7 @@ fn fill(
 ) {
     entity.properties.insert("version".into(), VERSION.into());
     entity.properties.insert("run".into(), run.into());
-    entity.int64("fence", fence);
+    entity.int64("fence", number);
     in_hand::write(entity, in_hand);
     in_hand::write_ended(entity, ended);
     for (name, text) in [("hosts", hosts), ("figures", figures)] {
@@ -295,11 +295,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             return Ok(LockState::Free(Box::default()));
         };
         let entity = &found.entity;
-        self.skipped.look(entity, &["run", "why", "hosts", "figures"], &["version", "fence", "pausedUntil"]);
+        self.skipped.check_types(entity, &["run", "why", "hosts", "figures"], &["version", "fence", "pausedUntil"]);
         if entity.int("version").is_some_and(|version| version > VERSION) {
             return Ok(LockState::Newer);
         }
-        let fence = entity.int("fence").unwrap_or_default();
+        let number = entity.int("fence").unwrap_or_default();
         if !entity.str("run").unwrap_or_default().is_empty() && age(&found) < TERM + SLACK {
             return Ok(LockState::Held);
         }
@@ -309,7 +309,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         let hosts = entity.str("hosts").unwrap_or_default().to_owned();
         let figures = entity.str("figures").unwrap_or_default().to_owned();
         let (left, ended) = (in_hand::read(entity), in_hand::read_ended(entity));
-        let free = FreeLock { left, ended, hosts, figures, etag: Some(found.etag), fence };
+        let free = FreeLock { left, ended, hosts, figures, etag: Some(found.etag), number };
         Ok(LockState::Free(Box::new(free)))
     }
 
@@ -317,9 +317,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
     /// `free.left` stay in the record, because this run has them in hand now.
     pub async fn take_lock(&self, run: &str, free: &FreeLock) -> Result<Option<RunLock>, TableError> {
         let begun_at = self.host.monotonic();
-        let fence = free.fence.saturating_add(1);
+        let number = free.number.saturating_add(1);
         let mut entity = Entity::new(self.key());
-        fill(&mut entity, (run, fence), &free.left, &free.ended, &free.hosts, &free.figures);
+        fill(&mut entity, (run, number), &free.left, &free.ended, &free.hosts, &free.figures);
         let etag = match &free.etag {
             None => match self.table.insert(&entity).await? {
                 Inserted::New(etag) => etag,
@@ -331,13 +331,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             },
         };
         let (ended, hosts, figures) = (free.ended.clone(), free.hosts.clone(), free.figures.clone());
-        Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, ended, hosts, figures }))
+        Ok(Some(RunLock { run: run.to_owned(), number, etag, confirmed_at: begun_at, ended, hosts, figures }))
     }
 
     /// Makes a prepared write; `None` if another run has taken the lock.
     pub async fn write(&self, write: LockWrite) -> Result<Option<Written>, TableError> {
         let begun_at = self.host.monotonic();
-        let LockWrite { entity, etag, owner: (run, fence) } = write;
+        let LockWrite { entity, etag, owner: (run, number) } = write;
         let entity = Entity { key: self.key(), ..entity };
         let mut written = self.table.replace(&entity, &etag).await?;
         // Perhaps the table service has done an earlier write of this run, but every response to that write
@@ -346,7 +346,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         if written == Conditional::Changed
             && let Some(found) = self.table.get(&entity.key).await?
             && found.entity.str("run") == Some(&run)
-            && found.entity.int("fence") == Some(fence)
+            && found.entity.int("fence") == Some(number)
         {
             written = self.table.replace(&entity, &found.etag).await?;
         }

@@ -35,7 +35,7 @@ fn free_lock_that_two_runs_have_read_is_taken_by_only_one_run() {
         assert_eq!(
             run(world.runs().take_lock("b", &b)),
             Ok(None),
-            "the other run has changed the record since"
+            "run `a` has changed the record after run `b` read it"
         );
         assert_eq!(run(world.runs().read_lock()), Ok(LockState::Held));
         let lock = first.unwrap();
@@ -44,7 +44,7 @@ fn free_lock_that_two_runs_have_read_is_taken_by_only_one_run() {
 }
 
 #[test]
-fn lock_that_is_not_renewed_ends_within_ten_seconds() {
+fn lock_that_is_not_renewed_is_free_after_ten_seconds() {
     let world = World::new();
     let mut lock = world.take("a");
     for _ in 0..10 {
@@ -55,13 +55,13 @@ fn lock_that_is_not_renewed_ends_within_ten_seconds() {
         lock.confirm(written);
     }
     world.pass(7);
-    assert!(!lock.is_valid(&*world.host), "a run stops before another run can take the lock");
+    assert!(!lock.is_valid(&*world.host), "the lock becomes invalid before another run can take it");
     assert_eq!(run(world.runs().read_lock()), Ok(LockState::Held));
     world.pass(3);
     let free = world.free();
     assert_eq!(free.left, [in_hand("m1")], "the next run reads the messages of the last run");
     let mut other = run(world.runs().take_lock("b", &free)).unwrap().unwrap();
-    assert!(other.fence > lock.fence);
+    assert!(other.number > lock.number);
     assert_eq!(
         run(world.runs().write(lock.renewal(&[]))),
         Ok(None),
@@ -149,7 +149,7 @@ fn waiting_lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
         "50 lines have expired, and `end_line` has already deleted one of them"
     );
     assert_eq!(run(world.runs().lines()).unwrap().0.len(), 1050);
-    assert!(run(world.runs().write(lock.renewal(&[]))).unwrap().is_some(), "cleaning keeps the run lock");
+    assert!(run(world.runs().write(lock.renewal(&[]))).unwrap().is_some(), "cleaning does not change the record of the run lock");
 }
 
 #[test]

@@ -30,7 +30,7 @@ mod tests {
     use super::super::{DATE, EMULATOR_KEY, sign};
     use super::*;
 
-    const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
+    const X_MS_HEADERS: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
     /// The test vectors V4 and V5 are for Shared Key Lite, a kind of authorization that the client does not
     /// use. `string_to_sign` cannot build their strings, so this test contains the strings. The next test
@@ -42,12 +42,12 @@ mod tests {
         for (name, text, signature) in [
             (
                 "V4",
-                format!("GET\n\n\n\n{XD}{queue}?comp=metadata"),
+                format!("GET\n\n\n\n{X_MS_HEADERS}{queue}?comp=metadata"),
                 "p5Z1gvh/DcEE9VsaZA+c29w+qvM7vnofv8EhxTkpPMY=",
             ),
             (
                 "V5",
-                format!("POST\n\napplication/xml\n\n{XD}{queue}/messages"),
+                format!("POST\n\napplication/xml\n\n{X_MS_HEADERS}{queue}/messages"),
                 "l8EUnFwGQxQYUoiFL8QiEritgKN5CinrOUNI4MbRLI0=",
             ),
         ] {
@@ -84,7 +84,7 @@ mod tests {
             date: DATE,
         };
         let expected = format!(
-            "POST\n\n\n64\n\napplication/xml\n\n\n\n\n\n\n{XD}/contoso/bot-outbox/messages\nmessagettl:-1\nvisibilitytimeout:0"
+            "POST\n\n\n64\n\napplication/xml\n\n\n\n\n\n\n{X_MS_HEADERS}/contoso/bot-outbox/messages\nmessagettl:-1\nvisibilitytimeout:0"
         );
         let text = string_to_sign(&to_sign);
         assert_eq!(text, expected);

@@ -29,7 +29,7 @@ mod tests {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
         let filter = || vec![("$filter", "PartitionKey eq 'lease'".to_owned()), ("$top", "10".to_owned())];
         let acl = || vec![("comp", "acl".to_owned()), ("timeout", "5".to_owned())];
-        const P: &str = "/devstoreaccount1";
+        const EMULATOR_PATH: &str = "/devstoreaccount1";
         const LEASE: &str = "/vectors1(PartitionKey='lease',RowKey='run')";
         const ENCODED: &str = "/vectors1(PartitionKey='19%3Aabc%40thread.v2',RowKey='o%27%27brien')";
         for (name, method, content_type, path, query, signature) in [
@@ -37,7 +37,7 @@ mod tests {
                 "T1",
                 "POST",
                 JSON,
-                format!("{P}/Tables"),
+                format!("{EMULATOR_PATH}/Tables"),
                 vec![],
                 "K2jw7pKXMHep5BJuUnDIlB9cHAOIfA0KHPi4Adj1gXI=",
             ),
@@ -45,16 +45,16 @@ mod tests {
                 "T2",
                 "POST",
                 JSON,
-                format!("{P}/vectors1"),
+                format!("{EMULATOR_PATH}/vectors1"),
                 vec![],
                 "XuWR993ERsctrPFDPIxVnGRKHWB54585Rpe2MAN5WAo=",
             ),
-            ("T3", "GET", "", format!("{P}{LEASE}"), vec![], "fOFxBRp5RL1bbXrGfjKkhyHxylBIcXmUYSsUq8UKcL8="),
+            ("T3", "GET", "", format!("{EMULATOR_PATH}{LEASE}"), vec![], "fOFxBRp5RL1bbXrGfjKkhyHxylBIcXmUYSsUq8UKcL8="),
             (
                 "T4",
                 "PUT",
                 JSON,
-                format!("{P}{ENCODED}"),
+                format!("{EMULATOR_PATH}{ENCODED}"),
                 vec![],
                 "NnVzRlYwzYyzyGzym+oEcqQOSD+LyVTfNncIru+ecyw=",
             ),
@@ -62,16 +62,16 @@ mod tests {
                 "T5",
                 "GET",
                 "",
-                format!("{P}/vectors1()"),
+                format!("{EMULATOR_PATH}/vectors1()"),
                 filter(),
                 "lJW4ejjy7cQiiLq4LCfXfXlKbGMHx+VOUhW3Rx90IV4=",
             ),
-            ("T6", "GET", "", format!("{P}/vectors1"), acl(), "fMnWU9rt1BOsJg6189eAPdgdIukEyhFzlNBIpNIUhgg="),
+            ("T6", "GET", "", format!("{EMULATOR_PATH}/vectors1"), acl(), "fMnWU9rt1BOsJg6189eAPdgdIukEyhFzlNBIpNIUhgg="),
             (
                 "T8",
                 "POST",
                 "multipart/mixed; boundary=batch_a1",
-                format!("{P}/$batch"),
+                format!("{EMULATOR_PATH}/$batch"),
                 vec![],
                 "c7U0QYQQP9VppngIx0G98Oi1nZbVhBZAuQfI4IvcARM=",
             ),

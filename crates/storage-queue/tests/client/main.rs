@@ -238,7 +238,7 @@ fn put_to_a_missing_queue_creates_the_queue_once() {
 }
 
 #[test]
-fn longest_possible_response_is_read() {
+fn response_with_32_escaped_messages_of_64_kib_is_read() {
     let host = FakeHost::default();
     let one = message("m", "r");
     let begin = one.strip_suffix("</QueueMessagesList>").unwrap();
@@ -259,7 +259,7 @@ fn errors_and_debug_output_of_a_client_with_a_sas_contain_no_secret() {
     let queue = QueueName::parse("test-vectors").unwrap();
     let client = QueueClient::new(&host, &account, &queue, Deadline::after(&host, Duration::from_millis(1)));
     for _ in 0..2 {
-        let error = run(client.get(1, 60)).expect_err("refused");
+        let error = run(client.get(1, 60)).expect_err("the call fails");
         for shown in
             [error.to_string(), format!("{error:?}"), format!("{client:?}").replace(&format!("{host:?}"), "")]
         {

@@ -350,9 +350,9 @@ fn hide_succeeds_if_an_earlier_attempt_may_have_hidden_the_message() {
     let lost = || Err(TransportError::ResponseLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     for (responses, expected) in [
-        (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
+        (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::NotFound)),
         (vec![lost(), error(400, "PopReceiptMismatch")], Ok(Hidden::Perhaps)),
-        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
+        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::NotFound)),
         (vec![not_sent(), error(404, "MessageNotFound")], Err(QueueError::LeaseLost { is_on_queue: false })),
         (vec![error(404, "MessageNotFound")], Err(QueueError::LeaseLost { is_on_queue: false })),
         (vec![lost(), Ok(response(204, ""))], Ok(Hidden::Surely)),

@@ -126,13 +126,13 @@ mod tests {
             "EntityAlreadyExists",
             "1:The specified entity already exists.\nRequestId:x",
         );
-        let stray =
+        let with_stray_boundary =
             format!("changesetresponse_2\r\n{}", refused("400 Bad Request", "InvalidInput", "100:too many"));
         let busy = refused("503 Busy", "ServerBusy", "0:busy");
         let of = |index, status, code: &str| Ok(Outcome::Refused { index, status, code: code.to_owned() });
         assert_eq!(read(2, &[DONE, DONE]), Ok(Outcome::Done));
         assert_eq!(read(2, &[&exists]), of(1, 409, "EntityAlreadyExists"));
-        assert_eq!(read(101, &[&stray]), of(100, 400, "InvalidInput"));
+        assert_eq!(read(101, &[&with_stray_boundary]), of(100, 400, "InvalidInput"));
         assert_eq!(read(1, &["HTTP/1.1 412 Precondition Failed\r\n\r\n\r\n"]), of(0, 412, ""));
         assert!(matches!(read(2, &[&busy]), Err(TableError::Busy { status: 503, .. })));
         // These responses do not show whether the service did or refused the transaction.

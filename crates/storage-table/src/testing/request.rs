@@ -21,8 +21,8 @@ pub(super) struct ParsedRequest {
 pub(super) enum Target {
     Tables,
     Batch,
-    Table(String),
-    Rows(String),
+    TableForInsert(String),
+    TableForQuery(String),
     Entity(String, (String, String)),
 }
 
@@ -128,10 +128,10 @@ fn target(path: &str) -> Target {
         "$batch" => return Target::Batch,
         _ => {}
     }
-    let Some((table, rest)) = path.split_once('(') else { return Target::Table(path.to_owned()) };
+    let Some((table, rest)) = path.split_once('(') else { return Target::TableForInsert(path.to_owned()) };
     let inside = rest.strip_suffix(')').unwrap_or_else(|| panic!("the path has no closing bracket: {path}"));
     if inside.is_empty() {
-        return Target::Rows(table.to_owned());
+        return Target::TableForQuery(table.to_owned());
     }
     let keys = inside.strip_prefix("PartitionKey='").and_then(|keys| keys.strip_suffix('\''));
     let keys = keys.unwrap_or_else(|| panic!("expected the keys of an entity, found {path}"));

@@ -22,7 +22,7 @@ impl FakeTables {
         match (parsed.method.as_str(), &parsed.target) {
             ("POST", Target::Tables) => self.create(parsed),
             ("POST", Target::Batch) => self.transact(parsed, now),
-            ("GET", Target::Rows(table)) => self.query(table, parsed),
+            ("GET", Target::TableForQuery(table)) => self.query(table, parsed),
             ("GET", Target::Entity(table, key)) => self.get(table, key, parsed),
             _ => match self.write(parsed, now) {
                 Ok(etag) => done(etag.as_deref()),
@@ -53,7 +53,7 @@ impl FakeTables {
         let mut body = if parsed.method == "DELETE" { Map::new() } else { object(&parsed.body) };
         let in_body = ["PartitionKey", "RowKey"].map(|name| body.remove(name));
         let (table, key) = match (parsed.method.as_str(), &parsed.target) {
-            ("POST", Target::Table(table)) => {
+            ("POST", Target::TableForInsert(table)) => {
                 let [partition, row] = in_body.map(|key| key.expect("an insert has both keys in its body"));
                 let [partition, row] =
                     [partition, row].map(|key| key.as_str().expect("keys are text").to_owned());
@@ -120,7 +120,7 @@ impl FakeTables {
         let condition = Condition::read(parsed.parameter("$filter").unwrap_or_default());
         let top: usize = parsed.parameter("$top").unwrap_or("1000").parse().expect("$top is a number");
         assert!((1..=1000).contains(&top), "$top: expected 1 to 1000, found {top}");
-        let token = |name| {
+        let continuation_key = |name| {
             let text = parsed.parameter(name)?;
             let bytes = text.strip_prefix(TOKEN).and_then(|text| STANDARD.decode(text).ok());
             Some(
@@ -130,7 +130,7 @@ impl FakeTables {
                 .unwrap(),
             )
         };
-        let from = (token("NextPartitionKey").unwrap_or_default(), token("NextRowKey").unwrap_or_default());
+        let from = (continuation_key("NextPartitionKey").unwrap_or_default(), continuation_key("NextRowKey").unwrap_or_default());
         let empty = self.empty_pages > 0;
         self.empty_pages = self.empty_pages.saturating_sub(1);
         let mut scanned = table

@@ -24,7 +24,7 @@ fn replace_first(
 #[test]
 fn insert_whose_response_was_lost_returns_new() {
     let (host, tables) =
-        fake_service_replacing_responses(replace_first("POST", vec![error(204, ""), lost()]));
+        fake_service_replacing_responses(replace_first("POST", vec![Ok(platform::testing::response(204, "")), lost()]));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
         let Inserted::New(etag) = table.insert(&entity("r", "own")).await.unwrap() else {
@@ -60,7 +60,7 @@ fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
 fn insert_that_was_done_despite_a_response_with_status_500_returns_new() {
     let (host, _) = fake_service_replacing_responses(replace_first(
         "POST",
-        vec![error(204, ""), error(500, "OperationTimedOut")],
+        vec![Ok(platform::testing::response(204, "")), error(500, "OperationTimedOut")],
     ));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();

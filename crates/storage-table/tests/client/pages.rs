@@ -12,7 +12,7 @@ fn query_of(filter: Filter, top: u16) -> Query {
 }
 
 #[test]
-fn query_with_each_page_size_finds_every_row_once() {
+fn query_with_each_page_size_finds_every_entity_once() {
     let (host, tables) = fake_service();
     let now = platform::Clock::now(&host);
     for index in 0..25 {
@@ -111,7 +111,7 @@ fn query_of_a_missing_table_gives_an_empty_page_and_an_invalid_top_gives_an_erro
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let page = table.query(&query_of(Filter::everything(), 5), None).await.unwrap();
-        assert!(page.entities.is_empty() && page.next.is_none(), "the table is missing");
+        assert!(page.entities.is_empty() && page.next.is_none(), "a query of a missing table finds nothing");
         table.insert(&entity("r", "x")).await.unwrap();
         for top in [0, 1001] {
             let error = table.query(&query_of(Filter::everything(), top), None).await.unwrap_err();

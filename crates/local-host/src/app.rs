@@ -96,7 +96,8 @@ fn component(
     shared: &Arc<Shared>,
     settings: HostSettings,
 ) -> Result<Component> {
-    let own = variables.of_component(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
+    let own =
+        variables.of_component(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
     let id: Arc<str> = id.into();
     let allowed = allowed_hosts(&id, &entry.allowed_outbound_hosts, variables)?;
     Ok(Component {

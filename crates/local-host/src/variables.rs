@@ -131,7 +131,10 @@ impl Variables {
 
     /// Returns the variables of one component. `templates` is the table `[component.<id>.variables]` of the
     /// manifest. The component gets only the variables in this table.
-    pub(crate) fn of_component(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    pub(crate) fn of_component(
+        &self,
+        templates: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>> {
         templates
             .iter()
             .map(|(name, template)| Ok((name.clone(), self.fill(template).with_context(|| name.clone())?)))

@@ -295,7 +295,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             return Ok(LockState::Free(Box::default()));
         };
         let entity = &found.entity;
-        self.skipped.check_types(entity, &["run", "why", "hosts", "figures"], &["version", "fence", "pausedUntil"]);
+        self.skipped.check_types(
+            entity,
+            &["run", "why", "hosts", "figures"],
+            &["version", "fence", "pausedUntil"],
+        );
         if entity.int("version").is_some_and(|version| version > VERSION) {
             return Ok(LockState::Newer);
         }

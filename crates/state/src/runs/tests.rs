@@ -149,7 +149,10 @@ fn waiting_lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
         "50 lines have expired, and `end_line` has already deleted one of them"
     );
     assert_eq!(run(world.runs().lines()).unwrap().0.len(), 1050);
-    assert!(run(world.runs().write(lock.renewal(&[]))).unwrap().is_some(), "cleaning does not change the record of the run lock");
+    assert!(
+        run(world.runs().write(lock.renewal(&[]))).unwrap().is_some(),
+        "cleaning does not change the record of the run lock"
+    );
 }
 
 #[test]

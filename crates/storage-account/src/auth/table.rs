@@ -49,7 +49,14 @@ mod tests {
                 vec![],
                 "XuWR993ERsctrPFDPIxVnGRKHWB54585Rpe2MAN5WAo=",
             ),
-            ("T3", "GET", "", format!("{EMULATOR_PATH}{LEASE}"), vec![], "fOFxBRp5RL1bbXrGfjKkhyHxylBIcXmUYSsUq8UKcL8="),
+            (
+                "T3",
+                "GET",
+                "",
+                format!("{EMULATOR_PATH}{LEASE}"),
+                vec![],
+                "fOFxBRp5RL1bbXrGfjKkhyHxylBIcXmUYSsUq8UKcL8=",
+            ),
             (
                 "T4",
                 "PUT",
@@ -66,7 +73,14 @@ mod tests {
                 filter(),
                 "lJW4ejjy7cQiiLq4LCfXfXlKbGMHx+VOUhW3Rx90IV4=",
             ),
-            ("T6", "GET", "", format!("{EMULATOR_PATH}/vectors1"), acl(), "fMnWU9rt1BOsJg6189eAPdgdIukEyhFzlNBIpNIUhgg="),
+            (
+                "T6",
+                "GET",
+                "",
+                format!("{EMULATOR_PATH}/vectors1"),
+                acl(),
+                "fMnWU9rt1BOsJg6189eAPdgdIukEyhFzlNBIpNIUhgg=",
+            ),
             (
                 "T8",
                 "POST",

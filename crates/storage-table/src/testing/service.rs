@@ -130,7 +130,10 @@ impl FakeTables {
                 .unwrap(),
             )
         };
-        let from = (continuation_key("NextPartitionKey").unwrap_or_default(), continuation_key("NextRowKey").unwrap_or_default());
+        let from = (
+            continuation_key("NextPartitionKey").unwrap_or_default(),
+            continuation_key("NextRowKey").unwrap_or_default(),
+        );
         let empty = self.empty_pages > 0;
         self.empty_pages = self.empty_pages.saturating_sub(1);
         let mut scanned = table

@@ -23,8 +23,10 @@ fn replace_first(
 
 #[test]
 fn insert_whose_response_was_lost_returns_new() {
-    let (host, tables) =
-        fake_service_replacing_responses(replace_first("POST", vec![Ok(platform::testing::response(204, "")), lost()]));
+    let (host, tables) = fake_service_replacing_responses(replace_first(
+        "POST",
+        vec![Ok(platform::testing::response(204, "")), lost()],
+    ));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
         let Inserted::New(etag) = table.insert(&entity("r", "own")).await.unwrap() else {

@@ -134,7 +134,7 @@ async fn respond_to_activity<H: Host>(
             }
             None => Ok(invoke::error_response(host, activity).into()),
         },
-        ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(activity) => {
+        ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.is_trigger(activity) => {
             let id = turn.id_for(&conversation?.address);
             let answered = trigger_activity::handle(host, settings, &turn.connector(), activity, id).await?;
             Ok(answered.into())

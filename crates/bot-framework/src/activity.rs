@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_of_an_update_sent_by_direct_line_itself_has_no_user() {
+    fn reference_of_an_update_sent_by_direct_line_or_web_chat_itself_has_no_user() {
         for (kind, channel, from, expected) in [
             ("conversationUpdate", "directline", "c", true),
             ("conversationUpdate", "webchat", "c", true),

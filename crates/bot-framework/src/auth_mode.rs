@@ -50,7 +50,7 @@ impl AuthMode {
     /// contains the host name of the page.
     pub fn check_host(self, headers: &HeaderMap) -> Result<(), ForeignHost> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if self == Self::Required || is_this_machine(name_of_authority(host)) {
+        if self == Self::Required || is_this_machine(host_of_authority(host)) {
             Ok(())
         } else {
             Err(ForeignHost)
@@ -59,7 +59,7 @@ impl AuthMode {
 }
 
 /// Returns the host of an authority (the value of `Host`): `host`, `host:port` or `[IPv6 address]:port`.
-fn name_of_authority(authority: &str) -> &str {
+fn host_of_authority(authority: &str) -> &str {
     match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),

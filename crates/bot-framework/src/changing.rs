@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn can_change_messages_on_web_chat_and_direct_line_is_false() {
+    fn can_change_messages_is_false_on_web_chat_and_direct_line_and_true_on_teams() {
         let channels = ["msteams", "slack", "emulator", "webchat", "directline"];
         assert_eq!(channels.map(can_change_messages), [true, true, true, false, false]);
     }

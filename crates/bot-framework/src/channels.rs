@@ -23,16 +23,16 @@ pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 const MAX_TEAMS_SUGGESTIONS: usize = 3;
 
 /// The highest number of attachments, such as cards, that Teams accepts in one message.
-const MAX_TEAMS_CARDS: usize = 10;
+const MAX_TEAMS_ATTACHMENTS: usize = 10;
 
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// The highest number of JSON levels that `executes` searches in a card. This number is enough for every
-/// card, because the body of an API call has at most 32 levels.
+/// The highest number of JSON levels that `has_execute_without_fallback` searches in a card. This number is
+/// enough for every card, because the body of an API call has at most 32 levels.
 const MAX_LEVELS: usize = 40;
 
-/// The parts of a message that [`shows`] checks.
+/// The parts of a message that [`parts_not_shown`] checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
     /// The text of the alert, without the word that the bot adds in front (`Alert: …`).
@@ -63,12 +63,12 @@ pub enum NotShown {
     },
     /// The message has too many attachments, so Teams refuses it.
     #[error(
-        "activity.attachments: {cards} attachments, and Teams shows at most {MAX_TEAMS_CARDS}; send several \
-         alerts"
+        "activity.attachments: {count} attachments, and Teams shows at most {MAX_TEAMS_ATTACHMENTS}; \
+         send several alerts"
     )]
-    TooManyCards {
+    TooManyAttachments {
         /// The number of attachments.
-        cards: usize,
+        count: usize,
     },
     /// The version of the card is too new, so Teams shows the card's fallback text or an error instead.
     #[error(
@@ -143,7 +143,7 @@ pub enum NotShown {
 impl NotShown {
     /// Whether the channel refuses the whole message.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::CardTooLarge { .. } | Self::TooManyCards { .. })
+        matches!(self, Self::CardTooLarge { .. } | Self::TooManyAttachments { .. })
     }
 }
 
@@ -187,7 +187,7 @@ pub fn cards(channel_id: &str) -> Option<Cards> {
 
 /// Returns the parts of a message that a channel does not show. `is_group` says whether several people are in
 /// the conversation.
-pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<NotShown> {
+pub fn parts_not_shown(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<NotShown> {
     let channel = || channel_id.to_owned();
     let Some((cards, markdown)) = abilities(channel_id) else { return Vec::new() };
     let mut not_shown = Vec::new();
@@ -208,8 +208,8 @@ pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<Not
             not_shown.push(NotShown::NoMentions { channel: channel() });
         }
         if cards == Cards::WithSubmit {
-            let executing = attachments.iter().enumerate().filter(|(_, card)| executes(card, 0));
-            not_shown.extend(executing.map(|(index, _)| NotShown::ExecuteWithoutFallback { index }));
+            let without_fallback = attachments.iter().enumerate().filter(|(_, card)| has_execute_without_fallback(card, 0));
+            not_shown.extend(without_fallback.map(|(index, _)| NotShown::ExecuteWithoutFallback { index }));
         }
         return not_shown;
     }
@@ -219,8 +219,8 @@ pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<Not
 
 fn on_teams(is_group: bool, content: &Content<'_>, attachments: &[Value]) -> Vec<NotShown> {
     let mut not_shown = Vec::new();
-    if attachments.len() > MAX_TEAMS_CARDS {
-        not_shown.push(NotShown::TooManyCards { cards: attachments.len() });
+    if attachments.len() > MAX_TEAMS_ATTACHMENTS {
+        not_shown.push(NotShown::TooManyAttachments { count: attachments.len() });
     }
     for (index, card) in attachments.iter().enumerate().filter(|(_, attachment)| is_card(attachment)) {
         let bytes = card.get("content").map(json_bytes).unwrap_or_default();
@@ -265,7 +265,7 @@ fn version_of(attachment: &Value) -> Option<(u32, u32)> {
 
 /// Whether a value contains an `Action.Execute` without a fallback. The search ends at the level
 /// [`MAX_LEVELS`].
-fn executes(value: &Value, level: usize) -> bool {
+fn has_execute_without_fallback(value: &Value, level: usize) -> bool {
     if level > MAX_LEVELS {
         return false;
     }
@@ -273,9 +273,9 @@ fn executes(value: &Value, level: usize) -> bool {
         Value::Object(members) => {
             let is_execute = members.get("type").is_some_and(|kind| kind == "Action.Execute");
             is_execute && !members.contains_key("fallback")
-                || members.values().any(|value| executes(value, level + 1))
+                || members.values().any(|value| has_execute_without_fallback(value, level + 1))
         }
-        Value::Array(values) => values.iter().any(|value| executes(value, level + 1)),
+        Value::Array(values) => values.iter().any(|value| has_execute_without_fallback(value, level + 1)),
         _ => false,
     }
 }
@@ -300,7 +300,7 @@ mod tests {
         let format = if text.is_empty() { TextFormat::Plain } else { TextFormat::Markdown };
         let activity = activity.as_object().unwrap();
         let content = Content { text, format, mentions, activity };
-        shows(channel, is_group, &content).iter().map(ToString::to_string).collect()
+        parts_not_shown(channel, is_group, &content).iter().map(ToString::to_string).collect()
     }
 
     #[track_caller]

@@ -25,7 +25,7 @@ const PAGE_SIZE: usize = 100;
 
 /// Error codes that Teams returns with 403 or 404 for another reason than a missing installation of the bot.
 /// With these codes, the result is [`Created::Failed`], and not [`Created::NotInstalled`].
-const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
+const CODES_NOT_ABOUT_INSTALLATION: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl<H: Host> Connector<'_, H> {
             "channelData": {"tenant": {"id": tenant_id}},
         });
         match self.create(trust, service_url, &body, trace).await {
-            Created::Failed(verdict) => Created::Failed(nothing_delivered(verdict)),
+            Created::Failed(verdict) => Created::Failed(without_delivery(verdict)),
             created => created,
         }
     }
@@ -172,7 +172,7 @@ impl<H: Host> Connector<'_, H> {
             // If Teams refuses the call, only the HTTP status counts, because Teams does not document the
             // error codes.
             (_, Some(400 | 403 | 404)) => Ok(None),
-            _ => Err(nothing_delivered(verdict)),
+            _ => Err(without_delivery(verdict)),
         }
     }
 
@@ -221,7 +221,7 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
                 verdict: Verdict { activity_id, ..verdict },
             })
         }
-        (_, Some(403 | 404), Some(code)) if GONE_CODES.contains(&code) => Created::Failed(verdict),
+        (_, Some(403 | 404), Some(code)) if CODES_NOT_ABOUT_INSTALLATION.contains(&code) => Created::Failed(verdict),
         (Class::WrongCloud, ..) => Created::Failed(verdict),
         (_, Some(403 | 404), _) => Created::NotInstalled(verdict),
         (_, Some(400), Some("MemberNotFoundInConversation" | "BadSyntax")) => Created::UnknownPerson(verdict),
@@ -231,7 +231,7 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
 
 /// Corrects the verdict of a call that sends no message. Such a call cannot deliver a message twice, so the
 /// bot can always repeat the call. The classes that warn of a second delivery become [`Class::Unavailable`].
-fn nothing_delivered(verdict: Verdict) -> Verdict {
+fn without_delivery(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,
         class => class,

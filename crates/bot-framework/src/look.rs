@@ -119,7 +119,7 @@ impl OutgoingMessage {
                 mentions.iter().map(|mention| (mention.element(), &mention.name)).collect();
             for name in ["text", "summary", "attachments"] {
                 if let Some(value) = self.members.get_mut(name) {
-                    replace(value, &elements);
+                    replace_elements(value, &elements);
                 }
             }
         }
@@ -157,7 +157,7 @@ impl OutgoingMessage {
     }
 }
 
-fn replace(value: &mut Value, elements: &[(String, &String)]) {
+fn replace_elements(value: &mut Value, elements: &[(String, &String)]) {
     match value {
         Value::String(text) => {
             for (element, name) in elements {
@@ -166,8 +166,8 @@ fn replace(value: &mut Value, elements: &[(String, &String)]) {
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(|value| replace(value, elements)),
-        Value::Object(members) => members.values_mut().for_each(|value| replace(value, elements)),
+        Value::Array(values) => values.iter_mut().for_each(|value| replace_elements(value, elements)),
+        Value::Object(members) => members.values_mut().for_each(|value| replace_elements(value, elements)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_on_teams_is_listed_with_the_text_or_with_the_card_that_contains_it() {
+    fn mention_on_teams_becomes_an_entity_of_the_text_or_card_that_contains_it() {
         let mentions = [kim(), lee()];
         let sent = message("msteams", "Hi <at>Kim</at>", &card("Ask <at>Lee <3</at>!"), &mentions);
         assert_eq!(sent["text"], "Hi <at>Kim</at>");

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_without_a_usable_address_is_refused() {
+    fn reference_with_a_missing_or_unusable_member_is_refused() {
         for (json, path) in [
             (r#"{"channelId":"x","serviceUrl":"https://x/"}"#, "conversation"),
             (r#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":".."}}"#, "conversation.id"),

@@ -55,14 +55,14 @@ fn read(value: &str, now: DateTime<Utc>) -> Option<Duration> {
 
 /// Reads a number of seconds, and rounds a fraction up. A number too large for `u64` becomes `u64::MAX`.
 fn read_seconds(value: &str) -> Option<Duration> {
-    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !is_number(whole) || !is_number(part) {
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
         return None;
     }
-    let has_part = part.bytes().any(|digit| digit != b'0');
+    let has_fraction = fraction.bytes().any(|digit| digit != b'0');
     let seconds = whole.parse().unwrap_or(u64::MAX);
-    Some(Duration::from_secs(seconds.saturating_add(u64::from(has_part))))
+    Some(Duration::from_secs(seconds.saturating_add(u64::from(has_fraction))))
 }
 
 /// Reads a date in one of HTTP's three forms (RFC 9110 section 5.6.7), or in the form of RFC 3339.

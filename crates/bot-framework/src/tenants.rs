@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn tenants_variable_is_a_list_and_empty_means_the_own_tenant() {
+    fn tenants_variable_is_any_or_a_list_and_its_default_depends_on_the_kind_of_bot() {
         let only = |ids: &[&str]| Ok(Tenants::Only(ids.iter().map(|id| (*id).to_owned()).collect()));
         for (kind, own, tenants, expected) in [
             ("SingleTenant", OWN, "", only(&[OWN])),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_to_a_conversation_in_another_tenant_is_not_allowed() {
+    fn alert_to_a_teams_conversation_in_another_tenant_is_not_allowed() {
         let only = Tenants::Only(vec![OWN.to_owned()]);
         for (channel_id, tenant, expected) in [
             ("msteams", json!(OWN), true),

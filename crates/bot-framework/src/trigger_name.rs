@@ -25,7 +25,7 @@ impl TriggerName {
     /// Whether an activity is a trigger: an event with this name, or any activity of the type `trigger`. An
     /// activity of the type `trigger` needs no name. The Azure Function of Microsoft's 2017 bot template sent
     /// such activities.
-    pub fn names(&self, activity: &Activity) -> bool {
+    pub fn is_trigger(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,
             ActivityKind::Event => activity.rest.get("name").and_then(Value::as_str) == Some(self.as_str()),
@@ -55,7 +55,7 @@ mod tests {
             let host = FakeHost::with_settings([("triggername", setting)]);
             let json = format!(r#"{{"type":"{kind}","name":{name},"conversation":{{"id":"c"}}}}"#);
             let activity = Activity::parse(json.as_bytes()).unwrap();
-            assert_eq!(TriggerName::read(&host).unwrap().names(&activity), expected, "{setting:?} {json}");
+            assert_eq!(TriggerName::read(&host).unwrap().is_trigger(&activity), expected, "{setting:?} {json}");
         }
     }
 }

@@ -247,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    fn at_ten() -> DateTime<Utc> {
+    fn fixed_now() -> DateTime<Utc> {
         Utc.with_ymd_and_hms(2026, 11, 23, 22, 0, 0).unwrap()
     }
 
@@ -256,7 +256,7 @@ mod tests {
         if let Some(value) = retry_after {
             builder = builder.header("retry-after", value);
         }
-        classify(&Ok(builder.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()), at_ten())
+        classify(&Ok(builder.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()), fixed_now())
     }
 
     fn coded(code: &str) -> String {
@@ -349,7 +349,7 @@ mod tests {
             (TransportError::NotSent("the connection was refused".into()), Class::Unavailable),
             (TransportError::ResponseLost("no response in time".into()), Class::PossiblyDelivered),
         ] {
-            assert_eq!(classify(&Err(error.clone()), at_ten()).class, class, "{error}");
+            assert_eq!(classify(&Err(error.clone()), fixed_now()).class, class, "{error}");
         }
     }
 
@@ -373,7 +373,7 @@ mod tests {
                 let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
                 let status_code = StatusCode::from_u16(status).unwrap();
                 let lost = TransportError::body_lost(status_code, headers, problem);
-                let verdict = classify(&Err(lost), at_ten());
+                let verdict = classify(&Err(lost), fixed_now());
                 assert_eq!((verdict.class, verdict.status), (class, Some(status)), "{problem}");
                 assert_eq!(verdict.reason, format!("{status}, and its body was lost: {problem}"));
                 assert_eq!(verdict.retry_after, Some(Duration::from_secs(7)), "{status}");
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_in_headers_or_body_of_any_status_is_read() {
+    fn retry_after_in_headers_or_body_is_read() {
         assert_eq!(response(503, "", Some("9")).retry_after, Some(Duration::from_secs(9)));
         assert_eq!(response(429, r#"{"retryAfter":9}"#, None).retry_after, Some(Duration::from_secs(9)));
         assert_eq!(response(429, "", None).retry_after, None);

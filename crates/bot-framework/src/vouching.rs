@@ -27,7 +27,7 @@ const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlin
 /// of a person on such a channel, so a forged activity can do little harm. Therefore, a signing key without
 /// `endorsements` (the list of channels for which a key signs) is allowed to sign for such a channel. The
 /// details are in `docs/decisions/0005-inbound-tokens.md`.
-pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
+pub(crate) fn clients_choose_ids(channel_id: &str) -> bool {
     CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
 }
 
@@ -60,7 +60,7 @@ impl UnboundUsers {
 
     /// Whether the id `user_id` on the channel `channel_id` identifies a person.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
-        self == Self::Allow || !is_channel_of_clients(channel_id) || user_id.starts_with(BOUND_ID_PREFIX)
+        self == Self::Allow || !clients_choose_ids(channel_id) || user_id.starts_with(BOUND_ID_PREFIX)
     }
 }
 

@@ -333,7 +333,7 @@ fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
 }
 
 #[test]
-fn send_without_a_token_sends_nothing() {
+fn send_without_a_token_calls_only_the_login_host() {
     let refused = json!({"error": "invalid_client", "error_codes": [7_000_215]}).to_string();
     let ok = |status: u16, body: &str| Ok(response(status, body));
     let lost = || Err(TransportError::ResponseLost("hunter2".into()));
@@ -349,7 +349,7 @@ fn send_without_a_token_sends_nothing() {
     ];
     for (responses, class, expected_text) in cases {
         let host = with_secret();
-        let asked = responses.len();
+        let expected_logins = responses.len();
         for response in responses {
             host.then(response);
         }
@@ -360,8 +360,8 @@ fn send_without_a_token_sends_nothing() {
             assert_eq!((verdict.class, verdict.status), (class, None), "{verdict:?}");
             assert!(verdict.reason.contains(expected_text), "{verdict:?}");
         }
-        assert_eq!(trace(&host), vec!["login"; asked], "{expected_text}: all sends share the token requests");
-        assert!(host.store.borrow().is_empty());
+        assert_eq!(trace(&host), vec!["login"; expected_logins], "{expected_text}: all sends share the token requests");
+        assert!(host.store.borrow().is_empty(), "{expected_text}: nothing must be stored without a token");
     }
 }
 
@@ -388,7 +388,7 @@ fn short_lived_token_is_used_in_one_run_and_not_stored() {
 }
 
 #[test]
-fn send_after_the_deadline_sends_nothing() {
+fn send_after_the_deadline_sends_nothing_to_the_connector() {
     let host = with_secret();
     host.then(token_response("t"));
     let bot = bot(&host);

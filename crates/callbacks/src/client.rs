@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn response_to_a_callback_has_the_result_for_the_status() {
+    fn result_of_a_callback_follows_from_the_status() {
         let failed =
             |status| Called::Failed { status: Some(status), reason: status.to_string(), retry_after: None };
         for (status, expected) in [

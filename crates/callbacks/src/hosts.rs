@@ -120,7 +120,7 @@ impl CallbackHosts {
             Host::Ipv4(address) => address.is_loopback(),
             Host::Ipv6(address) => address.is_loopback(),
         };
-        let literal = match url.port() {
+        let parsed = match url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
@@ -128,7 +128,7 @@ impl CallbackHosts {
         // `127.0.0.1`, so this function refuses `https://0x7f.1/`.
         let written = authority.to_ascii_lowercase();
         let default_port = if url.scheme() == "https" { ":443" } else { ":80" };
-        if written != literal && written.strip_suffix(default_port) != Some(literal.as_str()) {
+        if written != parsed && written.strip_suffix(default_port) != Some(parsed.as_str()) {
             return Err(NotAllowed::NotAUrl);
         }
         let checked =

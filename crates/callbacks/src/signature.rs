@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn error_for_a_secret_of_another_form_does_not_show_the_secret() {
+    fn error_for_a_malformed_secret_does_not_show_the_secret() {
         assert!(read(" ").unwrap().is_none());
         for text in [
             "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

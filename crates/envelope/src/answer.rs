@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn job_survives_a_round_trip() {
+    fn job_of_any_kind_is_the_same_after_encoding_and_decoding() {
         let answer = Answer {
             action: "reject".into(),
             input: Some("too late".into()),

@@ -53,7 +53,7 @@ impl CreationOf {
 
     /// The minimum number of calls to the Connector for an alert with this kind of conversation. The rate
     /// limit of the tenant counts each call.
-    pub fn calls(&self) -> u32 {
+    pub fn min_calls(&self) -> u32 {
         match self {
             Self::Thread => 1,
             Self::Person => 2,

@@ -29,7 +29,7 @@ pub enum DecodeError {
     Field(#[from] FieldError),
 }
 
-pub(crate) const COMPRESSED: DecodeError = DecodeError::NotAddressable(
+pub(crate) const COMPRESSED_COOKIE: DecodeError = DecodeError::NotAddressable(
     "the ResumptionCookie is compressed .NET data (GZipSerialize), which only its own bot can read; ask the \
      person to write to the bot again",
 );

@@ -10,7 +10,7 @@ impl Envelope {
     /// Makes the envelope of a later alert in this alert's series. `id`, `index` and `due` (the due time)
     /// belong to the later alert. `now` becomes the `enqueuedAt` of the later alert. Returns `None` if this
     /// alert belongs to no series.
-    pub fn following(
+    pub fn later_in_series(
         &self,
         id: EnvelopeId,
         index: u32,
@@ -33,6 +33,6 @@ impl Envelope {
     /// a queue message, every envelope of the series fits. Returns `None` if this alert belongs to no series.
     pub fn longest_of_series(&self) -> Option<Self> {
         let until = self.series.as_ref()?.until;
-        self.following(self.id.clone(), u32::MAX, until, until)
+        self.later_in_series(self.id.clone(), u32::MAX, until, until)
     }
 }

@@ -6,7 +6,7 @@ use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
 const FIELD: &str = "keyed";
-const NAME: &str = "32 hexadecimal digits in lower case";
+const ID_FORM: &str = "32 hexadecimal digits in lower case";
 
 /// The rules for a chat message that the conversation already shows. There are three kinds of envelopes with
 /// this field:
@@ -141,7 +141,7 @@ impl Keyed {
 
     fn read(mut fields: Fields) -> Result<Self, FieldError> {
         let mut name = |member: &str| match fields.string(member)? {
-            Some(name) if !is_name(&name) => Err(fields.error(member, NAME)),
+            Some(name) if !is_name(&name) => Err(fields.error(member, ID_FORM)),
             name => Ok(name),
         };
         let (key, edits, takes_back) = (name("key")?, name("edits")?, name("takesBack")?);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn keyed_of_any_kind_survives_a_round_trip() {
+    fn keyed_of_any_kind_is_the_same_after_encoding_and_decoding() {
         let key = || Some(KEY.to_owned());
         for keyed in [
             Keyed { key: key(), at: 1_795_471_200_123, ..Keyed::default() },

@@ -20,7 +20,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use bot_framework::json::value_of;
 use serde_json::Value;
 
-use crate::decode_error::{COMPRESSED, DecodeError};
+use crate::decode_error::{COMPRESSED_COOKIE, DecodeError};
 
 /// The most layers of base64 that this module decodes. Some clients encode a text that their caller has
 /// already encoded.
@@ -86,7 +86,7 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
     })?;
     // The first bytes of gzip (RFC 1952).
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(COMPRESSED);
+        return Err(COMPRESSED_COOKIE);
     }
     characters(bytes).ok_or(DecodeError::NotJson)
 }

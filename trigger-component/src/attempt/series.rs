@@ -120,7 +120,7 @@ impl<H: Host> Attempts<'_, H> {
         let now = self.host.now();
         let id = EnvelopeId::from_text(id.as_str());
         let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
-        let next = leased.envelope.following(id, index, due, now);
+        let next = leased.envelope.later_in_series(id, index, due, now);
         // `encode` fails only if the alert does not fit into a queue message. The bot accepts a series only
         // if each of its alerts fits, so `encode` never fails here. `next` is never `None`, because this
         // alert is part of a series.

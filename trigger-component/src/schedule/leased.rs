@@ -133,7 +133,7 @@ impl Leased {
 
     /// The minimum number of calls to the Connector for this alert.
     pub(super) fn calls(&self) -> u32 {
-        self.envelope.creation.as_ref().map_or(1, |creation| creation.of.calls())
+        self.envelope.creation.as_ref().map_or(1, |creation| creation.of.min_calls())
     }
 
     /// Adds the id of the alert's trace to the fields of a log line, if the alert has a trace.

@@ -117,7 +117,7 @@ fn chat_in_another_cloud_is_created_at_the_connector_of_gcc() {
 }
 
 #[test]
-fn service_url_in_the_response_to_a_creation_is_used_only_if_it_is_trusted() {
+fn untrusted_service_url_in_the_response_to_a_creation_is_not_used() {
     for (named, expected) in [
         ("http://127.0.0.1:9200/emea/", Some("http://127.0.0.1:9200/emea/")),
         ("https://evil.example/", None),

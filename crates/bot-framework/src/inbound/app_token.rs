@@ -13,7 +13,7 @@ use platform::{Deadline, Host};
 use super::error::{AuthError, BrokenRule};
 use super::issuers::{self, Issuer};
 use super::key_cache::KeyCache;
-use super::remembered::Remembered;
+use super::remembered::RecordKey;
 use super::token::UnverifiedToken;
 use super::{InboundAuth, bearer, check_time};
 
@@ -61,10 +61,10 @@ impl InboundAuth {
         check_time(claims, host.now().timestamp())?;
         let app_id = issuers::caller_of(claims, tenant, version)?.to_ascii_lowercase();
         let source = &self.entra_keys;
-        let remembered = Remembered::of(&self.app_id, &source.metadata_url, &token);
-        if remembered.load(host).await.is_none() {
+        let record_key = RecordKey::of(&self.app_id, &source.metadata_url, &token);
+        if record_key.load(host).await.is_none() {
             let checked = self.check_signature(&token, issuer, KeyCache { host, source, deadline }).await?;
-            remembered.store(host, &checked).await;
+            record_key.store(host, &checked).await;
         }
         Ok(App { app_id, roles: token.claims.roles })
     }

@@ -100,8 +100,8 @@ impl<H: Host> KeyCache<'_, H> {
             || (miss == Miss::UnknownKey && !cached.bucket.take(now));
         if is_too_early {
             return match miss {
-                Miss::NoKeys => Err(KeysError::TriedLately),
-                Miss::UnknownKey if !cached.is_of_now(now) => Err(KeysError::NotLookedUp),
+                Miss::NoKeys => Err(KeysError::FetchFailedJustNow),
+                Miss::UnknownKey if !cached.is_of_now(now) => Err(KeysError::TooEarlyForUnknownKey),
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
@@ -122,7 +122,7 @@ impl<H: Host> KeyCache<'_, H> {
                 let fetched = Cached { keys, fetched_at: now, tried_at: now, bucket };
                 self.store(&fetched).await;
                 if !fetched.keys.has_all_of(&cached.keys) {
-                    remembered::forget_all(self.host).await;
+                    remembered::delete_all(self.host).await;
                 }
                 Ok(fetched.find(key_id))
             }

@@ -60,12 +60,12 @@ pub enum KeysError {
     NoUsableKey,
     /// The last attempt to fetch the keys failed a few seconds ago, and it is too early for another attempt.
     #[error("the last attempt to fetch the keys failed a moment ago; try again in a few seconds")]
-    TriedLately,
+    FetchFailedJustNow,
     /// The key is not in the last fetched set, and it is too early to fetch the set again.
     #[error(
         "the last fetched keys do not include this key, and it is too early to fetch them again; try again later"
     )]
-    NotLookedUp,
+    TooEarlyForUnknownKey,
 }
 
 /// The URL of an issuer's metadata, and the cloud (e.g. the public cloud, or US Government) of the bot. The
@@ -98,11 +98,11 @@ impl KeySource {
             && url.fragment().is_none()
             && url.has_host();
         let is_own = url.origin() == metadata.origin();
-        let is_the_clouds = url.scheme() == "https"
+        let is_login_host = url.scheme() == "https"
             && url.port().is_none()
             && url.host_str().is_some_and(|host| self.cloud.has_login_host(host));
         // The result is the parsed URL, and not the text `named`, because only the parsed URL was checked.
-        if is_plain && (is_own || is_the_clouds) { Ok(url.into()) } else { Err(untrusted()) }
+        if is_plain && (is_own || is_login_host) { Ok(url.into()) } else { Err(untrusted()) }
     }
 }
 

@@ -39,11 +39,11 @@ use platform::{Deadline, Host, Settings, SettingsError};
 use crate::activity::Activity;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, endpoint_override, is_guid};
-use crate::vouching::is_channel_of_clients;
+use crate::vouching::clients_choose_ids;
 use issuers::{EntraPolicy, Issuer};
 use key_cache::KeyCache;
 use key_source::KeySource;
-use remembered::{Checked, Remembered};
+use remembered::{Checked, RecordKey};
 use token::{Claims, UnverifiedToken};
 
 pub use app_token::App;
@@ -102,7 +102,7 @@ pub struct VerifiedToken {
     caller: Caller,
     /// The claim `serviceurl`.
     service_url: Option<String>,
-    remembered: Remembered,
+    record_key: RecordKey,
     checked: Checked,
     /// Whether an earlier request has stored the record `checked` in the key-value store.
     is_stored: bool,
@@ -161,8 +161,8 @@ impl InboundAuth {
             Issuer::Channel => &self.channel_keys,
             Issuer::Entra { .. } => &self.entra_keys,
         };
-        let remembered = Remembered::of(&self.app_id, &source.metadata_url, &token);
-        let known = remembered.load(host).await;
+        let record_key = RecordKey::of(&self.app_id, &source.metadata_url, &token);
+        let known = record_key.load(host).await;
         let is_stored = known.is_some();
         let checked = match known {
             Some(checked) => checked,
@@ -173,7 +173,7 @@ impl InboundAuth {
             Some(app_id) if app_id.eq_ignore_ascii_case(&self.app_id) => Caller::Itself,
             Some(_) => return Err(NotAllowed.into()),
         };
-        Ok(VerifiedToken { caller, service_url: token.claims.service_url, remembered, checked, is_stored })
+        Ok(VerifiedToken { caller, service_url: token.claims.service_url, record_key, checked, is_stored })
     }
 
     /// Finds the signing key that the token names, and checks the signature with this key.
@@ -210,7 +210,7 @@ impl VerifiedToken {
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
-            if !may_speak_for(&self.checked.endorsements, channel) {
+            if !may_sign_for_channel(&self.checked.endorsements, channel) {
                 return Err(BrokenRule::Endorsement.into());
             }
             let claimed = self.service_url.as_deref().unwrap_or_default();
@@ -243,7 +243,7 @@ impl VerifiedToken {
             return;
         }
         let sealed_token = sealed_token.or_else(|| self.checked.sealed_token.clone());
-        self.remembered.store(host, &Checked { sealed_token, ..self.checked.clone() }).await;
+        self.record_key.store(host, &Checked { sealed_token, ..self.checked.clone() }).await;
     }
 }
 
@@ -251,9 +251,9 @@ impl VerifiedToken {
 /// keys without endorsements, which sign for Web Chat and Direct Line. The bot accepts such a key only for a
 /// channel whose clients choose their own ids. On such a channel, the bot ignores the tenant and the object
 /// id of a person, so a forged activity can do little harm.
-fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
+fn may_sign_for_channel(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
-        [] => is_channel_of_clients(channel_id),
+        [] => clients_choose_ids(channel_id),
         endorsements => {
             !channel_id.is_empty() && endorsements.iter().any(|endorsement| endorsement == channel_id)
         }

@@ -28,7 +28,7 @@ const SLOTS: u8 = 64;
 /// The slot and the digest of a token's record. The digest shows whether the slot holds the record of this
 /// token, or of another token.
 #[derive(Debug, Clone)]
-pub(super) struct Remembered {
+pub(super) struct RecordKey {
     slot: String,
     digest: String,
 }
@@ -44,7 +44,7 @@ pub(super) struct Checked {
     pub(super) sealed_token: Option<Vec<u8>>,
 }
 
-impl Remembered {
+impl RecordKey {
     /// Computes the slot and the digest of the record of `token`. The digest is a hash of the app id, the URL
     /// of the issuer's metadata (`keys_from`), and the token. Another bot with the same store has another app
     /// id, so this other bot does not find the record. After a change of the URL, the bot itself does not
@@ -88,7 +88,7 @@ impl Remembered {
 
 /// Deletes all records. This is necessary if the issuer has withdrawn or changed a signing key. Otherwise,
 /// the bot would still accept the recorded tokens that this key signed.
-pub(super) async fn forget_all(host: &impl Host) {
+pub(super) async fn delete_all(host: &impl Host) {
     for slot in 0..SLOTS {
         // If the store fails, the function returns. The remaining records expire with their tokens, and at
         // the latest a day after the bot fetched the keys.

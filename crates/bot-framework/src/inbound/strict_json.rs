@@ -13,11 +13,11 @@ use super::error::BrokenRule;
 
 /// Reads the JSON object in `bytes`.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BrokenRule> {
-    let mut doubled = false;
+    let mut has_duplicate = false;
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { doubled: &mut doubled }.deserialize(&mut reader);
+    let value = Strict { has_duplicate: &mut has_duplicate }.deserialize(&mut reader);
     match (value, reader.end()) {
-        _ if doubled => Err(BrokenRule::DuplicateMember),
+        _ if has_duplicate => Err(BrokenRule::DuplicateMember),
         (Ok(Value::Object(object)), Ok(())) => Ok(object),
         _ => Err(BrokenRule::Malformed),
     }
@@ -25,7 +25,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BrokenRule> {
 
 /// Reads a value of any type, and records whether a member was set twice.
 struct Strict<'a> {
-    doubled: &'a mut bool,
+    has_duplicate: &'a mut bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
@@ -47,17 +47,17 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = access.next_key::<String>()? {
             let Entry::Vacant(member) = object.entry(name) else {
-                *self.doubled = true;
+                *self.has_duplicate = true;
                 return Err(A::Error::custom("a member is set twice"));
             };
-            member.insert(access.next_value_seed(Strict { doubled: self.doubled })?);
+            member.insert(access.next_value_seed(Strict { has_duplicate: self.has_duplicate })?);
         }
         Ok(object.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = access.next_element_seed(Strict { doubled: self.doubled })? {
+        while let Some(value) = access.next_element_seed(Strict { has_duplicate: self.has_duplicate })? {
             values.push(value);
         }
         Ok(values.into())

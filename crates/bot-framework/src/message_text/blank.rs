@@ -58,7 +58,7 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
 /// stops at a line break. For example, in `tell <at>Bot</at> this`, the mention has a space on each side.
 /// `before` is `tell `, and the result is `this` without a space. If `before` ends with another character,
 /// the result is all of `after`.
-pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
+pub(super) fn after_removed_mention<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
 }

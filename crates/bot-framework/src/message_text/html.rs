@@ -72,9 +72,9 @@ pub(super) fn to_text(html: &str) -> String {
     let mut rest = html;
     while let Some(c) = rest.chars().next() {
         let length = match c {
-            '<' => match tag(rest) {
+            '<' => match read_tag(rest) {
                 Some((tag, length)) => {
-                    let skipped = output.tag(&tag, &rest[length..]);
+                    let skipped = output.write_tag(&tag, &rest[length..]);
                     length + skipped
                 }
                 None => output.push('<'),
@@ -107,7 +107,7 @@ struct Tag<'a> {
 /// Reads the tag at the beginning of a text. Returns the tag and its length. A `<` begins a tag only if a
 /// letter, `!` or `?` follows. Slashes are possible between the `<` and this character (`</p`). Any other `<`
 /// is an ordinary character, and the result is `None`. A tag without `>` reaches to the end of the text.
-fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
+fn read_tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inner = text.strip_prefix('<')?;
     if let Some(comment) = inner.strip_prefix("!--") {
         let length = comment.find("-->").map_or(text.len(), |end| end + 7);
@@ -189,7 +189,7 @@ impl Output {
     /// Writes the text of a tag, such as a line break for `<br>` or `<at>` for a mention. `after` is the HTML
     /// that follows the tag. Returns the number of bytes of `after` that the caller must skip. For example,
     /// the caller must skip the content of a script, because a reader does not see this content.
-    fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
+    fn write_tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
             "br" => {
                 self.space = false;
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn html_of_256_kib_of_markup_is_read_in_one_pass() {
+    fn html_of_256_kib_of_markup_becomes_a_text_of_at_most_twice_its_length() {
         for html in ["<", "<a", "<!--", "&", "<span>", "</at>", "<p>", "<script>", "<a '"] {
             let page = html.repeat(256 * 1024 / html.len());
             assert!(to_text(&page).len() <= 2 * page.len());

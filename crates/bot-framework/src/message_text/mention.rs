@@ -2,10 +2,10 @@
 
 use super::{blank, html};
 
-/// Removes the first occurrence of `words`, the text of a mention. Only an exact match counts.
-pub(super) fn without_words(text: &str, words: &str) -> String {
-    match text.split_once(words).filter(|_| !words.is_empty()) {
-        Some((before, after)) => [before, blank::after_gap(before, after)].concat(),
+/// Removes the first occurrence of `mention_text`, the text of a mention. Only an exact match counts.
+pub(super) fn without_mention_text(text: &str, mention_text: &str) -> String {
+    match text.split_once(mention_text).filter(|_| !mention_text.is_empty()) {
+        Some((before, after)) => [before, blank::after_removed_mention(before, after)].concat(),
         None => text.to_owned(),
     }
 }
@@ -17,7 +17,7 @@ pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) ->
         clean.push_str(&rest[..element.begin]);
         let after = &rest[element.end..];
         if is_removed(&name_of(element.inner)) {
-            rest = blank::after_gap(&clean, after);
+            rest = blank::after_removed_mention(&clean, after);
         } else {
             clean.push_str(&rest[element.begin..element.end]);
             rest = after;
@@ -60,10 +60,10 @@ pub(super) fn name_of(markup: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the name in a mention. `words` is the member `text` of an entity that marks a mention, such as
-/// `<at>Ann</at>`. If `words` has no element `<at>`, the name is all of `words`.
-pub(super) fn name_in_words(words: &str) -> String {
-    name_of(Element::find(words).map_or(words, |element| element.inner))
+/// Returns the name in a mention. `mention_text` is the member `text` of an entity that marks a mention, such
+/// as `<at>Ann</at>`. If `mention_text` has no element `<at>`, the name is all of `mention_text`.
+pub(super) fn name_in_mention_text(mention_text: &str) -> String {
+    name_of(Element::find(mention_text).map_or(mention_text, |element| element.inner))
 }
 
 /// Finds `@name` as a whole word. Returns the positions of the start and the end of `@name`, in bytes. The

@@ -35,10 +35,10 @@ impl Activity {
         };
         let mut names = Vec::new();
         for entity in self.mentions_of_the_bot().take(MAX_MENTIONS) {
-            let words = entity["text"].as_str().unwrap_or_default();
-            text = mention::without_words(&text, words);
+            let mention_text = entity["text"].as_str().unwrap_or_default();
+            text = mention::without_mention_text(&text, mention_text);
             let name = entity["mentioned"]["name"].as_str().map(mention::name_of);
-            names.extend([Some(mention::name_in_words(words)), name].into_iter().flatten());
+            names.extend([Some(mention::name_in_mention_text(mention_text)), name].into_iter().flatten());
         }
         if text.contains("<at") && self.mentions_the_bot() {
             names.extend(self.bot_name().map(mention::name_of));

@@ -54,7 +54,7 @@ fn mention_of_a_person_with_the_name_of_the_bot_stays() {
 }
 
 #[test]
-fn text_that_the_person_typed_stays() {
+fn typed_text_stays_and_blank_entities_of_teams_become_spaces() {
     for text in
         ["a  b", "a &amp; b", "<b>bold</b>", "\u{200f}\u{5e9}\u{200f}", "/path/to", "a\u{a0}b", "AT&T;"]
     {
@@ -100,7 +100,7 @@ fn at_sign_and_bot_name_mention_the_bot_on_channels_other_than_teams() {
 fn group_message_without_a_mention_is_not_for_the_bot() {
     let mention = json!([{"type": "mention", "mentioned": {"id": "b"}}]);
     let other = json!([{"type": "mention", "mentioned": {"id": "a"}}]);
-    let (chat, channel) =
+    let (chat, group) =
         (json!({"id": "c", "conversationType": "groupChat"}), json!({"id": "c", "isGroup": true}));
     for (change, expected) in [
         (json!({}), true),
@@ -108,10 +108,10 @@ fn group_message_without_a_mention_is_not_for_the_bot() {
         (json!({"conversation": chat}), false),
         (json!({"conversation": chat, "entities": other}), false),
         (json!({"conversation": chat, "entities": mention}), true),
-        (json!({"conversation": channel, "entities": mention}), true),
-        (json!({"conversation": channel, "value": {"a": 1}}), true),
-        (json!({"conversation": channel, "value": null}), false),
-        (json!({"conversation": channel, "channelId": "email"}), true),
+        (json!({"conversation": group, "entities": mention}), true),
+        (json!({"conversation": group, "value": {"a": 1}}), true),
+        (json!({"conversation": group, "value": null}), false),
+        (json!({"conversation": group, "channelId": "email"}), true),
     ] {
         assert_eq!(activity(&change).is_for_the_bot(), expected, "{change}");
     }

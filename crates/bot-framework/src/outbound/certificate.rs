@@ -41,7 +41,7 @@ pub enum CertificateError {
     Encrypted,
     /// The private key is damaged, is not RSA, or does not have 2048 to 4096 bits.
     #[error("has a private key that is damaged or not RSA; use an RSA key of 2048 to 4096 bits")]
-    NotRsa,
+    UnusablePrivateKey,
     /// There is no certificate.
     #[error("has no certificate; add the `-----BEGIN CERTIFICATE-----` that belongs to the private key")]
     NoCertificate,
@@ -61,19 +61,19 @@ impl Certificate {
                 "ENCRYPTED PRIVATE KEY" => return Err(CertificateError::Encrypted),
                 // An encrypted PKCS#1 key has the header `Proc-Type: 4,ENCRYPTED` (RFC 1421).
                 "RSA PRIVATE KEY" if body.contains("ENCRYPTED") => return Err(CertificateError::Encrypted),
-                "RSA PRIVATE KEY" => keys.push(der.ok_or(CertificateError::NotRsa)?),
+                "RSA PRIVATE KEY" => keys.push(der.ok_or(CertificateError::UnusablePrivateKey)?),
                 "PRIVATE KEY" => {
-                    keys.push(der.and_then(|der| pkcs1_of_pkcs8(&der)).ok_or(CertificateError::NotRsa)?);
+                    keys.push(der.and_then(|der| pkcs1_of_pkcs8(&der)).ok_or(CertificateError::UnusablePrivateKey)?);
                 }
                 "CERTIFICATE" => certificates.extend(der),
                 _ => {}
             }
         }
         let private_key = keys.into_iter().next().ok_or(CertificateError::NoPrivateKey)?;
-        let parsed = rsa_key(&private_key).ok_or(CertificateError::NotRsa)?;
+        let parsed = rsa_key(&private_key).ok_or(CertificateError::UnusablePrivateKey)?;
         let modulus = parsed.modulus.as_bytes();
         if !(256..=512).contains(&modulus.len()) {
-            return Err(CertificateError::NotRsa);
+            return Err(CertificateError::UnusablePrivateKey);
         }
         if certificates.is_empty() {
             return Err(CertificateError::NoCertificate);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_with_a_fault_is_refused() {
+    fn certificate_variable_with_a_fault_is_refused() {
         let damaged = PKCS8.replacen("MII", "MIX", 1);
         for (pem, expected) in [
             (String::new(), CertificateError::NoPrivateKey),
@@ -209,10 +209,10 @@ mod tests {
             (PKCS8.into(), CertificateError::NoCertificate),
             (PKCS8.replace("-----END", ""), CertificateError::NoPrivateKey),
             (format!("{PKCS8}{OTHER}"), CertificateError::NotAPair),
-            (format!("{damaged}{OWN}"), CertificateError::NotRsa),
-            (format!("{}{OWN}", PKCS1.replacen("MII", "!II", 1)), CertificateError::NotRsa),
-            (format!("{}{OWN}", include_str!("../../tests/keys/ec.pem")), CertificateError::NotRsa),
-            (format!("{}{OWN}", include_str!("../../tests/keys/small.pem")), CertificateError::NotRsa),
+            (format!("{damaged}{OWN}"), CertificateError::UnusablePrivateKey),
+            (format!("{}{OWN}", PKCS1.replacen("MII", "!II", 1)), CertificateError::UnusablePrivateKey),
+            (format!("{}{OWN}", include_str!("../../tests/keys/ec.pem")), CertificateError::UnusablePrivateKey),
+            (format!("{}{OWN}", include_str!("../../tests/keys/small.pem")), CertificateError::UnusablePrivateKey),
             (format!("{}{OWN}", include_str!("../../tests/keys/encrypted.pem")), CertificateError::Encrypted),
             (
                 format!("{}{OWN}", include_str!("../../tests/keys/encrypted-pkcs1.pem")),

@@ -68,7 +68,7 @@ pub enum TokenRefusal {
         "AADSTS700024: the client assertion is not valid at this time; if the variable certificate is set, \
          correct this machine's clock; if federatedtoken is set, renew that token"
     )]
-    ClockSkew,
+    AssertionNotValidNow,
     /// The certificate is not registered on the app.
     #[error(
         "AADSTS700027: the app registration does not have the bot's certificate; upload the certificate there, \
@@ -129,7 +129,7 @@ impl TokenRefusal {
             7_000_222 => Self::ExpiredSecret,
             // 900023 means that the tenant's name is not well-formed. The advice is the same as for 90002.
             90_002 | 900_023 => Self::UnknownTenant,
-            700_024 => Self::ClockSkew,
+            700_024 => Self::AssertionNotValidNow,
             700_027 => Self::UnknownCertificate,
             70_021 | 700_211..=700_213 => Self::UnknownFederation,
             7_000_229 => Self::NoServicePrincipal,

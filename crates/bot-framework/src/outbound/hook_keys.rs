@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_keys_come_from_the_variable_or_from_a_lasting_secret() {
+    fn hook_keys_come_from_hookkey_sealkey_the_credential_or_storageconnection() {
         let (old, new) = ("an old hook key 16+", "a new hook key 16+");
         let required = |variables: &[(&str, &str)]| of(AuthMode::Required, variables).unwrap();
         let both = format!("{new},{old}");
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn hookkey_error_for_a_short_key_or_three_keys_does_not_repeat_the_value() {
-        for text in ["hunter2", "a long hook key 1,a long hook key 2,a long hook key 3"] {
+        for text in ["hunter2", "hunter2 hook key 1,hunter2 hook key 2,hunter2 hook key 3"] {
             let error = of(AuthMode::Required, &[("hookkey", text), PASSWORD]).expect_err(text);
             assert!(error.name == "hookkey" && !error.to_string().contains("hunter2"), "{error}");
         }

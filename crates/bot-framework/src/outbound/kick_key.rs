@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_key_is_derived_from_the_credential_or_the_storage_account() {
+    fn kick_key_is_derived_from_the_credential_or_storageconnection() {
         let of_password = |password| key(&[("microsoftapppassword", password)], AuthMode::Required);
         let of_storage = |storage| key(&[("storageconnection", storage)], AuthMode::Anonymous);
         assert_eq!(of_password("hunter2"), of_password("hunter2"));

@@ -79,7 +79,7 @@ fn refusal(status: u16, body: &Value) -> TokenRefusal {
         .iter()
         .any(|words| description.contains(words))
     {
-        return TokenRefusal::ClockSkew;
+        return TokenRefusal::AssertionNotValidNow;
     }
     match codes.first() {
         Some(code) => TokenRefusal::Numbered { status, code: *code },
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_names_the_setting_to_correct() {
+    fn refusal_names_the_cause_or_the_setting_to_correct() {
         use TokenRefusal::*;
         let coded = |code: u32| {
             json!({"error": "invalid_client", "error_description": "words about hunter2", "error_codes": [code]}).to_string()
@@ -158,7 +158,7 @@ mod tests {
             (401, coded(7_000_222), ExpiredSecret, "microsoftapppassword"),
             (400, coded(90_002), UnknownTenant, "microsoftapptenantid"),
             (400, coded(900_023), UnknownTenant, "microsoftapptenantid"),
-            (401, coded(700_024), ClockSkew, "clock"),
+            (401, coded(700_024), AssertionNotValidNow, "clock"),
             (401, coded(700_027), UnknownCertificate, "certificate"),
             (401, coded(70_021), UnknownFederation, "federatedtoken"),
             (401, coded(700_213), UnknownFederation, "federatedtoken"),
@@ -177,11 +177,11 @@ mod tests {
                 UnknownTenant,
                 "microsoftapptenantid",
             ),
-            (401, described("The assertion is not yet valid"), ClockSkew, "clock"),
+            (401, described("The assertion is not yet valid"), AssertionNotValidNow, "clock"),
             (
                 401,
                 described("AADSTS50013: Assertion is not within its valid time range."),
-                ClockSkew,
+                AssertionNotValidNow,
                 "clock",
             ),
             (400, coded(50_034), Numbered { status: 400, code: 50_034 }, "AADSTS50034"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_fault_is_unavailable_with_the_requested_pause() {
+    fn temporary_fault_is_unavailable_with_the_requested_pause_if_any() {
         let temporary = r#"{"error":"temporarily_unavailable","error_description":"hunter2"}"#;
         for (status, body, after, again) in [
             (429, "", None, false),

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_is_derived_from_the_variable_or_from_a_lasting_credential() {
+    fn seal_key_is_derived_from_sealkey_or_from_a_lasting_credential() {
         let given = ("sealkey", "a key of its own 16+");
         let federated = ("federatedtoken", "a.b.c");
         let pkcs8 = ("certificate", CERTIFICATE);
@@ -230,14 +230,14 @@ mod tests {
             let other = ("microsoftappid", "other-app-id");
             assert_ne!(keys(&[secret, PASSWORD, other]), this, "another bot");
             let same = ("microsoftappid", " APP-ID ");
-            assert_eq!(keys(&[secret, PASSWORD, same]), this, "a GUID in upper case is the same id");
+            assert_eq!(keys(&[secret, PASSWORD, same]), this, "an id in upper case with spaces around it is the same id");
         }
         let this = anonymous(&[given]).unwrap();
         assert_ne!(anonymous(&[given, ("microsoftappid", "other")]).unwrap(), this);
     }
 
     #[test]
-    fn tag_code_keys_differ_from_seal_keys() {
+    fn tag_code_keys_differ_from_seal_keys_and_can_come_from_storageconnection() {
         let of = |variables: &[(&str, &str)], mode| {
             let host = host(variables);
             tag_code_keys(&host, BotCredentials::read(mode, &host).unwrap().as_ref()).unwrap()

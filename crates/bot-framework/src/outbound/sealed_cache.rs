@@ -78,7 +78,7 @@ impl SealedCache {
 
     /// Returns the time at which the bot has to renew the token of an entry. Returns `None` in the same cases
     /// as [`SealedCache::open`].
-    pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
+    pub(super) fn renewal_time(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }
 
@@ -125,7 +125,7 @@ impl SealedCache {
     }
 
     /// Deletes the stored token.
-    pub(super) async fn drop_token(&self, host: &impl Host) {
+    pub(super) async fn delete_token(&self, host: &impl Host) {
         _ = host.delete(&self.key()).await;
     }
 }
@@ -186,7 +186,7 @@ mod tests {
                 "{life}: a short-lived token must not be stored"
             );
             let Some(kept) = kept else { continue };
-            let until = |host: &FakeHost| cache.valid_until(host, &run(cache.load(host))?);
+            let until = |host: &FakeHost| cache.renewal_time(host, &run(cache.load(host))?);
             assert_eq!(until(&host), Some(host.now() + Duration::from_secs(kept)), "{life}");
             host.elapsed.set(Duration::from_secs(kept - 1));
             assert_eq!(load(&cache, &host), Some(token()), "{life}");

@@ -93,7 +93,7 @@ impl<'a, H: Host> Tokens<'a, H> {
     /// store has no valid token. The function sends no request to the login host.
     pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
         let entry = self.cache.load(self.host).await?;
-        self.cache.valid_until(self.host, &entry)
+        self.cache.renewal_time(self.host, &entry)
     }
 
     /// Returns the token of this run. The first call tries the entry of [`Tokens::with_sealed`], and then the
@@ -137,7 +137,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             _ if state.renewed => return Ok(None),
             _ => state.renewed = true,
         }
-        self.cache.drop_token(self.host).await;
+        self.cache.delete_token(self.host).await;
         let fresh = self.fetch(deadline, &mut state.entry).await;
         let fresh = fresh.map(|token| NumberedToken { token, number: refused.number + 1 });
         state.token.insert(fresh).clone().map(Some)
@@ -150,18 +150,18 @@ impl<'a, H: Host> Tokens<'a, H> {
         entry: &mut Option<Vec<u8>>,
     ) -> Result<AccessToken, TokenError> {
         *entry = None;
-        let mut response = self.ask(deadline).await;
+        let mut response = self.request_token(deadline).await;
         if matches!(response, Err(TokenError::Unavailable { again_at_once: true, .. }))
             && !deadline.has_passed(self.host)
         {
-            response = self.ask(deadline).await;
+            response = self.request_token(deadline).await;
         }
         let Grant { token, life } = response?;
         *entry = self.cache.store(self.host, &token, life).await;
         Ok(token)
     }
 
-    async fn ask(&self, deadline: Deadline) -> Result<Grant, TokenError> {
+    async fn request_token(&self, deadline: Deadline) -> Result<Grant, TokenError> {
         let request = token_request(self.bot, self.scope, self.host.now(), self.host)?;
         let response = self.host.send(request, TIMEOUTS.within(deadline.remaining(self.host))).await;
         read_response(response, self.host.now())

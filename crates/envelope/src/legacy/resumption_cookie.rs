@@ -7,7 +7,7 @@ use bot_framework::json::{Fields, put};
 use serde_json::{Map, Value, json};
 
 use super::content::Content;
-use crate::decode_error::{COMPRESSED, DecodeError};
+use crate::decode_error::{COMPRESSED_COOKIE, DecodeError};
 
 const NO_SERVICE_URL: DecodeError = DecodeError::NotAddressable(
     "the ResumptionCookie is of the oldest kind, which has no serviceUrl; ask the person to write to the bot \
@@ -16,7 +16,7 @@ const NO_SERVICE_URL: DecodeError = DecodeError::NotAddressable(
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     if fields.as_object().get("resumptionCookie").is_some_and(Value::is_string) {
-        return Err(COMPRESSED);
+        return Err(COMPRESSED_COOKIE);
     }
     let mut cookie = fields.required_object("resumptionCookie")?;
     let Some(mut address) = cookie.object("address")? else { return Err(NO_SERVICE_URL) };

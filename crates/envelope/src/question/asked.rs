@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_question_survives_a_round_trip_and_is_refused_if_too_long() {
+    fn stored_question_opens_only_for_its_own_alert_and_is_refused_if_too_long() {
         let host = FakeHost::default();
         let keys = QuestionKeys::new(&[[[1; 32], [2; 32]]]);
         let asked = Asked {

@@ -16,7 +16,7 @@ const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
 
 /// The id of each input field begins with this prefix. Each action (button) that asks for a text has its own
 /// input field.
-const INPUT: &str = "proactivebotinput";
+const INPUT_PREFIX: &str = "proactivebotinput";
 
 /// The maximum length of a text in an input field, in characters.
 const MAX_INPUT: usize = 1000;
@@ -107,7 +107,7 @@ impl Question {
                     "card": {
                         "type": "AdaptiveCard",
                         "body": [{
-                            "type": "Input.Text", "id": format!("{INPUT}{index}"), "placeholder": label,
+                            "type": "Input.Text", "id": format!("{INPUT_PREFIX}{index}"), "placeholder": label,
                             "isMultiline": true, "maxLength": MAX_INPUT,
                         }],
                         "actions": [press],
@@ -179,7 +179,7 @@ pub fn card_of(activity: &Map<String, Value>) -> Option<&Value> {
 pub fn filled_in(data: &Value) -> (Option<String>, Map<String, Value>) {
     let (mut input, mut others) = (None, Map::new());
     for (name, value) in data.as_object().into_iter().flatten() {
-        if name.starts_with(INPUT) {
+        if name.starts_with(INPUT_PREFIX) {
             let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
             input = input.or(text.map(|text| text.chars().take(MAX_INPUT).collect()));
         } else if name != super::press::MEMBER {
@@ -225,7 +225,7 @@ fn with_card(
             body.extend(elements);
             let mut card = json!({
                 "type": "AdaptiveCard", "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-                "version": VERSION, "body": body,
+                "version": CARD_VERSION, "body": body,
             });
             append(&mut card, "actions", buttons);
             attachments.push(json!({"contentType": ADAPTIVE_CARD, "content": card}));
@@ -236,7 +236,7 @@ fn with_card(
 }
 
 /// The version of Adaptive Cards that introduced `Action.Execute`.
-const VERSION: &str = "1.4";
+const CARD_VERSION: &str = "1.4";
 
 fn raise_version(card: &mut Value) {
     let number = |text: &str| {
@@ -245,7 +245,7 @@ fn raise_version(card: &mut Value) {
     };
     let version = card["version"].as_str().and_then(number);
     if version.is_none_or(|version| version < (1, 4)) {
-        card["version"] = VERSION.into();
+        card["version"] = CARD_VERSION.into();
     }
 }
 

@@ -94,6 +94,6 @@ fn bot_without_the_id_of_its_own_tenant_refuses_app_tokens() {
     // token of this tenant. Otherwise, an administrator of the Bot Framework's tenant could give an
     // application a role of this bot.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);
-    let services = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
-    assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&services)), "WrongIssuer");
+    let bot_framework_claims = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
+    assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&bot_framework_claims)), "WrongIssuer");
 }

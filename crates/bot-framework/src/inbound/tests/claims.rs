@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
     let changed = |name: &str, value: Value| TestKey::issuer().sign(&with(claims(), name, value));
-    let text_exp = NOW + 3600;
+    let valid_exp = NOW + 3600;
     check(
         &[],
         &[
@@ -22,7 +22,7 @@ fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
                 "WrongIssuer",
             ),
             (
-                "iss of Entra, whose tokens the bot refuses",
+                "iss of Entra, whose tokens the bot refuses by default",
                 changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/v2.0"))),
                 "WrongIssuer",
             ),
@@ -36,8 +36,8 @@ fn wrong_claim_is_refused_with_the_code_of_the_broken_rule() {
             ("aud with a space", changed("aud", json!(format!("{APP_ID} "))), "WrongAudience"),
             // The times. The accepted difference between the clocks of issuer and bot is 300 s.
             ("no exp", changed("exp", Value::Null), "ClaimMissing"),
-            ("exp is text", changed("exp", json!(text_exp.to_string())), "ClaimMissing"),
-            ("exp is a fraction", changed("exp", json!(text_exp as f64 + 0.5)), "ClaimMissing"),
+            ("exp is text", changed("exp", json!(valid_exp.to_string())), "ClaimMissing"),
+            ("exp is a fraction", changed("exp", json!(valid_exp as f64 + 0.5)), "ClaimMissing"),
             ("exp beyond 64 bits", changed("exp", json!(1e300)), "ClaimMissing"),
             ("exp u64::MAX", changed("exp", json!(u64::MAX)), "ClaimMissing"),
             ("exp i64::MAX", changed("exp", json!(i64::MAX)), "channel"),

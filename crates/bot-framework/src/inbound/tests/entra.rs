@@ -5,7 +5,7 @@
 
 use super::*;
 
-const OWN: (&str, &str) = ("emulatortokens", "accept");
+const ACCEPT_EMULATOR_TOKENS: (&str, &str) = ("emulatortokens", "accept");
 
 /// The claims of a token that Entra issued to the bot itself. The Emulator sends such a token.
 fn own() -> Value {
@@ -49,7 +49,7 @@ fn own_entra_token_is_accepted_if_every_claim_is_right() {
     // bot.
     let outbound = entra_claims("https://api.botframework.com", APP_ID, TENANT, NOW);
     check(
-        &[OWN],
+        &[ACCEPT_EMULATOR_TOKENS],
         &[
             ("version 2", sign(&own()), "itself"),
             ("version 1", sign(&own_v1()), "itself"),
@@ -111,9 +111,9 @@ fn own_entra_token_is_accepted_if_every_claim_is_right() {
 #[test]
 fn entra_token_of_another_bot_is_refused_with_every_setting() {
     for (settings, expected) in [
-        (&[OWN][..], "CallerNotAllowed"),
+        (&[ACCEPT_EMULATOR_TOKENS][..], "CallerNotAllowed"),
         (&[("skillcallers", OTHER_BOT)], "WrongIssuer"),
-        (&[OWN, ("skillcallers", OTHER_BOT)], "CallerNotAllowed"),
+        (&[ACCEPT_EMULATOR_TOKENS, ("skillcallers", OTHER_BOT)], "CallerNotAllowed"),
     ] {
         check(settings, &[("another bot's", sign(&another_bots()), expected)]);
     }
@@ -122,7 +122,7 @@ fn entra_token_of_another_bot_is_refused_with_every_setting() {
 #[test]
 fn caller_with_a_forged_token_gets_401_and_not_403() {
     // 403 is for verified callers. A forged token gets 401, even if its claims name another bot.
-    let host = bot_with(&[OWN]);
+    let host = bot_with(&[ACCEPT_EMULATOR_TOKENS]);
     let forged =
         TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &another_bots().to_string());
     assert!(matches!(call(&host, &forged, &activity()), Err(AuthError::Unauthorized(_))));
@@ -131,22 +131,23 @@ fn caller_with_a_forged_token_gets_401_and_not_403() {
 
 #[test]
 fn only_a_channel_token_vouches_for_the_service_url() {
-    let host = bot_with(&[OWN]);
+    let host = bot_with(&[ACCEPT_EMULATOR_TOKENS]);
     assert!(!call(&host, &sign(&own()), &activity()).unwrap().vouches_for_service_url());
     assert!(call(&host, &token(), &activity()).unwrap().vouches_for_service_url());
 }
 
 #[test]
-fn multi_tenant_bot_accepts_tokens_of_the_bot_framework_tenants() {
+fn multi_tenant_bot_accepts_tokens_of_its_own_and_the_bot_framework_tenants_only() {
     let rows = [
         ("d6d49420-f39b-4df7-a1dc-d59a935871db", "itself"),
         ("f8cdef31-a31e-4b4a-93e4-5f571e91255a", "itself"),
         (TENANT, "itself"),
         (FOREIGN_TENANT, "WrongIssuer"),
+        // The tenant of Microsoft itself.
         ("72f988bf-86f1-41af-91ab-2d7cd011db47", "WrongIssuer"),
     ];
     for (tenant, expected) in rows {
-        let host = bot_with(&[OWN, ("microsoftapptype", "MultiTenant")]);
+        let host = bot_with(&[ACCEPT_EMULATOR_TOKENS, ("microsoftapptype", "MultiTenant")]);
         let token = sign(&entra_claims(APP_ID, APP_ID, tenant, NOW));
         assert_eq!(outcome(call(&host, &token, &activity())), expected, "{tenant}");
     }
@@ -161,7 +162,7 @@ fn key_of_one_tenant_is_refused_for_another_tenant() {
         (format!("https://login.microsoftonline.com/{FOREIGN_TENANT}/v2.0"), "UnusableKey"),
         ("https://evil.example/{tenantid}/v2.0".to_owned(), "UnusableKey"),
     ] {
-        let host = bot_with(&[OWN]);
+        let host = bot_with(&[ACCEPT_EMULATOR_TOKENS]);
         publish(&host, vec![with(TestKey::issuer().jwk(), "issuer", issuer.as_str())]);
         assert_eq!(outcome(call(&host, &sign(&own()), &activity())), expected, "{issuer}");
     }
@@ -171,7 +172,7 @@ fn key_of_one_tenant_is_refused_for_another_tenant() {
 fn key_of_the_channels_is_refused_for_entra_and_vice_versa() {
     // Each issuer has its own signing keys. A key of the channels must not sign for Entra, and a key of Entra
     // must not sign for the channels.
-    let host = bot_with(&[OWN]);
+    let host = bot_with(&[ACCEPT_EMULATOR_TOKENS]);
     host.answers(|request| {
         let body = match request.uri().to_string().as_str() {
             CHANNEL_METADATA => json!({"jwks_uri": CHANNEL_KEYS}),

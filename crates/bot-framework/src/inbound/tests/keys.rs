@@ -294,8 +294,8 @@ fn key_id_that_occurs_twice_selects_the_first_key() {
 #[test]
 fn cached_keys_are_not_used_after_openidmetadata_has_changed() {
     let host = bot_with(&[("openidmetadata", "http://127.0.0.1:9000/metadata")]);
-    let asked = Rc::new(RefCell::new(Vec::new()));
-    let record = Rc::clone(&asked);
+    let fetched_urls = Rc::new(RefCell::new(Vec::new()));
+    let record = Rc::clone(&fetched_urls);
     host.answers(move |request| {
         record.borrow_mut().push(request.uri().to_string());
         let body = match request.uri().path() {
@@ -305,7 +305,7 @@ fn cached_keys_are_not_used_after_openidmetadata_has_changed() {
         Some(Ok(response(200, &body.to_string())))
     });
     assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("channel", 2));
-    assert_eq!(*asked.borrow(), ["http://127.0.0.1:9000/metadata", "http://127.0.0.1:9000/keys"]);
+    assert_eq!(*fetched_urls.borrow(), ["http://127.0.0.1:9000/metadata", "http://127.0.0.1:9000/keys"]);
     host.settings.borrow_mut().remove("openidmetadata");
     publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
     assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("UnknownKey", 4));

@@ -21,9 +21,9 @@ fn store_record(host: &FakeHost, token: &str, until: i64) {
     run(record_key_of(token).store(host, &checked));
 }
 
-fn record_key_of(token: &str) -> super::super::Remembered {
+fn record_key_of(token: &str) -> super::super::RecordKey {
     let unverified = super::super::UnverifiedToken::parse(token).unwrap();
-    super::super::Remembered::of(APP_ID, CHANNEL_METADATA, &unverified)
+    super::super::RecordKey::of(APP_ID, CHANNEL_METADATA, &unverified)
 }
 
 #[test]

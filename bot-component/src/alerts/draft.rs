@@ -160,7 +160,8 @@ impl Draft<'_> {
         let AlertCall { text, look, activity, .. } = self.call;
         let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
         let address = &target.address;
-        let not_shown = channels::parts_not_shown(&address.channel_id, address.conversation.is_group(), &content);
+        let not_shown =
+            channels::parts_not_shown(&address.channel_id, address.conversation.is_group(), &content);
         if let Some(why) = not_shown.iter().find(|not_shown| not_shown.is_refusal()) {
             let path = target.path.clone().unwrap_or_else(|| "to".into());
             return Err(AlertRejection::NotShown { path, why: why.clone() });

@@ -208,7 +208,8 @@ pub fn parts_not_shown(channel_id: &str, is_group: bool, content: &Content<'_>) 
             not_shown.push(NotShown::NoMentions { channel: channel() });
         }
         if cards == Cards::WithSubmit {
-            let without_fallback = attachments.iter().enumerate().filter(|(_, card)| has_execute_without_fallback(card, 0));
+            let without_fallback =
+                attachments.iter().enumerate().filter(|(_, card)| has_execute_without_fallback(card, 0));
             not_shown.extend(without_fallback.map(|(index, _)| NotShown::ExecuteWithoutFallback { index }));
         }
         return not_shown;

@@ -25,7 +25,8 @@ const PAGE_SIZE: usize = 100;
 
 /// Error codes that Teams returns with 403 or 404 for another reason than a missing installation of the bot.
 /// With these codes, the result is [`Created::Failed`], and not [`Created::NotInstalled`].
-const CODES_NOT_ABOUT_INSTALLATION: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
+const CODES_NOT_ABOUT_INSTALLATION: [&str; 3] =
+    ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
 
 /// The result of a call that creates a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +222,9 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
                 verdict: Verdict { activity_id, ..verdict },
             })
         }
-        (_, Some(403 | 404), Some(code)) if CODES_NOT_ABOUT_INSTALLATION.contains(&code) => Created::Failed(verdict),
+        (_, Some(403 | 404), Some(code)) if CODES_NOT_ABOUT_INSTALLATION.contains(&code) => {
+            Created::Failed(verdict)
+        }
         (Class::WrongCloud, ..) => Created::Failed(verdict),
         (_, Some(403 | 404), _) => Created::NotInstalled(verdict),
         (_, Some(400), Some("MemberNotFoundInConversation" | "BadSyntax")) => Created::UnknownPerson(verdict),

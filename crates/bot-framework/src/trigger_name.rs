@@ -55,7 +55,11 @@ mod tests {
             let host = FakeHost::with_settings([("triggername", setting)]);
             let json = format!(r#"{{"type":"{kind}","name":{name},"conversation":{{"id":"c"}}}}"#);
             let activity = Activity::parse(json.as_bytes()).unwrap();
-            assert_eq!(TriggerName::read(&host).unwrap().is_trigger(&activity), expected, "{setting:?} {json}");
+            assert_eq!(
+                TriggerName::read(&host).unwrap().is_trigger(&activity),
+                expected,
+                "{setting:?} {json}"
+            );
         }
     }
 }

@@ -360,7 +360,11 @@ fn send_without_a_token_calls_only_the_login_host() {
             assert_eq!((verdict.class, verdict.status), (class, None), "{verdict:?}");
             assert!(verdict.reason.contains(expected_text), "{verdict:?}");
         }
-        assert_eq!(trace(&host), vec!["login"; expected_logins], "{expected_text}: all sends share the token requests");
+        assert_eq!(
+            trace(&host),
+            vec!["login"; expected_logins],
+            "{expected_text}: all sends share the token requests"
+        );
         assert!(host.store.borrow().is_empty(), "{expected_text}: nothing must be stored without a token");
     }
 }

@@ -63,7 +63,10 @@ impl Certificate {
                 "RSA PRIVATE KEY" if body.contains("ENCRYPTED") => return Err(CertificateError::Encrypted),
                 "RSA PRIVATE KEY" => keys.push(der.ok_or(CertificateError::UnusablePrivateKey)?),
                 "PRIVATE KEY" => {
-                    keys.push(der.and_then(|der| pkcs1_of_pkcs8(&der)).ok_or(CertificateError::UnusablePrivateKey)?);
+                    keys.push(
+                        der.and_then(|der| pkcs1_of_pkcs8(&der))
+                            .ok_or(CertificateError::UnusablePrivateKey)?,
+                    );
                 }
                 "CERTIFICATE" => certificates.extend(der),
                 _ => {}
@@ -211,8 +214,14 @@ mod tests {
             (format!("{PKCS8}{OTHER}"), CertificateError::NotAPair),
             (format!("{damaged}{OWN}"), CertificateError::UnusablePrivateKey),
             (format!("{}{OWN}", PKCS1.replacen("MII", "!II", 1)), CertificateError::UnusablePrivateKey),
-            (format!("{}{OWN}", include_str!("../../tests/keys/ec.pem")), CertificateError::UnusablePrivateKey),
-            (format!("{}{OWN}", include_str!("../../tests/keys/small.pem")), CertificateError::UnusablePrivateKey),
+            (
+                format!("{}{OWN}", include_str!("../../tests/keys/ec.pem")),
+                CertificateError::UnusablePrivateKey,
+            ),
+            (
+                format!("{}{OWN}", include_str!("../../tests/keys/small.pem")),
+                CertificateError::UnusablePrivateKey,
+            ),
             (format!("{}{OWN}", include_str!("../../tests/keys/encrypted.pem")), CertificateError::Encrypted),
             (
                 format!("{}{OWN}", include_str!("../../tests/keys/encrypted-pkcs1.pem")),

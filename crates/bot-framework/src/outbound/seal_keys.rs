@@ -230,7 +230,11 @@ mod tests {
             let other = ("microsoftappid", "other-app-id");
             assert_ne!(keys(&[secret, PASSWORD, other]), this, "another bot");
             let same = ("microsoftappid", " APP-ID ");
-            assert_eq!(keys(&[secret, PASSWORD, same]), this, "an id in upper case with spaces around it is the same id");
+            assert_eq!(
+                keys(&[secret, PASSWORD, same]),
+                this,
+                "an id in upper case with spaces around it is the same id"
+            );
         }
         let this = anonymous(&[given]).unwrap();
         assert_ne!(anonymous(&[given, ("microsoftappid", "other")]).unwrap(), this);

@@ -71,7 +71,7 @@ fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     assert!(callback["by"]["tenant"].is_string(), "{callback}");
     // Real programs check a callback with a library of Standard Webhooks, and read the queue of replies with
     // Microsoft's client library. So this case also uses these two libraries.
-    assert_eq!(callbacks[0].verified_with(SECRET), callback);
+    assert_eq!(callbacks[0].verify_signature(SECRET), callback);
     let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
     assert_eq!(replies, [callback]);
     let shown = status(&stage, &id);

@@ -87,7 +87,7 @@ fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &Wo
     assert_eq!(callback.body()["action"], "approve");
     let secret = page.callback_secret();
     assert_eq!(
-        callback.verified_with(&secret),
+        callback.verify_signature(&secret),
         callback.body(),
         "expected that the reference library of Standard Webhooks accepts the signature"
     );

@@ -113,7 +113,7 @@ fn new_tables_are_filled_by_the_next_message(world: &World) {
     let mut stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let other = format!("{}moved", stage.table_prefix);
-    stage.move_tables(&other);
+    stage.restart_with_table_prefix(&other);
     assert!(!stage.stored().is_empty() && targets(&stage).is_empty());
     assert_eq!(known(&stage, "a:1", "subscribe news"), key);
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));

@@ -12,7 +12,7 @@ use dev::browser::Browser;
 use dev::browser::walk::{Seen, Walk};
 use dev::workspace;
 use end_to_end::alerts;
-use end_to_end::operated::{KEY, Operated};
+use end_to_end::operated::{KEY, OperatedBot};
 use end_to_end::suite::World;
 use end_to_end::web;
 use on_the_bot::operator_finds_replays_and_drops_dead_letters_with_the_page_alone;
@@ -31,10 +31,10 @@ end_to_end::cases!(
 );
 
 /// Starts the fake bot with the page of the real bot.
-fn operated(world: &World) -> Operated {
+fn operated(world: &World) -> OperatedBot {
     let stage = alerts::stage(world);
     let page = web::send(http::Request::get(stage.url("/ops")).body(web::whole("")).unwrap());
-    Operated::start(&page.expect_status(200))
+    OperatedBot::start(&page.expect_status(200))
 }
 
 fn pictures() -> PathBuf {
@@ -52,7 +52,7 @@ fn take(walk: &Walk, name: &str) -> Seen {
 
 /// Opens the page and types the API key. No click is necessary, because the field of the API key has the
 /// focus from the beginning.
-fn opened(bot: &Operated, width: u32) -> Walk {
+fn opened(bot: &OperatedBot, width: u32) -> Walk {
     unlocked(Walk::open(&bot.page(), width)).expect("alerts shown.")
 }
 

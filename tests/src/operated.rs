@@ -31,7 +31,7 @@ const DONE_AT_ONCE: usize = 32;
 
 /// The fake bot. If the fake has a complaint when this value is dropped, the test fails.
 #[derive(Debug)]
-pub struct Operated {
+pub struct OperatedBot {
     server: LoopbackServer,
     shared: Arc<Mutex<Shared>>,
 }
@@ -66,17 +66,14 @@ pub struct Shared {
     complaints: Vec<String>,
 }
 
-impl Operated {
+impl OperatedBot {
     /// Starts the fake. `page` is the real bot's response to `GET /ops`. The fake returns the same response.
     pub fn start(page: &WholeResponse) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let (answering, page) = (Arc::clone(&shared), page.clone());
         let server = LoopbackServer::start(move |request: Request<Bytes>| {
-            let response = if request.uri() == "/ops" {
-                passed_on(&page)
-            } else {
-                locked(&answering).response(&request)
-            };
+            let response =
+                if request.uri() == "/ops" { copy_of(&page) } else { locked(&answering).response(&request) };
             async move { Some(response) }
         });
         Self { server, shared }
@@ -105,7 +102,7 @@ impl Operated {
     }
 }
 
-impl Drop for Operated {
+impl Drop for OperatedBot {
     fn drop(&mut self) {
         let complaints = self.take_complaints();
         if std::thread::panicking() {
@@ -120,7 +117,7 @@ fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn passed_on(page: &WholeResponse) -> Response<Bytes> {
+fn copy_of(page: &WholeResponse) -> Response<Bytes> {
     let mut response = Response::new(page.body.clone());
     *response.headers_mut() = page.headers.clone();
     for name in ["content-length", "transfer-encoding", "connection", "date"] {
@@ -129,13 +126,13 @@ fn passed_on(page: &WholeResponse) -> Response<Bytes> {
     response
 }
 
-fn answered(status: u16, body: &Value) -> Response<Bytes> {
+fn json_response(status: u16, body: &Value) -> Response<Bytes> {
     let response = Response::builder().status(status).header("content-type", "application/json");
     response.header("x-request-id", "request-of-the-test").body(body.to_string().into()).unwrap()
 }
 
-fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
-    answered(status, &json!({"error": {"code": code, "message": message}}))
+fn error_response(status: u16, code: &str, message: &str) -> Response<Bytes> {
+    json_response(status, &json!({"error": {"code": code, "message": message}}))
 }
 
 /// Returns one page of a list, and the value for the response's member `next`. (Here, a *page* is a part of a
@@ -167,7 +164,7 @@ fn with_next(mut body: Value, next: Value) -> Response<Bytes> {
     if !next.is_null() {
         body["next"] = next;
     }
-    answered(200, &body)
+    json_response(200, &body)
 }
 
 impl Shared {
@@ -189,12 +186,12 @@ impl Shared {
             }
         }
         if authorization != format!("Bearer {KEY}") {
-            return refused(401, "Unauthorized", "Authorization: the key is unknown; check the key");
+            return error_response(401, "Unauthorized", "Authorization: the key is unknown; check the key");
         }
         let line = format!("{method} {whole}");
         if let Some(at) = self.scripted.iter().position(|(beginning, ..)| line.starts_with(beginning)) {
             let (_, status, body) = self.scripted.remove(at).unwrap();
-            return answered(status, &body);
+            return json_response(status, &body);
         }
         let query: BTreeMap<String, String> =
             form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
@@ -212,7 +209,7 @@ impl Shared {
         }
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
         match (method, path) {
-            ("GET", "/api/status") => answered(200, &self.status),
+            ("GET", "/api/status") => json_response(200, &self.status),
             ("GET", "/api/alerts") => {
                 let is_asked = |alert: &&Value| {
                     ["status", "tag"]
@@ -233,8 +230,8 @@ impl Shared {
             ("GET", _) if path.starts_with("/api/alerts/") => {
                 let id = &path["/api/alerts/".len()..];
                 match self.alerts.iter().find(|alert| alert["id"] == id) {
-                    Some(alert) => answered(200, alert),
-                    None => refused(404, "NotFound", "id: the bot knows no such alert; check the id"),
+                    Some(alert) => json_response(200, alert),
+                    None => error_response(404, "NotFound", "id: the bot knows no such alert; check the id"),
                 }
             }
             _ => self.complain(method, &whole, "there is no such route"),
@@ -244,7 +241,7 @@ impl Shared {
     fn complain(&mut self, method: &str, path: &str, complaint: &str) -> Response<Bytes> {
         let complaint = format!("{method} {path}: {complaint}");
         self.complaints.push(complaint.clone());
-        refused(500, "Unexpected", &complaint)
+        error_response(500, "Unexpected", &complaint)
     }
 
     fn dead_letters(&self, query: &BTreeMap<String, String>) -> Response<Bytes> {
@@ -301,7 +298,7 @@ impl Shared {
         let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
         refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
         self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));
-        answered(200, &json!({done: ended, "refused": refused, "more": more}))
+        json_response(200, &json!({done: ended, "refused": refused, "more": more}))
     }
 
     fn alert(&mut self, path: &str, body: &Value) -> Response<Bytes> {
@@ -320,6 +317,6 @@ impl Shared {
                 "changedAt": "2026-11-29T12:00:00.400Z", "keptUntil": "2026-12-07T00:00:00.000Z", "sender": "alertkey",
             }),
         );
-        answered(202, &json!({"alerts": [{"id": id, "conversation": conversation, "status": "queued"}]}))
+        json_response(202, &json!({"alerts": [{"id": id, "conversation": conversation, "status": "queued"}]}))
     }
 }

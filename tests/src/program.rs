@@ -40,7 +40,7 @@ impl Callback {
     /// follow. `secret` is the key of the signature. Fails the test if the signature is not valid. Returns
     /// the body that the library accepted.
     #[track_caller]
-    pub fn verified_with(&self, secret: &str) -> Value {
+    pub fn verify_signature(&self, secret: &str) -> Value {
         let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
         let headers: Map<String, Value> =
             names.iter().map(|name| ((*name).to_owned(), self.header(name).into())).collect();

@@ -66,7 +66,7 @@ impl PutOnlyQueue {
 
 impl Shared {
     fn response(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
-        let reply =
+        let response =
             |status: u16, body: String| http::Response::builder().status(status).body(body.into()).unwrap();
         let query = request.uri().query().unwrap_or_default();
         let of = |name: &str| {
@@ -78,7 +78,7 @@ impl Shared {
         let body = String::from_utf8_lossy(request.body());
         let text = body.split_once("<MessageText>").and_then(|(_, rest)| rest.split_once("</MessageText>"));
         let (true, Some((text, _))) = (request.method() == http::Method::POST, text) else {
-            return reply(
+            return response(
                 400,
                 format!(
                     "the put-only queue expects POST with MessageText, found {} {}",
@@ -90,7 +90,7 @@ impl Shared {
         let envelope = decode(text);
         let conversation = envelope["address"]["conversation"]["id"].as_str().unwrap_or_default();
         if self.refuse.contains(&conversation) {
-            return reply(503, "<Error><Code>ServerBusy</Code></Error>".into());
+            return response(503, "<Error><Code>ServerBusy</Code></Error>".into());
         }
         self.puts.push(Put {
             hidden_seconds: of("visibilitytimeout").and_then(|value| value.parse().ok()).unwrap_or_default(),
@@ -98,6 +98,6 @@ impl Shared {
             envelope,
         });
         let receipt = "<QueueMessagesList><QueueMessage><MessageId>1</MessageId><PopReceipt>1</PopReceipt></QueueMessage></QueueMessagesList>";
-        reply(201, receipt.into())
+        response(201, receipt.into())
     }
 }

@@ -163,7 +163,7 @@ impl<'w> Script<'w> {
             login: None,
         };
         script
-            .connected()
+            .with_connection_string()
             .variable("authmode", "anonymous")
             .variable("queuename", &queue_name)
             .variable("tableprefix", &table_prefix)
@@ -267,7 +267,7 @@ impl<'w> Script<'w> {
     #[must_use]
     pub fn queue_at(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.queue_authority);
-        self.connected()
+        self.with_connection_string()
     }
 
     /// Makes the components call a table service that refuses connections.
@@ -280,7 +280,7 @@ impl<'w> Script<'w> {
     #[must_use]
     pub fn tables_at(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.table_authority);
-        self.connected()
+        self.with_connection_string()
     }
 
     /// Adds a second host with the same queue and tables, and with its own key-value store. The second host
@@ -293,7 +293,7 @@ impl<'w> Script<'w> {
 
     /// Sets the variable `storageconnection`: the connection string with the addresses of the queue service
     /// and of the table service.
-    fn connected(self) -> Self {
+    fn with_connection_string(self) -> Self {
         let connection = connection_string(&self.queue_authority, &self.table_authority);
         self.variable("storageconnection", &connection)
     }
@@ -329,7 +329,10 @@ impl<'w> Script<'w> {
         if let Some((queue_authority, table_authority)) = self.second.take() {
             (self.queue_authority, self.table_authority) = (queue_authority, table_authority);
             let environment = std::mem::take(&mut self.environment);
-            replicas.push(Replica::start(options("-second", self.connected().variables), &environment));
+            replicas.push(Replica::start(
+                options("-second", self.with_connection_string().variables),
+                &environment,
+            ));
         }
         Stage { replicas, connector, queue, table_prefix, _folder: folder }
     }
@@ -424,7 +427,7 @@ impl Stage {
     /// Restarts the first host with another table prefix, and so with other tables. The state folder stays
     /// the same.
     #[track_caller]
-    pub fn move_tables(&mut self, table_prefix: &str) {
+    pub fn restart_with_table_prefix(&mut self, table_prefix: &str) {
         table_prefix.clone_into(&mut self.table_prefix);
         self.restart_with("tableprefix", table_prefix);
     }

@@ -18,7 +18,7 @@ pub struct World {
     host: HostKind,
     /// The lock with which a case can run alone. A case that must run alone takes the write lock, and every
     /// other case takes a read lock.
-    machine: RwLock<()>,
+    alone_lock: RwLock<()>,
 }
 
 impl World {
@@ -83,7 +83,8 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped], alone: &[&str]) -> !
         eprintln!("{error:#}");
         std::process::exit(2);
     }
-    let world = Arc::new(World { azurite: OnceLock::new(), host: chosen_host(), machine: RwLock::default() });
+    let world =
+        Arc::new(World { azurite: OnceLock::new(), host: chosen_host(), alone_lock: RwLock::default() });
     let mut trials = Vec::new();
     for (group, cases) in groups {
         let skipped = skipped.iter().find(|skipped| skipped.skip && skipped.group == *group);
@@ -116,9 +117,9 @@ fn trial(world: &Arc<World>, group: &str, (name, case): Case, is_alone: bool) ->
         // variables.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
         let run = move || {
-            let machine = &world.machine;
-            let _alone = is_alone.then(|| machine.write().unwrap_or_else(PoisonError::into_inner));
-            let _shared = (!is_alone).then(|| machine.read().unwrap_or_else(PoisonError::into_inner));
+            let lock = &world.alone_lock;
+            let _alone = is_alone.then(|| lock.write().unwrap_or_else(PoisonError::into_inner));
+            let _shared = (!is_alone).then(|| lock.read().unwrap_or_else(PoisonError::into_inner));
             catch_unwind(AssertUnwindSafe(|| case(&world))).map_err(|_| failure::report())
         };
         match thread.spawn(run).expect("a thread").join() {

@@ -78,7 +78,7 @@ pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 /// if its own pause has ended, but no run has dequeued it since then. The minimum pause is half of the time
 /// for which the message has been overdue. For example, if a message has been overdue for 8 seconds, a run
 /// hides the younger messages of the conversation for at least 4 seconds.
-pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_YOUNGER_PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);

@@ -51,7 +51,7 @@ impl PollRefusal {
         }
     }
 
-    pub(crate) fn answer(self) -> Response<Bytes> {
+    pub(crate) fn response(self) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let mut response = response::error(status, code, &self.to_string());
         match self {

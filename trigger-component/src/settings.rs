@@ -45,7 +45,7 @@ pub const JOINED: [Joined; 1] = [Joined {
 
 /// The checked settings of one run.
 #[derive(Debug)]
-pub(crate) struct DrainSettings {
+pub(crate) struct RunSettings {
     pub(crate) trust: TrustPolicy,
     /// The tenants whose people the poller is allowed to alert.
     pub(crate) tenants: Tenants,
@@ -70,7 +70,7 @@ pub(crate) struct DrainSettings {
     pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
-impl DrainSettings {
+impl RunSettings {
     /// Prepares the access to the storage account. If the connection string has neither an account key nor a
     /// SAS, fetches a token for the storage account with the bot's credentials.
     pub(crate) async fn open_storage<H: Host>(
@@ -137,7 +137,7 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
 /// and returns their errors, too. `bot_component::check_settings` checks the variables that both components
 /// read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
-    let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();
+    let mut faults: Vec<_> = RunSettings::read(settings).err().into_iter().collect();
     let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);
     let delivery = settings.choice("delivery", &[("connector", ()), ("directline", ())]);
     let errors =

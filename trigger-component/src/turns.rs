@@ -16,18 +16,18 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-type Waiting = Rc<RefCell<BTreeMap<String, Vec<Waker>>>>;
+type TakenTurns = Rc<RefCell<BTreeMap<String, Vec<Waker>>>>;
 
 /// The turns that attempts of this run have taken, by name. The name contains the conversation and the alert
 /// key. Each entry lists the wakers of the attempts that wait for the turn.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Waiting);
+pub(crate) struct Turns(TakenTurns);
 
 /// A turn that an attempt has taken. The turn ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     name: String,
-    waiting: Waiting,
+    taken: TakenTurns,
 }
 
 impl Turns {
@@ -48,13 +48,13 @@ impl Turns {
             }
         })
         .await;
-        Turn { name, waiting: Rc::clone(&self.0) }
+        Turn { name, taken: Rc::clone(&self.0) }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let waiting = self.waiting.borrow_mut().remove(&self.name);
+        let waiting = self.taken.borrow_mut().remove(&self.name);
         waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }

@@ -1,6 +1,6 @@
 //! The status, alerts, dead letters and conversations of the fake bot, for the tests of the operator's page.
 
-use end_to_end::operated::Operated;
+use end_to_end::operated::OperatedBot;
 use serde_json::{Value, json};
 
 const OUTCOMES: [(&str, &str); 4] = [
@@ -75,7 +75,7 @@ pub(super) fn status(dead: usize) -> Value {
 }
 
 /// Fills the fake with this many dead letters, with 120 alerts, and with two conversations.
-pub(super) fn fill(bot: &Operated, dead: usize) {
+pub(super) fn fill(bot: &OperatedBot, dead: usize) {
     let mut held = bot.hold();
     held.status = status(dead);
     held.dead = (0..dead).map(dead_letter).collect();

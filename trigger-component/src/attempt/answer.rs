@@ -72,7 +72,7 @@ impl From<TableError> for NotOpened {
 }
 
 /// An answer, with the data that the steps of its job need.
-pub(super) struct InWork {
+pub(super) struct AnswerWork {
     pub(super) alert: AlertId,
     /// The last part of the key of the answer's row in the ledger.
     pub(super) row: String,
@@ -90,8 +90,9 @@ impl<H: Host> Attempts<'_, H> {
     /// settings.
     pub(super) fn question_keys(&self) -> Option<&QuestionKeys> {
         let tools = &self.answers;
-        let derive =
-            || question_keys(self.host, tools.bot, tools.queue).ok().map(|keys| QuestionKeys::new(&keys));
+        let derive = || {
+            question_keys(self.host, tools.bot, tools.queue_name).ok().map(|keys| QuestionKeys::new(&keys))
+        };
         tools.keys.get_or_init(derive).as_ref()
     }
 
@@ -121,11 +122,11 @@ impl<H: Host> Attempts<'_, H> {
             return Outcome::TooLate;
         }
         match leased.envelope.answer.clone() {
-            None => Outcome::AlreadySent(None),
+            None => Outcome::AlreadyEnded(None),
             Some(AnswerJob::Message { by }) => {
                 let body = message_body(&leased.envelope, &by.to_json());
                 match self.put_reply(&body).await {
-                    Ok(()) => Outcome::Answered,
+                    Ok(()) => Outcome::JobDone,
                     Err(error) => self.state_unknown(leased, &error),
                 }
             }
@@ -139,7 +140,7 @@ impl<H: Host> Attempts<'_, H> {
                 let lead = lead.as_deref().and_then(AlertId::parse).unwrap_or_else(|| alert.clone());
                 match self.look_up(alert, &lead, row, press, *answer, card).await {
                     Ok(Some(work)) => self.do_steps(leased, &work, &lead, done).await,
-                    Ok(None) => Outcome::AlreadySent(None),
+                    Ok(None) => Outcome::AlreadyEnded(None),
                     Err(NotOpened::Unknown(error)) => self.state_unknown(leased, &error),
                     Err(NotOpened::Unreadable) => Outcome::poison(PoisonReason::SealBroken, UNREADABLE),
                 }
@@ -167,7 +168,7 @@ impl<H: Host> Attempts<'_, H> {
         press: String,
         answer: Answer,
         card: Option<String>,
-    ) -> Result<Option<InWork>, NotOpened> {
+    ) -> Result<Option<AnswerWork>, NotOpened> {
         let (record, known) =
             futures_util::future::try_join(self.ledger.find(&alert), self.ledger.answer(lead, &row)).await?;
         let is_ended =
@@ -191,16 +192,22 @@ impl<H: Host> Attempts<'_, H> {
             }
             known => known,
         };
-        let counts = known.is_none_or(|known| known.press == press && !known.is_done);
-        Ok(counts.then_some(InWork { alert, row, press, answer, card, record, asked }))
+        let has_work = known.is_none_or(|known| known.press == press && !known.is_done);
+        Ok(has_work.then_some(AnswerWork { alert, row, press, answer, card, record, asked }))
     }
 
-    async fn do_steps(&self, leased: &mut Leased, work: &InWork, lead: &AlertId, mut done: Steps) -> Outcome {
+    async fn do_steps(
+        &self,
+        leased: &mut Leased,
+        work: &AnswerWork,
+        lead: &AlertId,
+        mut done: Steps,
+    ) -> Outcome {
         if !done.recorded {
             if let Err(error) = self.record_answer(leased, work).await {
                 return self.state_unknown(leased, &error);
             }
-            if let Err(outcome) = self.tell_others(leased, work).await {
+            if let Err(outcome) = self.cancel_or_show_others(leased, work).await {
                 return outcome;
             }
             done.recorded = true;
@@ -208,7 +215,7 @@ impl<H: Host> Attempts<'_, H> {
         let body = answer_body(work);
         if !done.queued {
             if let Err(error) = self.put_reply(&body).await {
-                keep(leased, done);
+                store_steps(leased, done);
                 return self.state_unknown(leased, &error);
             }
             done.queued = true;
@@ -223,7 +230,7 @@ impl<H: Host> Attempts<'_, H> {
                 _ => done.shown = true,
             }
         }
-        keep(leased, done);
+        store_steps(leased, done);
         if let Some(url) = &work.asked.callback
             && let Some(outcome) = self.call_back(leased, url, &work.press, &body).await
         {
@@ -233,14 +240,14 @@ impl<H: Host> Attempts<'_, H> {
             return self.again(leased, &verdict.reason, verdict.retry_after);
         }
         match self.ledger.finish_answer(lead, &work.row).await {
-            Ok(()) => Outcome::Answered,
+            Ok(()) => Outcome::JobDone,
             Err(error) => self.state_unknown(leased, &error),
         }
     }
 
     /// Records the answer in the ledger. If the question takes one answer, also ends the wait for a text.
-    async fn record_answer(&self, leased: &Leased, work: &InWork) -> Result<(), TableError> {
-        let InWork { alert, answer, asked, .. } = work;
+    async fn record_answer(&self, leased: &Leased, work: &AnswerWork) -> Result<(), TableError> {
+        let AnswerWork { alert, answer, asked, .. } = work;
         let Some(keys) = self.question_keys() else { return Ok(()) };
         let sealed = answer.seal(self.host, keys, alert.as_str(), "");
         self.ledger.record_answer(alert, &sealed, answer.at).await?;
@@ -273,8 +280,8 @@ impl<H: Host> Attempts<'_, H> {
     /// Changes the card. All people of the conversation then see the answer. If the call to the Connector
     /// failed and a later try can succeed, returns the *verdict* (the classified response) of the call.
     /// Otherwise returns `None`.
-    pub(super) async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
-        let InWork { answer, asked, record, card, .. } = work;
+    pub(super) async fn change_card(&self, leased: &Leased, work: &AnswerWork) -> Option<Verdict> {
+        let AnswerWork { answer, asked, record, card, .. } = work;
         let address = &leased.envelope.address;
         let DeliveryPath::Connector(connector) = &self.delivery_path else { return None };
         if asked.question.answers != Answers::One || !can_change(&address.channel_id) {
@@ -336,7 +343,7 @@ impl<H: Host> Attempts<'_, H> {
     /// accepted the answer. Otherwise returns the outcome of the job.
     async fn call_back(&self, leased: &Leased, url: &str, id: &str, body: &Value) -> Option<Outcome> {
         let tools = &self.answers;
-        let url = match tools.hosts.check(url) {
+        let url = match tools.callback_hosts.check(url) {
             Ok(url) => url,
             Err(why) => {
                 return Some(Outcome::poison(PoisonReason::UntrustedHost, why.to_string()));
@@ -366,7 +373,7 @@ impl<H: Host> Attempts<'_, H> {
         let reason = format!("callback: {} answered {reason}", url.origin());
         let verdict = Verdict { class, status, reason, retry_after, activity_id: None };
         if let (_, Some(change)) = self.hosts.record(url.origin(), leased.lane, class, self.host) {
-            self.log_change(change, url.origin(), &verdict);
+            self.log_host_change(change, url.origin(), &verdict);
         }
         match class {
             Class::Accepted => None,
@@ -376,7 +383,7 @@ impl<H: Host> Attempts<'_, H> {
                 status: verdict.status,
             }),
             _ => {
-                self.log_retry(leased, &verdict);
+                self.log_planned_retry(leased, &verdict);
                 Some(self.again(leased, &verdict.reason, verdict.retry_after))
             }
         }
@@ -410,7 +417,7 @@ fn conversation_and_key(leased: &Leased, record: &Record) -> Option<(Conversatio
 }
 
 /// Stores in the envelope which steps are done. The next try then does not repeat these steps.
-pub(super) fn keep(leased: &mut Leased, steps: Steps) {
+pub(super) fn store_steps(leased: &mut Leased, steps: Steps) {
     if let Some(AnswerJob::Answer { done, .. }) = &mut leased.envelope.answer {
         *done = steps;
     }
@@ -418,7 +425,7 @@ pub(super) fn keep(leased: &mut Leased, steps: Steps) {
 
 /// Makes the JSON that passes an answer on to a program. The queue of replies and the callback get the same
 /// JSON.
-fn answer_body(work: &InWork) -> Value {
+fn answer_body(work: &AnswerWork) -> Value {
     let mut body = json!({
         "type": "alert.answered", "id": work.press, "alert": work.alert.as_str(), "key": work.asked.key,
         "input": null, "conversation": work.record.conversation,

@@ -15,8 +15,8 @@ use storage_queue::QueueClient;
 pub(crate) struct AnswerTools<'a, H> {
     pub(crate) bot: Option<&'a BotCredentials>,
     /// The name of the main queue.
-    pub(crate) queue: &'a str,
-    pub(crate) hosts: &'a CallbackHosts,
+    pub(crate) queue_name: &'a str,
+    pub(crate) callback_hosts: &'a CallbackHosts,
     pub(crate) secrets: Option<&'a CallbackSecrets>,
     /// The *queue of replies*, on which programs find people's answers and messages.
     pub(crate) replies: QueueClient<'a, H>,

@@ -20,7 +20,7 @@ use storage_table::TableError;
 
 use super::decide::{Hidden, hide_for};
 use super::delivery_path::DeliveryPath;
-use super::series::Continued;
+use super::series::SeriesDecision;
 use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
@@ -41,12 +41,12 @@ impl<H: Host> Attempts<'_, H> {
         withdrawn: &Withdrawn,
     ) -> Option<Outcome> {
         leased.envelope.once |= withdrawn.is_doubled(leased.envelope.id.as_str());
-        let is_covered = self.is_covered(leased, withdrawn);
-        let record = match self.record(leased, is_covered).await {
+        let withdrawals_suffice = self.withdrawals_suffice(leased, withdrawn);
+        let record = match self.record(leased, withdrawals_suffice).await {
             Ok(record) => record,
             Err(error) => return Some(self.state_unknown(leased, &error)),
         };
-        if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
+        if let Some(outcome) = record.as_ref().and_then(|record| outcome_if_ended(leased, record)) {
             return Some(outcome);
         }
         // If `replayed_at` is set, a run moved the alert to the poison queue, and an operator then put the
@@ -55,8 +55,8 @@ impl<H: Host> Attempts<'_, H> {
         // two messages.
         leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
-            let tried = value_of(tried.as_bytes()).unwrap_or_default();
-            leased.envelope.delivery.raise_to(&tried);
+            let counts = value_of(tried.as_bytes()).unwrap_or_default();
+            leased.envelope.delivery.raise_to(&counts);
         }
         let Leased { message, envelope, seal, .. } = &*leased;
         if *seal == SealState::Broken {
@@ -68,7 +68,7 @@ impl<H: Host> Attempts<'_, H> {
         if envelope.expires.is_some_and(|expires| expires <= now) {
             return Some(Outcome::Expired);
         }
-        let wanted = match self.is_wanted(leased, withdrawn, is_covered, record.as_ref()).await {
+        let wanted = match self.is_wanted(leased, withdrawn, withdrawals_suffice, record.as_ref()).await {
             Ok(wanted) => wanted,
             Err(error) => return Some(self.state_unknown(leased, &error)),
         };
@@ -85,13 +85,13 @@ impl<H: Host> Attempts<'_, H> {
             return Some(self.wait_for_quiet(leased, until));
         }
         match self.continue_series(leased).await {
-            Ok(Continued::Send) => {}
-            Ok(Continued::Ended) => return Some(Outcome::Cancelled),
-            Ok(Continued::Missed) => return Some(Outcome::Missed),
+            Ok(SeriesDecision::Send) => {}
+            Ok(SeriesDecision::SeriesEnded) => return Some(Outcome::Cancelled),
+            Ok(SeriesDecision::Missed) => return Some(Outcome::Missed),
             Err(error) => return Some(self.state_unknown(leased, &error)),
         }
         if wanted == Wanted::Stopped {
-            return Some(Outcome::Stopped);
+            return Some(Outcome::PersonStopped);
         }
         if !envelope.unless_answered.is_empty() {
             let ids = envelope.unless_answered.iter().filter_map(|id| AlertId::parse(id));
@@ -159,14 +159,15 @@ impl<H: Host> Attempts<'_, H> {
     ///
     /// - The message was dequeued before.
     /// - The mark `once` is set: the queue can hold two messages of the alert.
-    /// - The bot wrote the message, and `is_covered` is false: the withdrawals that the run has read are not
-    ///   enough to decide about the alert (see [`Self::is_covered`]). Only the record then shows whether the
-    ///   sender has cancelled the alert, or whether a run has delivered the alert with another message.
+    /// - The bot wrote the message, and `withdrawals_suffice` is false: the withdrawals that the run has read
+    ///   are not enough to decide about the alert (see [`Self::withdrawals_suffice`]). Only the record then
+    ///   shows whether the sender has cancelled the alert, or whether a run has delivered the alert with
+    ///   another message.
     ///
     /// In all other cases, this function returns `None` without a read, because the record could not change
     /// the outcome.
-    async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
-        let is_uncertain = self.is_ours(leased) && !is_covered;
+    async fn record(&self, leased: &Leased, withdrawals_suffice: bool) -> Result<Option<Record>, TableError> {
+        let is_uncertain = self.is_ours(leased) && !withdrawals_suffice;
         if leased.message.dequeue_count <= 1 && !leased.envelope.once && !is_uncertain {
             return Ok(None);
         }
@@ -203,36 +204,36 @@ impl<H: Host> Attempts<'_, H> {
     /// before it accepts an alert. But other programs do not look for a `stop`. So if another program's alert
     /// is `stoppable` (a `stop` withdraws it), the result is `false`: the run also has to read the address
     /// book (the table of conversations).
-    fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
+    fn withdrawals_suffice(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
         let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
     /// Returns whether the sender and the person still want the alert. The sender can cancel the alert, but
     /// only if the bot wrote the message ([`Self::is_ours`]). The person can send `stop`, set quiet hours, or
-    /// ask to be forgotten. If `is_covered` is true, this function looks at the withdrawals that the run has
-    /// read. Otherwise, or if the person has changed the quiet hours, this function reads the address book
-    /// (the table of conversations).
+    /// ask to be forgotten. If `withdrawals_suffice` is true, this function looks at the withdrawals that the
+    /// run has read. Otherwise, or if the person has changed the quiet hours, this function reads the address
+    /// book (the table of conversations).
     async fn is_wanted(
         &self,
         leased: &Leased,
         withdrawn: &Withdrawn,
-        is_covered: bool,
+        withdrawals_suffice: bool,
         record: Option<&Record>,
     ) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
         let is_cancellable = envelope.cancellable && self.is_ours(leased);
-        if is_covered && withdrawn.is_empty() {
+        if withdrawals_suffice && withdrawn.has_no_withdrawal() {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
-        if is_covered {
+        if withdrawals_suffice {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             let accepted_at = self.accepted_at(leased);
             let wanted = withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable);
             if wanted != Wanted::Yes
                 || !waits_for_quiet_hours(envelope)
-                || !withdrawn.is_quieted(conversation.as_str())
+                || !withdrawn.has_new_quiet_hours(conversation.as_str())
             {
                 return Ok(wanted);
             }
@@ -240,11 +241,11 @@ impl<H: Host> Attempts<'_, H> {
         if is_cancellable && record.is_some_and(|record| record.cancelled_at.is_some()) {
             return Ok(Wanted::Cancelled);
         }
-        self.wanted_in(leased, &conversation).await
+        self.read_wanted(leased, &conversation).await
     }
 
     /// Reads in the address book whether the person of a conversation wants the alert now.
-    pub(super) async fn wanted_in(
+    pub(super) async fn read_wanted(
         &self,
         leased: &Leased,
         conversation: &ConversationKey,
@@ -309,12 +310,12 @@ fn respects_quiet_hours(envelope: &Envelope) -> bool {
 
 /// Returns the outcome of an alert that has already ended, according to its record in the ledger. Returns
 /// `None` if the alert has not ended.
-fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
+fn outcome_if_ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     let is_copy = record.message.as_deref().is_some_and(|message| message != leased.id());
     match record.status {
         // A person has answered, so the alert was delivered, even if no run has recorded the delivery.
         _ if record.answered_at.is_some() => {
-            Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
+            Some(Outcome::AlreadyEnded((!is_copy).then_some(Status::Delivered)))
         }
         // The record names the queue message that a run moved to the poison queue. If `leased` is another
         // message, an operator has replayed the alert (put it on the main queue again). So the run sends the
@@ -324,13 +325,13 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
             let is_this = record.message.is_some() && !is_copy;
             is_this.then(|| Outcome::AlreadyPoisoned(PoisonReason::word_in(reason)))
         }
-        status if is_copy && status.is_final() => Some(Outcome::AlreadySent(None)),
+        status if is_copy && status.is_final() => Some(Outcome::AlreadyEnded(None)),
         Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn | Status::Answered => {
-            Some(Outcome::AlreadySent(Some(record.status)))
+            Some(Outcome::AlreadyEnded(Some(record.status)))
         }
         Status::Cancelled => Some(Outcome::Cancelled),
         Status::Expired => Some(Outcome::Expired),
-        Status::Stopped => Some(Outcome::Stopped),
+        Status::Stopped => Some(Outcome::PersonStopped),
         Status::Queued
         | Status::Waiting
         | Status::Failed

@@ -82,7 +82,7 @@ impl<H: Host> Attempts<'_, H> {
         };
         match is_new {
             false => self.send_to(leased, address, &service_url, is_new, Self::send).await,
-            true => self.send_to(leased, address, &service_url, is_new, Self::send_once).await,
+            true => self.send_to(leased, address, &service_url, is_new, Self::send_as_planned).await,
         }
     }
 
@@ -118,7 +118,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Makes the call to the Connector that `plan` describes. If `plan` is `None`, sends the alert as a new
     /// chat message.
-    async fn send_once(
+    async fn send_as_planned(
         &self,
         leased: &mut Leased,
         plan: Option<Plan>,
@@ -155,7 +155,7 @@ impl<H: Host> Attempts<'_, H> {
         plan: Option<Plan>,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        let verdict = self.send_once(leased, plan, service_url).await?;
+        let verdict = self.send_as_planned(leased, plan, service_url).await?;
         let is_missing = verdict.class == Class::DestinationGone && verdict.status == Some(404);
         match &self.delivery_path {
             DeliveryPath::Connector(connector) if is_missing => {
@@ -201,7 +201,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         self.expect_wanted(leased, &address).await?;
         let Ok(service_url) = self.trust.check(&address.service_url) else { return Ok(missing) };
-        self.send_to(leased, address, &service_url, true, Self::send_once).await
+        self.send_to(leased, address, &service_url, true, Self::send_as_planned).await
     }
 
     /// Creates a thread in a Teams channel. The alert is the first message of the thread.
@@ -348,10 +348,10 @@ impl<H: Host> Attempts<'_, H> {
     /// created. The checks of `checks.rs` did not know this conversation. If the person does not want the
     /// alert, the error is the outcome of the alert.
     async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
-        match self.wanted_in(leased, &ConversationKey::of(address)).await {
+        match self.read_wanted(leased, &ConversationKey::of(address)).await {
             Ok(Wanted::Yes) => Ok(()),
             Ok(Wanted::Cancelled) => Err(Outcome::Cancelled),
-            Ok(Wanted::Stopped) => Err(Outcome::Stopped),
+            Ok(Wanted::Stopped) => Err(Outcome::PersonStopped),
             Ok(Wanted::Forgotten) => Err(Outcome::Forgotten),
             Ok(Wanted::Quiet { until }) => Err(self.wait_for_quiet(leased, until)),
             Err(error) => Err(self.state_unknown(leased, &error)),

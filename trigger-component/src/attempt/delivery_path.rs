@@ -37,7 +37,7 @@ impl<H: Host> DeliveryPath<'_, H> {
     /// Returns the name of the host that gets an alert. Under this name, the circuit breaker (`hosts.rs`)
     /// records whether the host works. For the Connector of Teams, the name contains the region, because one
     /// region can fail while other regions work.
-    pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
+    pub(crate) fn host_name<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),
             Self::DirectLine(_) => "Direct Line",

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::schedule::LaneKey;
 
 /// A host is *out* (counts as down) if its newest results, for this many conversations, are all failures.
-const CONVERSATIONS: usize = 3;
+const OUT_AFTER: usize = 3;
 /// For each host, the run keeps the results of at most this many conversations.
 const MAX_RESULTS: usize = 8;
 /// The breaker ignores results that are older than this time.
@@ -111,12 +111,12 @@ impl Results {
     }
 
     fn is_out(&self) -> bool {
-        self.failed_in_a_row() >= CONVERSATIONS
+        self.failed_in_a_row() >= OUT_AFTER
     }
 
     fn fails(&self) -> bool {
         let failed = self.last.iter().filter(|result| !result.reached).count();
-        self.is_out() || failed >= CONVERSATIONS && failed * 2 > self.last.len()
+        self.is_out() || failed >= OUT_AFTER && failed * 2 > self.last.len()
     }
 
     fn remove_old(&mut self, now: i64) {
@@ -150,11 +150,11 @@ impl Results {
     }
 }
 
-/// The start (`Failed`) or the end (`Recovered`) of the time in which a host is *out*.
+/// The start (`WentOut`) or the end (`CameBack`) of the time in which a host is *out*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    Failed,
-    Recovered,
+pub(super) enum HostChange {
+    WentOut,
+    CameBack,
 }
 
 /// The results of all hosts that a run sends to.
@@ -228,7 +228,7 @@ impl Hosts {
         lane: LaneKey,
         class: Class,
         clock: &impl Clock,
-    ) -> (HostState, Option<Change>) {
+    ) -> (HostState, Option<HostChange>) {
         // The class shows nothing about the host, so this function records no result. `decide` uses the
         // returned state in one case only: after an `Unauthorized` that concerns the alert's conversation
         // alone. This failure has to count as a try of the alert, and `decide` counts a try only if the state
@@ -246,9 +246,9 @@ impl Hosts {
             (false, true) => {
                 results.pause = u64::try_from((FIRST_PROBE_AFTER * 2).as_millis()).unwrap_or(u64::MAX);
                 results.probe_at = now.saturating_add(milliseconds(FIRST_PROBE_AFTER));
-                Some(Change::Failed)
+                Some(HostChange::WentOut)
             }
-            (true, false) => Some(Change::Recovered),
+            (true, false) => Some(HostChange::CameBack),
             _ => None,
         };
         (state, change)
@@ -261,8 +261,8 @@ fn milliseconds(duration: Duration) -> i64 {
 
 /// Makes the verdict (the classified result of a call) for an alert whose host is down. The run did not send
 /// this alert.
-pub(super) fn host_out(region: &str) -> Verdict {
-    let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
+pub(super) fn host_out(host_name: &str) -> Verdict {
+    let reason = format!("{host_name}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
 }
 
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn host_that_reaches_only_one_conversation_in_ten_counts_as_failing() {
+    fn host_with_one_success_in_ten_results_counts_as_failing() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         let results: Vec<(u64, bool)> = (0..200).map(|index| (index % 37, index % 10 == 9)).collect();
         let states = record_all(&hosts, &host, &results);

@@ -45,7 +45,7 @@ use crate::limits::Limits;
 use crate::schedule::Leased;
 use crate::turns::Turns;
 use decide::{Action, Situation, decide, wait_for_host, wait_for_installation};
-use hosts::{Change, HostState, host_out};
+use hosts::{HostChange, HostState, host_out};
 use outcome::{NotReached, outcome_of};
 
 /// The settings and clients that attempts need. All attempts of a run share them.
@@ -136,10 +136,10 @@ impl<H: Host> Attempts<'_, H> {
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
-        let region = self.delivery_path.region(&service_url);
-        if let Some(wait) = self.hosts.wait(region, leased.envelope.delivery.uncertain > 0, self.host) {
+        let host_name = self.delivery_path.host_name(&service_url);
+        if let Some(wait) = self.hosts.wait(host_name, leased.envelope.delivery.uncertain > 0, self.host) {
             let action = wait_for_host(wait, &self.situation(leased), |max| self.host.up_to(max));
-            return outcome_of(action, host_out(region));
+            return outcome_of(action, host_out(host_name));
         }
         let sent = match creation {
             None => self.send(leased, plan, &service_url).await,
@@ -150,23 +150,23 @@ impl<H: Host> Attempts<'_, H> {
             Err(NotReached::Ended(outcome)) => return outcome,
             Err(NotReached::NotInstalled(verdict)) => {
                 if verdict.status.is_some() {
-                    self.hosts.record(region, leased.lane, Class::DestinationGone, self.host);
+                    self.hosts.record(host_name, leased.lane, Class::DestinationGone, self.host);
                 }
                 let action = wait_for_installation(&self.situation(leased));
                 return outcome_of(action, verdict);
             }
         };
         let mut situation = self.situation(leased);
-        let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
+        let (state, change) = self.hosts.record(host_name, leased.lane, verdict.class, self.host);
         situation.host = state;
         situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
         if let Some(change) = change {
-            self.log_change(change, region, &verdict);
+            self.log_host_change(change, host_name, &verdict);
         }
         let action = decide(&verdict, &situation, self.limits, |max| self.host.up_to(max));
         match &action {
-            Action::Delete => self.token_use.delivered(),
-            Action::Hide { .. } => self.log_retry(leased, &verdict),
+            Action::Delete => self.token_use.record_accepted(),
+            Action::Hide { .. } => self.log_planned_retry(leased, &verdict),
             Action::Poison(PoisonReason::DestinationGone) => self.pause_conversation(leased).await,
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
@@ -244,7 +244,7 @@ impl<H: Host> Attempts<'_, H> {
         (self.host.now() - due_at).to_std().unwrap_or_default()
     }
 
-    fn log_retry(&self, leased: &Leased, verdict: &Verdict) {
+    fn log_planned_retry(&self, leased: &Leased, verdict: &Verdict) {
         let fields = json!({
             "run": self.run, "envelope": leased.envelope.id.excerpt(), "status": verdict.status,
             "dequeueCount": leased.message.dequeue_count, "shape": leased.envelope.shape.as_str(),
@@ -254,13 +254,13 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Logs that a host is down, or that the host works again.
-    fn log_change(&self, change: Change, region: &str, verdict: &Verdict) {
+    fn log_host_change(&self, change: HostChange, host_name: &str, verdict: &Verdict) {
         let (level, event) = match change {
-            Change::Failed => (Level::Error, "host.failed"),
-            Change::Recovered => (Level::Info, "host.recovered"),
+            HostChange::WentOut => (Level::Error, "host.failed"),
+            HostChange::CameBack => (Level::Info, "host.recovered"),
         };
         let fields =
-            json!({"run": self.run, "host": region, "status": verdict.status, "reason": verdict.reason});
+            json!({"run": self.run, "host": host_name, "status": verdict.status, "reason": verdict.reason});
         self.host.event(level, event, fields);
     }
 }

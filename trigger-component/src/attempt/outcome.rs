@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     /// - The message is a job.
     /// - The queue held two messages of the alert. A run has finished the other message, and recorded the
     ///   alert's final status.
-    AlreadySent(Option<Status>),
+    AlreadyEnded(Option<Status>),
     /// The ledger shows that a copy of this message is in the poison queue. The value is the reason in one
     /// word, e.g. `permanent` (see [`PoisonReason::word_in`]).
     AlreadyPoisoned(&'static str),
@@ -35,12 +35,12 @@ pub(crate) enum Outcome {
     /// poller sends the later alerts of an escalation only if no person answers the earlier alerts.)
     AnsweredBefore,
     /// The message is a job, and the job is done.
-    Answered,
+    JobDone,
     /// The alert is no longer needed. For example, a newer alert with the same `key` takes the place of this
     /// alert. The value is the reason for the ledger.
     Replaced(String),
     /// The person has sent the command `stop`, and wants no more alerts.
-    Stopped,
+    PersonStopped,
     /// The bot accepted the alert, and later the person asked to be forgotten.
     Forgotten,
     /// The alert becomes due after this time.

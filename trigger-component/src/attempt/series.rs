@@ -21,11 +21,11 @@ use crate::schedule::Leased;
 
 /// The decision whether the run sends the alert in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Continued {
+pub(super) enum SeriesDecision {
     /// The run sends the alert.
     Send,
     /// The sender has ended the series.
-    Ended,
+    SeriesEnded,
     /// A newer alert of the series is due already, so the run does not send the alert in hand.
     Missed,
 }
@@ -49,22 +49,22 @@ impl From<TableError> for SeriesError {
 impl<H: Host> Attempts<'_, H> {
     /// Puts the next alert of the series on the queue, unless an earlier run has done so, or the series has
     /// ended. Returns whether the run sends the alert in hand. If the alert is not part of a series, or if
-    /// another program wrote the queue message, does nothing, and returns [`Continued::Send`].
-    pub(super) async fn continue_series(&self, leased: &Leased) -> Result<Continued, SeriesError> {
+    /// another program wrote the queue message, does nothing, and returns [`SeriesDecision::Send`].
+    pub(super) async fn continue_series(&self, leased: &Leased) -> Result<SeriesDecision, SeriesError> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
-        let Some((series, first)) = first else { return Ok(Continued::Send) };
+        let Some((series, first)) = first else { return Ok(SeriesDecision::Send) };
         // If the record of the first alert is missing, an operator has deleted the table of the ledger. In
         // this case, the series goes on without the record.
         let record = self.ledger.find(&first).await?;
         if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
-            return Ok(Continued::Ended);
+            return Ok(SeriesDecision::SeriesEnded);
         }
-        let newest = series.last_due(self.host.now().min(series.until));
-        let is_missed = newest > series.index;
-        let next = newest.max(series.index.saturating_add(1));
+        let newest_due = series.last_due(self.host.now().min(series.until));
+        let is_missed = newest_due > series.index;
+        let next = newest_due.max(series.index.saturating_add(1));
         self.follow(leased, series, (&first, record.as_ref()), next).await?;
-        Ok(if is_missed { Continued::Missed } else { Continued::Send })
+        Ok(if is_missed { SeriesDecision::Missed } else { SeriesDecision::Send })
     }
 
     /// Puts the alert with the number `index` on the queue, and records this alert in the ledger as the next

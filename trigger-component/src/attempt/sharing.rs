@@ -20,7 +20,7 @@ use state::runs::Withdrawal;
 use state::{ConversationKey, of_key};
 use storage_queue::{PutOptions, QueueError, TimeToLive};
 
-use super::answer::{InWork, MAX_CARD_TRIES, keep};
+use super::answer::{AnswerWork, MAX_CARD_TRIES, store_steps};
 use super::{Attempts, Outcome};
 use crate::schedule::Leased;
 
@@ -31,8 +31,12 @@ impl<H: Host> Attempts<'_, H> {
     /// Cancels the other alerts that the answer makes unnecessary. Puts a second job on the queue for each
     /// other alert whose card has to show the answer. If a storage call fails, returns `Err` with the outcome
     /// of the job `leased`.
-    pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
-        let InWork { alert, asked, .. } = work;
+    pub(super) async fn cancel_or_show_others(
+        &self,
+        leased: &Leased,
+        work: &AnswerWork,
+    ) -> Result<(), Outcome> {
+        let AnswerWork { alert, asked, .. } = work;
         let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();
         ids.extend(AlertId::parse(asked.lead(alert.as_str())).filter(|_| asked.shared));
         if ids.is_empty() {
@@ -44,7 +48,7 @@ impl<H: Host> Attempts<'_, H> {
         let mut showing = Vec::new();
         for record in records {
             let Some(id) = AlertId::parse(&record.id).filter(|id| id != alert) else { continue };
-            let may_be_sent = match record.shown(now) {
+            let is_perhaps_sent = match record.shown(now) {
                 Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
                     self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
                     // This function also records the cancellation as a *withdrawal*, in a list that each run
@@ -59,7 +63,7 @@ impl<H: Host> Attempts<'_, H> {
                 | Shown::DeliveredUnseen => true,
                 _ => false,
             };
-            if may_be_sent && asked.shared {
+            if is_perhaps_sent && asked.shared {
                 showing.extend(ConversationKey::parse(&record.conversation).map(|key| (id, key)));
             }
         }
@@ -80,7 +84,7 @@ impl<H: Host> Attempts<'_, H> {
     async fn put_job(
         &self,
         leased: &Leased,
-        InWork { row, press, answer, .. }: &InWork,
+        AnswerWork { row, press, answer, .. }: &AnswerWork,
         alert: &AlertId,
         address: &ConversationReference,
     ) -> Result<(), QueueError> {
@@ -116,22 +120,22 @@ impl<H: Host> Attempts<'_, H> {
     ) -> Outcome {
         let record = match self.ledger.find(&alert).await {
             Ok(Some(record)) => record,
-            Ok(None) => return Outcome::AlreadySent(None),
+            Ok(None) => return Outcome::AlreadyEnded(None),
             Err(error) => return self.state_unknown(leased, &error),
         };
         let may_try_again = done.tries + 1 < MAX_CARD_TRIES;
         let again = Steps { tries: done.tries + 1, ..done };
-        if !was_sent(&record, self.host.now()) {
+        if !was_perhaps_sent(&record, self.host.now()) {
             if record.status.is_final() || !may_try_again {
-                return Outcome::AlreadySent(None);
+                return Outcome::AlreadyEnded(None);
             }
-            keep(leased, again);
+            store_steps(leased, again);
             return self.again(leased, "alert: no run has recorded yet whether it was sent", None);
         }
-        let Some(keys) = self.question_keys() else { return Outcome::AlreadySent(None) };
+        let Some(keys) = self.question_keys() else { return Outcome::AlreadyEnded(None) };
         let sealed = record.question.as_deref().unwrap_or_default();
         let Some(asked) = Asked::open(keys, alert.as_str(), sealed) else {
-            return Outcome::AlreadySent(None);
+            return Outcome::AlreadyEnded(None);
         };
         if record.answered_at.is_none() {
             let sealed = answer.seal(self.host, keys, alert.as_str(), "");
@@ -141,19 +145,19 @@ impl<H: Host> Attempts<'_, H> {
         }
         self.close_question(leased, &alert).await;
         let (row, press) = (String::new(), String::new());
-        let work = InWork { alert, row, press, answer, card: None, record, asked };
+        let work = AnswerWork { alert, row, press, answer, card: None, record, asked };
         match self.change_card(leased, &work).await {
             Some(verdict) if may_try_again => {
-                keep(leased, again);
+                store_steps(leased, again);
                 self.again(leased, &verdict.reason, verdict.retry_after)
             }
-            _ => Outcome::Answered,
+            _ => Outcome::JobDone,
         }
     }
 }
 
 /// Whether the ledger shows that the alert was sent, or was perhaps sent (`Dropped`, `DeliveredUnseen`).
-fn was_sent(record: &Record, now: DateTime<Utc>) -> bool {
+fn was_perhaps_sent(record: &Record, now: DateTime<Utc>) -> bool {
     let shown = record.shown(now);
     matches!(shown, Shown::DeliveredUnseen)
         || matches!(shown, Shown::Status(Status::Delivered | Status::Dropped | Status::Answered))

@@ -41,8 +41,8 @@ use storage_table::TableError;
 use super::delivery_path::{DeliveryPath, message_of};
 use super::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
+use plan::ConnectorCall;
 pub(super) use plan::Plan;
-use plan::Way;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
@@ -68,7 +68,7 @@ const TAKEN_BACK: &str = "alert: its message was taken back";
 /// The decision about an alert or a job. The decision depends on the chat message that the conversation
 /// shows.
 enum Decision {
-    Send(Way),
+    Send(ConnectorCall),
     /// No call is needed: the conversation already shows the content, or the chat message is already deleted.
     /// The values are the id of the chat message, and the reason for the ledger.
     IsShown(Option<String>, Option<&'static str>),
@@ -111,38 +111,38 @@ impl<H: Host> Attempts<'_, H> {
         let known = self.known(&keyed, &conversation).await;
         let (mut record, standing) = known.map_err(|error| self.state_unknown(leased, &error))?;
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
-        let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
+        let is_newest_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
         if let Some(record) = record.as_mut().filter(|_| is_new) {
             // `activity_id` names a chat message of the old conversation. The new conversation does not have
             // this chat message.
             record.activity_id = None;
         }
-        let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
+        let standing = standing.filter(|standing| names_same_message(record.as_ref(), standing));
         let answered = self.answer_of(leased, record.as_ref()).await;
         leased.envelope.answered = answered.map_err(|error| self.state_unknown(leased, &error))?;
         let digest = digest_of(&leased.envelope, &keyed, self.keys_of(leased));
-        let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
+        let decided = self.decide_call(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
         let thread = thread_of(leased, record.as_ref(), standing.as_ref());
-        let plan = |way| Plan {
+        let plan = |call| Plan {
             keyed: keyed.clone(),
-            way,
+            call,
             conversation,
             thread,
             standing: standing.clone(),
-            is_noted,
+            is_newest_noted,
             digest,
         };
         match decided.map_err(|error| self.state_unknown(leased, &error))? {
-            Decision::Send(way) => Ok(Some(plan(way))),
+            Decision::Send(call) => Ok(Some(plan(call))),
             Decision::Not(outcome) => Err(outcome),
-            Decision::IsShown(activity_id, note) => {
-                let shown = activity_id.clone().map_or(Way::New, Way::Change);
-                let reason = note.unwrap_or("the conversation shows it already").to_owned();
+            Decision::IsShown(activity_id, ledger_reason) => {
+                let shown = activity_id.clone().map_or(ConnectorCall::New, ConnectorCall::Change);
+                let reason = ledger_reason.unwrap_or("the conversation shows it already").to_owned();
                 let verdict =
                     Verdict { class: Class::Accepted, status: None, reason, retry_after: None, activity_id };
                 let plan = plan(shown);
                 leased.sent_to.clone_from(&plan.thread);
-                self.set_change(leased, &plan, &verdict, note);
+                self.set_change(leased, &plan, &verdict, ledger_reason);
                 Err(Outcome::Delivered(verdict))
             }
         }
@@ -200,7 +200,7 @@ impl<H: Host> Attempts<'_, H> {
         try_join(record, standing).await
     }
 
-    async fn decide_way(
+    async fn decide_call(
         &self,
         leased: &Leased,
         keyed: &Keyed,
@@ -218,10 +218,10 @@ impl<H: Host> Attempts<'_, H> {
         let shown_id = shown.and_then(|standing| standing.activity_id.clone());
         if keyed.takes_back.is_some() {
             let activity_id = shown_id.or(record.and_then(|record| record.activity_id.clone()));
-            return Ok(way_back(leased, record, activity_id));
+            return Ok(decide_taking_back(leased, record, activity_id));
         }
         if let Some(standing) = standing
-            && self.is_newer_coming(standing, mine, standing.is_firing).await?
+            && self.is_replaced_by_newer(standing, mine, standing.is_firing).await?
         {
             return replaced(NEWER_WAITS);
         }
@@ -230,7 +230,7 @@ impl<H: Host> Attempts<'_, H> {
                 // An earlier run has sent this alert, but has not deleted the queue message. Probably the run
                 // was killed.
                 Some(_) => Decision::IsShown(shown_id, None),
-                None => fresh(keyed, standing, digest),
+                None => decide_unshown(keyed, standing, digest),
             });
         };
         let edit = edit_of(envelope, None);
@@ -247,13 +247,13 @@ impl<H: Host> Attempts<'_, H> {
             Some(id) if shown.is_some_and(|standing| standing.digest == digest) => {
                 Decision::IsShown(Some(id), Some(SAME_CONTENT))
             }
-            Some(id) => Decision::Send(Way::Change(id)),
+            Some(id) => Decision::Send(ConnectorCall::Change(id)),
             None => match self.wait_for(leased, record) {
                 Some(pause) => Decision::Not(Outcome::NotDue(pause)),
                 // No run has sent the changed alert, so the change becomes a new chat message.
                 None => match self.wait_for_quiet_end(leased).await {
                     Some(outcome) => Decision::Not(outcome),
-                    None => fresh(keyed, standing, digest),
+                    None => decide_unshown(keyed, standing, digest),
                 },
             },
         })
@@ -268,7 +268,7 @@ impl<H: Host> Attempts<'_, H> {
         };
         let Some(key) = keyed.key.as_ref().filter(|_| keyed.takes_back.is_none()) else { return Ok(()) };
         let conversation = ConversationKey::of(&leased.envelope.address);
-        let is_newer_coming = async {
+        let is_replaced_by_newer = async {
             let noted = self.ledger.standing(&conversation, key).await?;
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
             // The run does not know the person's chat yet, so `conversation` is a placeholder for the chat.
@@ -276,9 +276,9 @@ impl<H: Host> Attempts<'_, H> {
             // (`noted`). This record does not say whether the key is firing. While a key is firing, the
             // poller skips a firing alert with `again: skip`, so such a newer alert must not take the place
             // of the alert in `leased`. To be safe, this check assumes that the key is firing (`true`).
-            self.is_newer_coming(&noted, mine, true).await
+            self.is_replaced_by_newer(&noted, mine, true).await
         };
-        match is_newer_coming.await {
+        match is_replaced_by_newer.await {
             Ok(true) => Err(Outcome::Replaced(NEWER_WAITS.to_owned())),
             Ok(false) => Ok(()),
             Err(error) => Err(self.state_unknown(leased, &error)),
@@ -296,7 +296,7 @@ impl<H: Host> Attempts<'_, H> {
     ///   such an alert.
     ///
     /// `mine` is the place of this alert in the order of the alerts with the key.
-    async fn is_newer_coming(
+    async fn is_replaced_by_newer(
         &self,
         standing: &Standing,
         mine: KeyOrder<'_>,
@@ -335,7 +335,7 @@ impl<H: Host> Attempts<'_, H> {
 /// `record` is the record of the alert that is changed or taken back. The two records name different chat
 /// messages if this alert was sent as a reply, or if a later alert with the key was sent as a new chat
 /// message. If `record` names no chat message, the result is `true`.
-fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
+fn names_same_message(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
 }
@@ -355,7 +355,7 @@ fn thread_of(
 
 /// Decides about a job that takes an earlier alert back. `record` is the record of the earlier alert, and
 /// `activity_id` is the id of the chat message to delete.
-fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
+fn decide_taking_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
     if record.is_some_and(|record| record.status == Status::Withdrawn) {
         return Decision::IsShown(None, None);
     }
@@ -363,14 +363,14 @@ fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String
         return Decision::Not(cannot_delete("channel: bots cannot delete messages on this channel"));
     }
     match activity_id {
-        Some(id) => Decision::Send(Way::Delete(id)),
+        Some(id) => Decision::Send(ConnectorCall::Delete(id)),
         None => Decision::Not(cannot_delete("alert: the id of its message is unknown")),
     }
 }
 
 /// Decides about an alert that the conversation does not show yet, according to the alert's rule `again`.
-fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
-    let Some(standing) = standing else { return Decision::Send(Way::New) };
+fn decide_unshown(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
+    let Some(standing) = standing else { return Decision::Send(ConnectorCall::New) };
     let again = match (keyed.again, keyed.state) {
         // `skip` applies only to alerts with the state `firing`. An alert with the state `resolved` says that
         // the problem has ended, so the chat message has to show this alert.
@@ -382,11 +382,11 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
         return Decision::IsShown(standing.activity_id.clone(), Some(SAME_CONTENT));
     }
     match (again, &standing.activity_id) {
-        _ if !standing.is_firing => Decision::Send(Way::New),
+        _ if !standing.is_firing => Decision::Send(ConnectorCall::New),
         (Again::Skip, _) => Decision::Not(Outcome::Replaced(STILL_FIRING.to_owned())),
-        (Again::Update, Some(id)) => Decision::Send(Way::Change(id.clone())),
-        (Again::Reply, Some(id)) => Decision::Send(Way::Reply(id.clone())),
-        (Again::New, _) | (_, None) => Decision::Send(Way::New),
+        (Again::Update, Some(id)) => Decision::Send(ConnectorCall::Change(id.clone())),
+        (Again::Reply, Some(id)) => Decision::Send(ConnectorCall::Reply(id.clone())),
+        (Again::New, _) | (_, None) => Decision::Send(ConnectorCall::New),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct TokenUse {
 }
 
 impl TokenUse {
-    pub(super) fn delivered(&self) {
+    pub(super) fn record_accepted(&self) {
         self.is_good.set(true);
     }
 

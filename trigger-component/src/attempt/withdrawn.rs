@@ -103,7 +103,7 @@ impl Withdrawn {
 
     /// Whether the run has read none of these events: a cancellation, a `stop` or `start`, a change of quiet
     /// hours, a wish to be forgotten.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn has_no_withdrawal(&self) -> bool {
         self.cancelled.is_empty()
             && self.stopped.is_empty()
             && self.forgotten.is_empty()
@@ -112,7 +112,7 @@ impl Withdrawn {
 
     /// Whether the person of a conversation has recently changed the quiet hours. If so, the run has to read
     /// the quiet hours from the address book (the table of conversations).
-    pub(crate) fn is_quieted(&self, conversation: &str) -> bool {
+    pub(crate) fn has_new_quiet_hours(&self, conversation: &str) -> bool {
         self.quieted.contains(conversation)
     }
 
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn look_up_returns_a_withdrawal_only_if_it_concerns_the_alert() {
         let mut withdrawn = Withdrawn::default();
-        assert!(!withdrawn.is_complete() && withdrawn.is_empty());
+        assert!(!withdrawn.is_complete() && withdrawn.has_no_withdrawal());
         let all = vec![
             Withdrawal::Cancelled("a".into()),
             Withdrawal::Doubled("b".into()),
@@ -160,9 +160,9 @@ mod tests {
             Withdrawal::Quieted("f".into()),
         ];
         withdrawn.add((all, true), DateTime::UNIX_EPOCH);
-        assert!(withdrawn.is_complete() && !withdrawn.is_empty());
+        assert!(withdrawn.is_complete() && !withdrawn.has_no_withdrawal());
         assert!(withdrawn.is_doubled("b") && !withdrawn.is_doubled("a"));
-        assert!(withdrawn.is_quieted("f") && !withdrawn.is_quieted("e"));
+        assert!(withdrawn.has_new_quiet_hours("f") && !withdrawn.has_new_quiet_hours("e"));
         for (id, conversation, seconds, is_stoppable, expected) in [
             (Some("a"), "x", 0, true, Wanted::Cancelled),
             (None, "x", 0, true, Wanted::Yes),

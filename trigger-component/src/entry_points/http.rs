@@ -55,19 +55,19 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
 
 /// Checks that the caller is allowed to start a run. The error is the response that refuses the request.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
-    let no_such_route = || PollRefusal::NoSuchRoute.answer();
+    let no_such_route = || PollRefusal::NoSuchRoute.response();
     if request.uri().path() != "/internal/poll" {
         return Err(no_such_route().into());
     }
     let misconfigured = |error: SettingsError| {
         host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
-        Box::new(PollRefusal::Misconfigured.answer())
+        Box::new(PollRefusal::Misconfigured.response())
     };
     let key = poll_key(host).map_err(misconfigured)?;
     let is_method_allowed = [Method::GET, Method::POST].contains(request.method());
     let expect_own_host = || {
         let mode = AuthMode::read(host).map_err(misconfigured)?;
-        mode.check_host(request.headers()).map_err(|error| Box::new(PollRefusal::from(error).answer()))
+        mode.check_host(request.headers()).map_err(|error| Box::new(PollRefusal::from(error).response()))
     };
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
@@ -84,10 +84,10 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
         return Err(no_such_route().into());
     }
     if !is_method_allowed {
-        return Err(PollRefusal::MethodNotAllowed.answer().into());
+        return Err(PollRefusal::MethodNotAllowed.response().into());
     }
     host.event(Level::Warn, "poll.unauthorized", json!({}));
-    Err(PollRefusal::Unauthorized.answer().into())
+    Err(PollRefusal::Unauthorized.response().into())
 }
 
 fn responds_async<B>(request: &Request<B>) -> bool {
@@ -101,7 +101,7 @@ fn failed(error: &RunError) -> Response<Bytes> {
         RunError::Queue(_) => PollRefusal::QueueUnavailable,
         RunError::State(_) | RunError::NoStorageToken(_) => PollRefusal::StateUnavailable,
     };
-    refusal.answer()
+    refusal.response()
 }
 
 /// Whether the request has this key in the header `Authorization: Bearer <key>`. If the request has no header
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_without_the_right_key_is_refused_and_calls_nothing() {
+    fn poll_without_the_right_key_path_or_method_is_refused_without_a_storage_call() {
         for (key, method, target, authorization, expected) in [
             ("a-key&of-16-chars", "POST", "/internal/poll", Some("Bearer a-key&of-16-chars"), 200),
             ("a-key&of-16-chars", "POST", "/internal/poll?key=a-key%26of-16-chars", None, 200),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn elapsed_time_of_a_run_includes_the_delay_of_a_slow_variable_provider() {
+    fn elapsed_time_of_a_run_includes_the_delay_of_a_slow_setting() {
         for takes_seconds in [0, 4, 21] {
             let host = host(KEY);
             host.slow_setting.replace(Some(("pollkey".into(), Duration::from_secs(takes_seconds))));

@@ -6,7 +6,7 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::Transition;
 
-use super::{Left, Queues};
+use super::{HasLeft, Queues};
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
@@ -22,30 +22,30 @@ impl<H: Host> Queues<'_, H> {
     ///
     /// If a later run then dequeues a message of the alert, the run finds `end` in the ledger, and does not
     /// send the alert again.
-    pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
+    pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> HasLeft {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
-        let note = async || {
+        let record_end = async || {
             if !is_recorded.get() {
                 is_recorded.set(self.record_transition(leased, end).await);
             }
         };
-        self.remove(leased, note).await
+        self.remove(leased, record_end).await
     }
 
     /// Deletes a message, and records nothing in the ledger. The caller uses this function if the message's
     /// alert had ended before, or if the message is a *job* (it holds no alert, but brings a person's answer
     /// or message to a program).
-    pub(crate) async fn delete(&self, leased: &Leased) -> Left {
+    pub(crate) async fn delete(&self, leased: &Leased) -> HasLeft {
         self.remove(leased, async || {}).await
     }
 
-    async fn remove(&self, leased: &Leased, on_trouble: impl AsyncFnOnce()) -> Left {
+    async fn remove(&self, leased: &Leased, on_trouble: impl AsyncFnOnce()) -> HasLeft {
         let message = &leased.message;
         let deleted = self.main.delete_noting_trouble(&message.id, &message.pop_receipt, on_trouble).await;
         if let Err(failed) = &deleted {
             self.log_trouble("delete", leased, &failed.error);
         }
-        Left::of(&deleted)
+        HasLeft::of(&deleted)
     }
 
     /// Writes a transition (a new status of an alert) to the ledger at once, and returns whether the write

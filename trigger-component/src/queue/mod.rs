@@ -37,7 +37,7 @@ pub(crate) struct Queues<'a, H> {
 
 /// Whether a message has left the queue after the run's Delete call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum HasLeft {
     Yes,
     /// The message is still on the queue, so a run dequeues the message again.
     No,
@@ -47,7 +47,7 @@ pub(crate) enum Left {
     Unknown,
 }
 
-impl Left {
+impl HasLeft {
     fn of(deleted: &Result<(), NotDeleted>) -> Self {
         match deleted {
             Ok(()) | Err(NotDeleted { error: QueueError::QueueMissing, .. }) => Self::Yes,

@@ -9,7 +9,7 @@ use state::ledger::{BeforeDeath, RecordKey, Status, Transition};
 use state::runs::{DeadLetter, DeadLetterId, digest_of};
 use storage_queue::{NotDeleted, PutOptions, QueueMessage, TimeToLive};
 
-use super::{Left, Queues};
+use super::{HasLeft, Queues};
 use crate::attempt::PoisonReason;
 use crate::schedule::Leased;
 
@@ -70,7 +70,7 @@ pub(crate) enum Poisoned {
         /// Whether the ledger has recorded `end`.
         is_recorded: bool,
         /// Whether the message has left the main queue.
-        left: Left,
+        left: HasLeft,
     },
     /// The Put to the poison queue failed. The message stays on the main queue, and a run dequeues it again.
     No,
@@ -201,13 +201,13 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Deletes a message whose copy is in the poison queue.
-    pub(crate) async fn delete_poisoned(&self, message: &QueueMessage) -> Left {
+    pub(crate) async fn delete_poisoned(&self, message: &QueueMessage) -> HasLeft {
         let deleted = self.main.delete_noting_trouble(&message.id, &message.pop_receipt, async || {}).await;
         if let Err(NotDeleted { error, .. }) = &deleted {
             let fields =
                 json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Warn, "poison.copied-but-not-deleted", fields);
         }
-        Left::of(&deleted)
+        HasLeft::of(&deleted)
     }
 }

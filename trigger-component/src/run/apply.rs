@@ -17,12 +17,12 @@ use super::figures::Figure;
 use super::report::Count;
 use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for, thread_to_record};
 use crate::limits::POISON_RETRY_AFTER;
-use crate::queue::{Left, Poisoned};
+use crate::queue::{HasLeft, Poisoned};
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
 /// The reason in the record of a delivered alert, if an earlier attempt had perhaps delivered the alert, too.
-const SENT_TWICE: &str =
+const PERHAPS_SENT_TWICE: &str =
     "delivery: an earlier attempt got no response, so the person may have the alert twice";
 
 /// The result of [`RunContext::apply`]. From this result, the loop of the run knows how the conversation goes
@@ -52,7 +52,7 @@ pub(crate) struct Ended {
     /// The counter for this message in the figures (the counts of messages over all runs). The run increments
     /// the counter only if the message has left the queue.
     pub(crate) figure: Figure,
-    pub(crate) left: Left,
+    pub(crate) left: HasLeft,
     /// The alert's final status, if this attempt ended the alert.
     pub(crate) end: Option<Transition>,
     /// Whether the ledger has recorded `end` already. If `false`, the run's next write to the ledger records
@@ -70,7 +70,7 @@ impl Ended {
 
     /// Returns the result for a message that was deleted without a new final status in the ledger. The alert
     /// had ended before, or the message held no alert.
-    fn again(count: Count, figure: Figure, left: Left) -> Applied {
+    fn of_ended_before(count: Count, figure: Figure, left: HasLeft) -> Applied {
         Applied::Ended(Self { count, figure, left, end: None, is_recorded: false })
     }
 }
@@ -98,9 +98,9 @@ impl<H: Host> RunContext<'_, H> {
                     Some(change) if change.takes_back => (Status::Withdrawn, Count::Withdrawn),
                     _ => (Status::Delivered, Count::Delivered),
                 };
-                let note = leased.change.as_ref().and_then(|change| change.note);
+                let ledger_reason = leased.change.as_ref().and_then(|change| change.ledger_reason);
                 let uncertain = leased.envelope.delivery.uncertain > 0;
-                let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
+                let reason = ledger_reason.or(uncertain.then_some(PERHAPS_SENT_TWICE)).map(str::to_owned);
                 let activity_id = verdict.activity_id.clone();
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
                 // `self.complete` deletes the message, and does not wait for the other two writes. If this
@@ -126,17 +126,17 @@ impl<H: Host> RunContext<'_, H> {
             // Here and in most arms below, the run stores the line without this message before it deletes the
             // message. In the other order, a killed run could leave a line in which messages wait for a
             // deleted message.
-            Outcome::AlreadySent(end) => {
+            Outcome::AlreadyEnded(end) => {
                 self.leave_line(leased, line_after).await;
                 let figure = end.map_or(Figure::Copy, Figure::Ended);
-                Ended::again(Count::AlreadySent, figure, self.queues.delete(leased).await)
+                Ended::of_ended_before(Count::AlreadySent, figure, self.queues.delete(leased).await)
             }
-            Outcome::Answered => {
+            Outcome::JobDone => {
                 self.leave_line(leased, line_after).await;
                 let left = self.queues.delete(leased).await;
                 let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt()});
                 self.host.event(Level::Info, "answer.passed-on", leased.traced(fields));
-                Ended::again(Count::Answered, Figure::Ended(Status::Answered), left)
+                Ended::of_ended_before(Count::Answered, Figure::Ended(Status::Answered), left)
             }
             Outcome::AnsweredBefore => {
                 let reason = Some("a person has answered".into());
@@ -146,7 +146,7 @@ impl<H: Host> RunContext<'_, H> {
             Outcome::AlreadyPoisoned(word) => {
                 self.leave_line(leased, line_after).await;
                 let left = self.queues.delete_poisoned(&leased.message).await;
-                Ended::again(Count::AlreadyPoisoned, Figure::Dead(word), left)
+                Ended::of_ended_before(Count::AlreadyPoisoned, Figure::Dead(word), left)
             }
             Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
             Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
@@ -155,7 +155,7 @@ impl<H: Host> RunContext<'_, H> {
                 let end = Transition { reason: Some(reason), uncertain, ..to(Status::Replaced) };
                 self.end(leased, end, Count::Replaced, line_after).await
             }
-            Outcome::Stopped => self.end(leased, to(Status::Stopped), Count::Stopped, line_after).await,
+            Outcome::PersonStopped => self.end(leased, to(Status::Stopped), Count::Stopped, line_after).await,
             Outcome::Forgotten => {
                 let reason = Some("the person asked to be forgotten".into());
                 self.end(leased, Transition { reason, ..to(Status::Stopped) }, Count::Stopped, line_after)

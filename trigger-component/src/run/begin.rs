@@ -26,7 +26,7 @@ use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse};
 use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint, record_idle};
-use crate::settings::DrainSettings;
+use crate::settings::RunSettings;
 use crate::turns::Turns;
 
 /// The entry point that started a run.
@@ -94,7 +94,7 @@ pub enum Beginning {
 /// A run that holds the run lock.
 #[derive(Debug)]
 pub struct Begun {
-    settings: DrainSettings,
+    settings: RunSettings,
     limits: Limits,
     lock: RunLock,
     free: FreeLock,
@@ -136,7 +136,7 @@ pub async fn begin<H: Host>(
     host.fill(&mut random);
     let report = Report::of_run(EnvelopeId::random(random).to_string());
     let mut log = RunLog { report, entry_point, start: called_at, odd_record: None };
-    let begun = match DrainSettings::read(host) {
+    let begun = match RunSettings::read(host) {
         Err(error) => Err(error.into()),
         Ok(mut settings) => match prepare(host, &mut settings, &limits, &mut log).await {
             Ok(taken) => Ok(taken.map(|taken| (settings, taken))),
@@ -162,7 +162,7 @@ pub async fn begin<H: Host>(
 /// Fetches a token for the storage account, if the account needs one. Then takes the run lock.
 async fn prepare<H: Host>(
     host: &H,
-    settings: &mut DrainSettings,
+    settings: &mut RunSettings,
     limits: &Limits,
     log: &mut RunLog,
 ) -> Result<Option<(RunLock, FreeLock)>, RunError> {
@@ -176,12 +176,12 @@ async fn prepare<H: Host>(
 /// probably just put a message there.
 async fn take_lock<H: Host>(
     host: &H,
-    settings: &DrainSettings,
+    settings: &RunSettings,
     limits: &Limits,
     log: &mut RunLog,
 ) -> Result<Option<(RunLock, FreeLock)>, RunError> {
     let deadline = log.deadline(host, limits.hard_end);
-    let DrainSettings { queue, tables, .. } = settings;
+    let RunSettings { queue, tables, .. } = settings;
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
     let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
     let retries = || client.retries() + runs.retries();
@@ -250,16 +250,16 @@ impl Begun {
     /// Does the work of the run, and writes its log line, even if the run fails.
     pub async fn work<H: Host>(self, host: &H) -> Result<Report, RunError> {
         let Self { settings, limits, lock, free, mut log } = self;
-        let result = drain(host, &settings, &limits, (lock, free), &mut log).await;
+        let result = do_work(host, &settings, &limits, (lock, free), &mut log).await;
         log.write(host, result.as_ref().err());
         result.map(|()| log.report)
     }
 }
 
 /// Does the work of a run until the queue is empty, or until the run is as old as [`Limits::budget`].
-async fn drain<H: Host>(
+async fn do_work<H: Host>(
     host: &H,
-    settings: &DrainSettings,
+    settings: &RunSettings,
     limits: &Limits,
     mut taken: (RunLock, FreeLock),
     log: &mut RunLog,
@@ -268,7 +268,7 @@ async fn drain<H: Host>(
     let hard_end = log.deadline(host, limits.hard_end);
     let last_response = log.deadline(host, limits.hard_end.saturating_sub(AFTER_LAST_RESPONSE));
     let budget = log.deadline(host, limits.budget);
-    let DrainSettings { queue, tables, trust, tenants, .. } = settings;
+    let RunSettings { queue, tables, trust, tenants, .. } = settings;
     let (poison_name, replies_name) = (queue.name.poison(), queue.name.replies());
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
     let delivery_path = match &settings.direct_line {
@@ -305,8 +305,8 @@ async fn drain<H: Host>(
         hosts: Hosts::read(&taken.1.hosts),
         answers: AnswerTools {
             bot: settings.bot.as_ref(),
-            queue: queue.name.as_str(),
-            hosts: &settings.callback_hosts,
+            queue_name: queue.name.as_str(),
+            callback_hosts: &settings.callback_hosts,
             secrets: settings.callback_secrets.as_ref(),
             replies: QueueClient::new(host, &queue.account, &replies_name, hard_end),
             withdrawals: Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end),

@@ -6,7 +6,7 @@ use serde_json::json;
 use state::ledger::Ledger;
 use state::runs::Runs;
 
-use crate::settings::DrainSettings;
+use crate::settings::RunSettings;
 
 /// One of every `ONE_IN` runs deletes expired rows. If a run finds no message, a random number decides
 /// whether this run deletes expired rows. If a run finds messages, the run has a number in the record of the
@@ -27,8 +27,8 @@ pub(super) fn is_due_after(number: i64) -> bool {
 }
 
 /// Deletes expired rows from the tables, until the deadline.
-pub(super) async fn clean<H: Host>(host: &H, settings: &DrainSettings, deadline: Deadline) {
-    let DrainSettings { queue, tables, .. } = settings;
+pub(super) async fn clean<H: Host>(host: &H, settings: &RunSettings, deadline: Deadline) {
+    let RunSettings { queue, tables, .. } = settings;
     let ledger = Ledger::new(host, &queue.account, tables, deadline);
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
     let (records, rest) = join(ledger.clean(PAGES_AT_ONCE), runs.clean()).await;

@@ -8,7 +8,7 @@ use super::Run;
 use super::apply::{Applied, Ended};
 use super::recent::RecentEnd;
 use super::report::Count;
-use crate::queue::Left;
+use crate::queue::HasLeft;
 use crate::schedule::{Front, Leased};
 
 impl<H: Host> Run<'_, '_, H> {
@@ -20,7 +20,7 @@ impl<H: Host> Run<'_, '_, H> {
             Applied::Ended(ended) => {
                 if let (Count::Delivered | Count::Withdrawn, Some(end)) = (ended.count, &ended.end) {
                     let known = RecentEnd { message: Some(leased.id().to_owned()), status: end.status };
-                    self.delivered.insert(leased.record.clone(), known);
+                    self.recent_ends.insert(leased.record.clone(), known);
                 }
                 self.counting.worked(&leased, ended.count, self.context.host.now());
                 self.ended(leased.id(), ended);
@@ -57,10 +57,10 @@ impl<H: Host> Run<'_, '_, H> {
     pub(super) fn ended(&mut self, message: &str, Ended { count, figure, left, end, is_recorded }: Ended) {
         let now = self.context.host.monotonic();
         self.report.add(count);
-        if left == Left::Yes {
+        if left == HasLeft::Yes {
             self.counting.gone(figure);
         }
-        if left != Left::Unknown {
+        if left != HasLeft::Unknown {
             self.exclusive.remove(message);
         }
         match end {

@@ -34,7 +34,7 @@ pub(crate) enum Event {
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
     /// The job that fetches the bot's token has ended. The field is an error if the job got no token.
-    Ready(Result<(), Verdict>),
+    TokenFetched(Result<(), Verdict>),
     /// The timer fired.
     TimerFired,
 }
@@ -49,7 +49,7 @@ pub(crate) struct LockWriteDone {
     /// `Ok(None)` means that another run has taken the run lock.
     pub(crate) result: Result<Option<Written>, TableError>,
     /// The decoded messages that this write adds to the record.
-    pub(crate) opened: Vec<Leased>,
+    pub(crate) decoded: Vec<Leased>,
     /// The messages that are no envelopes, and that this write adds to the record.
     pub(crate) unreadable: Vec<Unreadable>,
     /// The recent withdrawals, and the time at which their read began; `None` if the job did not read them.
@@ -59,15 +59,15 @@ pub(crate) struct LockWriteDone {
     pub(crate) lines: Vec<StoredLine>,
 }
 
-/// Whether the run can begin to send alerts.
+/// The fetch of the bot's token. The run sends no alert before the fetch has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readiness {
+pub(crate) enum TokenFetch {
     /// The run has had no message to send yet, so it has fetched no token.
-    Unknown,
+    NotBegun,
     /// A job fetches the bot's token. The loop goes on meanwhile, because the job can take seconds.
-    GettingReady,
+    UnderWay,
     /// The job has ended. If the job got no token, the first attempt fails for the same reason.
-    Ready,
+    Ended,
 }
 
 /// A job of the run: a future that returns an event.

@@ -52,7 +52,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         // messages that the run has sent so far show how long a message takes. New messages can take twice as
         // long, so the run plans with half of the time that is left.
         let left = self.budget.remaining(self.context.host) / 2;
-        let coming = self.most_in_write + most_of_one(&self.opened);
+        let coming = self.most_in_write + most_of_one(&self.decoded);
         let room = self.lanes.room(left, coming, limits);
         let room = u8::try_from(room).unwrap_or(u8::MAX).min(limits.batch);
         if room >= limits.batch.div_ceil(8) {
@@ -66,7 +66,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
 
     /// Returns the number of dequeued messages on which the run has not begun to work.
     pub(super) fn waiting(&self) -> usize {
-        self.lanes.waiting() + self.opened.len() + self.unreadable.len()
+        self.lanes.waiting() + self.decoded.len() + self.unreadable.len()
     }
 
     pub(super) fn fetch(&mut self, count: u8) {
@@ -83,7 +83,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
     pub(super) fn fetched(&mut self, result: Result<Vec<QueueMessage>, QueueError>, asked_at: Duration) {
         self.fetching = false;
         match result {
-            Ok(messages) if !messages.is_empty() => self.open(messages, asked_at),
+            Ok(messages) if !messages.is_empty() => self.decode(messages, asked_at),
             // The bot's first Put creates the queue, so a missing queue has no messages.
             Ok(_) | Err(QueueError::QueueMissing) => {
                 self.empty = true;
@@ -97,23 +97,23 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
     }
 
-    fn open(&mut self, messages: Vec<QueueMessage>, leased_at: Duration) {
+    fn decode(&mut self, messages: Vec<QueueMessage>, leased_at: Duration) {
         let context = self.context;
         (self.empty, self.awaits_more) = (false, false);
         self.received_since_wait += messages.len();
         let wall = context.host.now();
         let seal_key = context.attempts.seal_key;
-        let before = (self.opened.len(), self.unreadable.len());
+        let before = (self.decoded.len(), self.unreadable.len());
         for message in messages {
             self.report.received += 1;
-            let was_missed = self.counting.received(&message);
+            let was_missing = self.counting.received(&message);
             if message.dequeue_count > 1 {
                 // Perhaps the list of messages in hand contains this message from an earlier dequeue. The pop
                 // receipt in the list is then no longer valid, so this code removes the message. The code
                 // below adds the message with its new pop receipt.
                 self.exclusive.remove(message.id.as_str());
             }
-            self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
+            self.report.saw_message_of_age((wall - message.insertion_time).to_std().unwrap_or_default());
             let arrival =
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
             match Envelope::decode(&message.text, seal_key, arrival) {
@@ -124,7 +124,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                         envelope.delivery = Delivery::default();
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
-                    if was_missed {
+                    if was_missing {
                         // The ledger says that this message is missing: a killed run had the message in hand,
                         // and a later run could not find the message on the queue. But the message is here,
                         // so this run corrects the ledger at once. Without this correction, the ledger could
@@ -137,13 +137,13 @@ impl<'a, H: Host> Run<'a, '_, H> {
                         let met = Transition { reason, until, unless_ended: true, ..met };
                         self.ledger_writes.add(Some(met), context.host.monotonic());
                     }
-                    self.opened.push(leased);
+                    self.decoded.push(leased);
                 }
                 Err(reason) => self.unreadable.push(Unreadable { message, reason: reason.to_string() }),
             }
         }
-        self.exclusive.add(self.opened[before.0..].iter().map(Leased::in_hand));
-        self.exclusive.add(self.unreadable[before.1..].iter().map(Unreadable::in_hand));
+        self.exclusive.add(self.decoded[before.0..].iter().map(Leased::in_hand_entry));
+        self.exclusive.add(self.unreadable[before.1..].iter().map(Unreadable::in_hand_entry));
     }
 
     /// Moves an unreadable message (a message that is no envelope) to the poison queue. Does not change the
@@ -198,14 +198,14 @@ impl<'a, H: Host> Run<'a, '_, H> {
             return;
         }
         let write = self.exclusive.start_write(self.counting.figures());
-        let (opened, unreadable) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.unreadable));
-        self.most_in_write = most_of_one(&opened);
+        let (decoded, unreadable) = (std::mem::take(&mut self.decoded), std::mem::take(&mut self.unreadable));
+        self.most_in_write = most_of_one(&decoded);
         let now = context.host.now();
-        let read_from = self.withdrawn.read_from(&opened, now);
+        let read_from = self.withdrawn.read_from(&decoded, now);
         let unknown: Vec<LaneKey> = if self.knows_all_lines {
             Vec::new()
         } else {
-            let lanes = opened.iter().map(|leased| leased.lane);
+            let lanes = decoded.iter().map(|leased| leased.lane);
             lanes.filter(|lane| !self.lanes.knows(lane)).collect()
         };
         self.jobs.push(Box::pin(async move {
@@ -217,7 +217,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             };
             let (result, withdrawn, lines) =
                 join3(context.runs.write(write), read_withdrawals, context.read_lines(&unknown)).await;
-            Event::LockWritten(Box::new(LockWriteDone { result, opened, unreadable, withdrawn, lines }))
+            Event::LockWritten(Box::new(LockWriteDone { result, decoded, unreadable, withdrawn, lines }))
         }));
     }
 
@@ -226,7 +226,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// messages to the poison queue.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
-        let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
+        let LockWriteDone { result, decoded, unreadable, withdrawn, lines } = done;
         self.most_in_write = 0;
         if let Some((read, asked_at)) = withdrawn {
             let known = Rc::make_mut(&mut self.withdrawn);
@@ -247,19 +247,19 @@ impl<'a, H: Host> Run<'a, '_, H> {
             Ok(written) => match self.exclusive.write_done(written) {
                 true => {
                     self.context.attempts.may_send_until.set(self.exclusive.valid_until());
-                    self.push(opened);
+                    self.push(decoded);
                     unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
                 // Another run holds the run lock, so this run sends nothing more. At its end, this run makes
                 // the decoded messages visible again. The unreadable messages stay leased until the other run
                 // recovers them, or until their leases end.
-                false => self.opened.extend(opened),
+                false => self.decoded.extend(decoded),
             },
             Err(error) => {
                 let fields = json!({"run": self.context.run, "reason": error.to_string()});
                 host.event(Level::Warn, "run.lock-not-renewed", fields);
                 self.exclusive.write_failed(host);
-                self.opened.splice(0..0, opened);
+                self.decoded.splice(0..0, decoded);
                 self.unreadable.splice(0..0, unreadable);
                 if self.exclusive.is_lost(host) {
                     self.fail(RunError::State(error));
@@ -271,11 +271,11 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Puts messages into their lanes, the oldest first. If a message was dequeued before, its conversation
     /// comes after the other conversations. So if a conversation refuses the bot, the next runs do not try
     /// this conversation first.
-    fn push(&mut self, mut opened: Vec<Leased>) {
-        let again = opened.iter().filter(|leased| leased.message.dequeue_count > 1);
+    fn push(&mut self, mut decoded: Vec<Leased>) {
+        let again = decoded.iter().filter(|leased| leased.message.dequeue_count > 1);
         let again: Vec<LaneKey> = again.map(|leased| leased.lane).collect();
-        opened.sort_by_key(|leased| (again.contains(&leased.lane), leased.age()));
-        opened.into_iter().for_each(|leased| self.lanes.push(leased));
+        decoded.sort_by_key(|leased| (again.contains(&leased.lane), leased.age()));
+        decoded.into_iter().for_each(|leased| self.lanes.push(leased));
     }
 }
 

@@ -46,10 +46,10 @@ pub use report::Report;
 use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
 use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
-use events::{Event, Job, PutBackDone, Readiness, Timer};
+use events::{Event, Job, PutBackDone, Timer, TokenFetch};
 use figures::Counting;
 use ledger_writes::LedgerWrites;
-use recent::{Recent, RecentEnd};
+use recent::{RecentEnd, RecentEnds};
 use report::Count;
 use unreadable::Unreadable;
 
@@ -91,7 +91,7 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The dequeued messages that hold an *envelope* (an alert as JSON). The record of the run lock does not
     /// list these messages yet.
-    opened: Vec<Leased>,
+    decoded: Vec<Leased>,
     /// How many messages the current write of the run lock adds to the record for one conversation. If the
     /// write adds messages of several conversations, this field is the highest of their numbers. For example,
     /// if the write adds 3 messages of conversation A and 5 of conversation B, this field is 5. Zero if no
@@ -102,7 +102,7 @@ struct Run<'a, 'r, H> {
     /// yet.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
-    readiness: Readiness,
+    token_fetch: TokenFetch,
     /// The number of jobs that move messages without an envelope to the poison queue now.
     poisoning: usize,
     /// Whether the last Get Messages call returned no message.
@@ -125,7 +125,7 @@ struct Run<'a, 'r, H> {
     /// that all runs make after this run, and the reason as a text. The run has already logged the reason.
     stopped: Option<(PauseReason, Duration, String)>,
     failure: Option<RunError>,
-    delivered: Recent,
+    recent_ends: RecentEnds,
     ledger_writes: LedgerWrites,
     counting: Counting,
 }
@@ -153,11 +153,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             timer: Timer::default(),
             busy: 0,
             fetching: false,
-            opened: Vec::new(),
+            decoded: Vec::new(),
             most_in_write: 0,
             unreadable: Vec::new(),
             withdrawn: Rc::default(),
-            readiness: Readiness::Unknown,
+            token_fetch: TokenFetch::NotBegun,
             poisoning: 0,
             empty: false,
             is_kicked,
@@ -168,7 +168,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             stopping: false,
             stopped: None,
             failure: None,
-            delivered: Recent::default(),
+            recent_ends: RecentEnds::default(),
             ledger_writes: LedgerWrites::default(),
             counting,
         }
@@ -200,7 +200,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     }
                 }
                 Event::LedgerWritten(written) => self.ledger_written(written),
-                Event::Ready(outcome) => self.ready(outcome),
+                Event::TokenFetched(outcome) => self.token_fetched(outcome),
                 Event::TimerFired => {}
             }
             self.go_on().await;
@@ -229,7 +229,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
             if matches!(end.status, Status::Delivered | Status::Dropped) {
                 let known = RecentEnd { message: end.message.clone(), status: end.status };
-                self.delivered.insert(end.key.clone(), known);
+                self.recent_ends.insert(end.key.clone(), known);
             }
             self.ledger_writes.add(Some(end), now);
         }
@@ -259,7 +259,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let mut due = None;
         if self.stopping {
             self.awaits_more = false;
-            self.release_everything();
+            self.release_waiting();
         } else {
             if self.busy > 0 {
                 self.hint.write(context.host).await;
@@ -296,11 +296,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     /// Starts the attempts that are due. Returns the moment at which the next attempt is due.
     fn start_due_messages(&mut self) -> Option<Duration> {
         let context = self.context;
-        if self.readiness != Readiness::Ready {
-            if self.readiness == Readiness::Unknown && self.lanes.waiting() + self.opened.len() > 0 {
-                self.readiness = Readiness::GettingReady;
+        if self.token_fetch != TokenFetch::Ended {
+            if self.token_fetch == TokenFetch::NotBegun && self.lanes.waiting() + self.decoded.len() > 0 {
+                self.token_fetch = TokenFetch::UnderWay;
                 self.jobs.push(Box::pin(async move {
-                    Event::Ready(context.attempts.delivery_path.get_ready().await)
+                    Event::TokenFetched(context.attempts.delivery_path.get_ready().await)
                 }));
             }
             return None;
@@ -327,14 +327,14 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             // Perhaps a run has ended this alert already (see `recent.rs`). If the run ended the alert with
             // another queue message, this message is a copy. If the run ended the alert with this message,
             // the Delete of this message has failed.
-            let sent = self.delivered.find(&leased.record).map(|sent| {
+            let sent = self.recent_ends.find(&leased.record).map(|sent| {
                 let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
                 (!is_copy).then_some(sent.status)
             });
             let withdrawn = Rc::clone(&self.withdrawn);
             self.jobs.push(Box::pin(async move {
                 let outcome = match sent {
-                    Some(end) => Outcome::AlreadySent(end),
+                    Some(end) => Outcome::AlreadyEnded(end),
                     None => context.attempts.attempt(&mut leased, &withdrawn).await,
                 };
                 let applied = context.apply(&leased, outcome, line_after).await;
@@ -368,8 +368,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.failure.get_or_insert(error);
     }
 
-    fn ready(&mut self, outcome: Result<(), Verdict>) {
-        self.readiness = Readiness::Ready;
+    fn token_fetched(&mut self, outcome: Result<(), Verdict>) {
+        self.token_fetch = TokenFetch::Ended;
         // If the run goes on after a failure, the first attempt gets the same verdict (the result of a call),
         // and stops the run. But a run that is stopping makes no more attempts, so this function calls `stop`
         // itself.

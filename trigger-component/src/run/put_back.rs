@@ -14,7 +14,7 @@ use super::context::RunContext;
 use super::events::{Event, PutBackDone};
 use super::report::Count;
 use crate::attempt::{PoisonReason, hide_for};
-use crate::limits::LONGEST_PUSH;
+use crate::limits::LONGEST_YOUNGER_PAUSE;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line, PutBack};
 
@@ -25,7 +25,7 @@ impl<H: Host> Run<'_, '_, H> {
     /// Makes dequeued messages visible again, because the run is stopping. If the run still works on a
     /// message, the other messages of the same conversation stay hidden for now. Messages without an
     /// *envelope* (an alert as JSON) stay hidden, too.
-    pub(super) fn release_everything(&mut self) {
+    pub(super) fn release_waiting(&mut self) {
         let context = self.context;
         // The messages without an envelope stay hidden until their leases end. (The *lease* is the time for
         // which the queue hides a dequeued message.) If this run still holds the run lock at its end, the
@@ -33,7 +33,7 @@ impl<H: Host> Run<'_, '_, H> {
         self.unreadable.clear();
         // Without the run lock, this run must not change a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
-        for leased in std::mem::take(&mut self.opened) {
+        for leased in std::mem::take(&mut self.decoded) {
             if holds_lock && (self.knows_all_lines || self.lanes.knows(&leased.lane)) {
                 self.lanes.push(leased);
                 continue;
@@ -48,10 +48,10 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    fn release(&mut self, put_back: PutBack, keeps_order: bool) {
+    fn release(&mut self, put_back: PutBack, stores_line: bool) {
         let context = self.context;
         self.jobs.push(Box::pin(async move {
-            Event::PutBack(Box::new(context.release(put_back, keeps_order).await))
+            Event::PutBack(Box::new(context.release(put_back, stores_line).await))
         }));
     }
 }
@@ -120,10 +120,10 @@ impl<H: Host> RunContext<'_, H> {
     /// Makes messages visible again, because the run is stopping. Younger messages of the conversation can be
     /// visible already, and the queue hands out these younger messages first. To keep the order, this
     /// function first stores a line that lists the released messages. Then the younger messages wait for the
-    /// released messages. If `keeps_order` is `false`, the function stores no line.
-    async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
+    /// released messages. If `stores_line` is `false`, the function stores no line.
+    async fn release(&self, put_back: PutBack, stores_line: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
-        if keeps_order {
+        if stores_line {
             let now = self.host.monotonic();
             behind.iter().for_each(|leased| line.set_hidden(&leased.place(), now));
             write_line(self.queues, self.runs, &key, &line).await;
@@ -169,7 +169,7 @@ impl<H: Host> RunContext<'_, H> {
         // the lease lasts for up to a minute. With pauses of one second, runs would dequeue and hide the
         // younger messages again and again during the lease. So the pause is at least half of the time for
         // which the front message has been overdue.
-        let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
+        let overdue = (line.overdue(now) / 2).min(LONGEST_YOUNGER_PAUSE);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))
     }

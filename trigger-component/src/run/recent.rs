@@ -17,9 +17,9 @@ const CAPACITY: usize = 512;
 /// alert). The list compares the hashes first, because this is faster: the table keys begin with the same
 /// characters.
 #[derive(Debug, Default)]
-pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
+pub(super) struct RecentEnds(VecDeque<(u64, RecordKey, RecentEnd)>);
 
-/// How an alert in [`Recent`] has ended.
+/// How an alert in [`RecentEnds`] has ended.
 #[derive(Debug)]
 pub(super) struct RecentEnd {
     /// The id of the queue message from which a run got the alert; `None` if the id is unknown. If the alert
@@ -28,7 +28,7 @@ pub(super) struct RecentEnd {
     pub(super) status: Status,
 }
 
-impl Recent {
+impl RecentEnds {
     pub(super) fn insert(&mut self, record: RecordKey, end: RecentEnd) {
         if self.0.len() == CAPACITY {
             self.0.pop_front();
@@ -56,7 +56,7 @@ mod tests {
     fn insert_beyond_the_capacity_removes_the_oldest_alert() {
         let record =
             |index: usize| RecordKey::of_message(&index.to_string(), true, chrono::DateTime::UNIX_EPOCH);
-        let mut recent = Recent::default();
+        let mut recent = RecentEnds::default();
         for index in 0..=CAPACITY {
             recent.insert(record(index), RecentEnd { message: None, status: Status::Delivered });
         }

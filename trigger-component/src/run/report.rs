@@ -193,7 +193,7 @@ impl Report {
         self.skipped = Some(reason);
     }
 
-    pub(crate) fn saw(&mut self, age: Duration) {
+    pub(crate) fn saw_message_of_age(&mut self, age: Duration) {
         self.oldest = self.oldest.max(Some(age));
     }
 

@@ -18,7 +18,7 @@ impl Unreadable {
         RecordKey::of_message(self.message.id.as_str(), false, self.message.insertion_time)
     }
 
-    pub(super) fn in_hand(&self) -> InHand {
+    pub(super) fn in_hand_entry(&self) -> InHand {
         let Self { message, .. } = self;
         InHand {
             message: message.id.as_str().to_owned(),

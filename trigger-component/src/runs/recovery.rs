@@ -32,7 +32,7 @@ use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 const VISIBLE_IN: Duration = Duration::from_secs(1);
 /// How long younger messages wait, after [`VISIBLE_IN`], for a message that the queue probably no longer
 /// holds ([`Hidden::NotFound`]).
-const IF_MISSING: Duration = Duration::from_secs(10);
+const WAIT_FOR_MISSING: Duration = Duration::from_secs(10);
 /// The greatest number of conversations whose messages the run recovers at the same time.
 const CONVERSATIONS_AT_ONCE: usize = 8;
 
@@ -151,7 +151,7 @@ async fn put_back<H: Host>(
             Ok(Hidden::Perhaps) => line.set_hidden(&place(one), now + VISIBLE_IN),
             Ok(Hidden::NotFound) => {
                 line.remove(&one.message);
-                line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
+                line.expect_until(&place(one), now + VISIBLE_IN + WAIT_FOR_MISSING);
                 is_missing = true;
             }
             // The killed run had deleted or hidden the message. If the killed run had hidden the message, the

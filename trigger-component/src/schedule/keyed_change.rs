@@ -13,7 +13,7 @@ use state::ledger::{Edit, RecordKey, Standing};
 pub(crate) struct KeyedChange {
     /// A reason for the alert's record, e.g. why the run has sent a new chat message, and has not changed the
     /// earlier chat message.
-    pub(crate) note: Option<&'static str>,
+    pub(crate) ledger_reason: Option<&'static str>,
     /// Whether the run has taken an alert back.
     pub(crate) takes_back: bool,
     /// The record of the key: the conversation, the key, and the chat message that the conversation now shows

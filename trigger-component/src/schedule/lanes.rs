@@ -17,7 +17,7 @@ use crate::limits::Limits;
 /// of the conversation yet, the estimate is this factor times the minimum gap between two messages
 /// (`conversation_gap`). The factor is high, so that the run does not dequeue too many messages of a slow
 /// conversation.
-const SLOW: u32 = 4;
+const ASSUMED_GAPS: u32 = 4;
 
 #[derive(Debug)]
 struct Lane {
@@ -286,7 +286,7 @@ impl Lanes {
         }
         // Further messages probably take as long as the average message in the lanes.
         let each = total.checked_div(messages).unwrap_or(limits.conversation_gap.max(self.last_took));
-        let needed = self.time_needed(limits) + limits.conversation_gap * SLOW * coming;
+        let needed = self.time_needed(limits) + limits.conversation_gap * ASSUMED_GAPS * coming;
         let room = left.saturating_sub(needed).as_millis() / each.as_millis().max(1);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
@@ -298,7 +298,7 @@ impl Lanes {
         let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
         let mut longest = Duration::ZERO;
         for lane in &self.lanes {
-            longest = longest.max(lane.pace(limits, SLOW) * count(lane));
+            longest = longest.max(lane.pace(limits, ASSUMED_GAPS) * count(lane));
             // All messages of a conversation have the same tenant.
             let Some(first) = lane.waiting.front() else { continue };
             match tenants.iter_mut().find(|(tenant, _)| *tenant == first.tenant) {

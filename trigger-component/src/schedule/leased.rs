@@ -165,7 +165,7 @@ impl Leased {
 
     /// Returns the entry for the list of messages in hand (dequeued and not finished). If this run is killed,
     /// the next run uses the entry to make the message visible again.
-    pub(crate) fn in_hand(&self) -> InHand {
+    pub(crate) fn in_hand_entry(&self) -> InHand {
         let Age(put_at_seconds, written_at_milliseconds) = self.age();
         InHand {
             message: self.id().to_owned(),

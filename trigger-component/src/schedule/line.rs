@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_the_next_run_reads_equals_the_stored_line() {
+    fn stored_line_that_the_next_run_reads_keeps_each_place_until_its_wait_ends() {
         let host = FakeHost::default();
         let mut written = line(&["m1", "m2"], 10);
         written.set_hidden(&place("m3"), seconds(12));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_line_with_a_wrong_text_or_wait_makes_no_message_wait() {
+    fn stored_line_with_a_wrong_text_or_a_too_long_wait_makes_no_message_wait() {
         let host = FakeHost::default();
         let far = r#"{"line":[["m1",[0,0],9999999999999]],"front":"m1","until":9999999999999,"tail":0}"#;
         for text in ["", "[]", "1", r#"{"line":["m1"]}"#, far] {

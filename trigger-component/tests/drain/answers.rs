@@ -149,7 +149,7 @@ fn program_that_is_down_for_an_hour_gets_every_answer_once() {
         assert_eq!(
             (storage.messages(QUEUE).len(), storage.messages(POISON).len()),
             (0, 0),
-            "waiting, poisoned"
+            "(waiting, poisoned)"
         );
         assert_eq!(
             storage.messages(REPLIES).len() as u64,
@@ -170,7 +170,11 @@ fn answer_to_a_program_that_is_down_for_a_day_is_moved_to_the_poison_queue() {
     sim.pass(seconds(24 * 3600));
     run_until(&sim, &clock, 24 * 3600 + 600);
     let storage = sim.storage.borrow();
-    assert_eq!((storage.messages(QUEUE).len(), storage.messages(POISON).len()), (0, 1), "waiting, poisoned");
+    assert_eq!(
+        (storage.messages(QUEUE).len(), storage.messages(POISON).len()),
+        (0, 1),
+        "(waiting, poisoned)"
+    );
 }
 
 #[test]

@@ -96,7 +96,11 @@ fn change_of_an_alert_does_not_change_the_message_of_another_alert_with_the_same
         assert_eq!(texts(&sim), [format!("{of_key} text")], "{again}");
         accept(&sim, &keyed(&sim, 5, 5, &json!({})), true);
         sim.run();
-        assert_eq!(texts(&sim), ["5 text"], "{again}: the key is still firing");
+        assert_eq!(
+            texts(&sim),
+            ["5 text"],
+            "{again}: the key is still firing, so alert 5 changes this message"
+        );
     }
 }
 
@@ -138,7 +142,7 @@ pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Valu
 }
 
 #[test]
-fn alert_that_is_taken_back_is_deleted_and_the_next_alert_with_the_key_is_a_new_message() {
+fn message_of_an_alert_that_is_taken_back_is_deleted_and_the_next_alert_with_the_key_is_a_new_message() {
     let sim = Sim::new(15);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     sim.run();
@@ -163,7 +167,7 @@ fn alert_that_is_taken_back_is_deleted_and_the_next_alert_with_the_key_is_a_new_
 
 #[test]
 fn job_that_cannot_delete_the_message_of_an_alert_gets_the_status_dead_and_the_alert_stays_delivered() {
-    for (channel, delete_status, expected, job) in [
+    for (channel, delete_status, alert_status, job_status) in [
         ("msteams", 501, "delivered", "dead"),
         ("webchat", 200, "delivered", "dead"),
         ("msteams", 404, "delivered", "dead"),
@@ -181,7 +185,11 @@ fn job_that_cannot_delete_the_message_of_an_alert_gets_the_status_dead_and_the_a
             accept(&sim, &message, false);
             sim.run();
         }
-        assert_eq!((status(&sim, 0), status(&sim, 1)), (expected, job), "{channel} {delete_status}");
+        assert_eq!(
+            (status(&sim, 0), status(&sim, 1)),
+            (alert_status, job_status),
+            "{channel} {delete_status}"
+        );
     }
     // The person has already deleted the chat message, so the job has nothing to delete.
     let sim = Sim::new(17);

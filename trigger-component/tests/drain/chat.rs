@@ -20,7 +20,7 @@ impl Chats {
     /// Carries out a call that the Connector has accepted: sends (POST), changes (PUT) or deletes a message.
     /// Returns the HTTP status of the response, and the id of the message. For a POST, `reply` has the
     /// status.
-    pub(crate) fn respond(
+    pub(crate) fn carry_out(
         &mut self,
         method: &Method,
         conversation: &str,

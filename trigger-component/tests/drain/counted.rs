@@ -62,7 +62,7 @@ fn world(seed: u64, trouble: Trouble) -> (Sim, u64) {
     (sim, 9)
 }
 
-fn calm(sim: &Sim) {
+fn stop_faults(sim: &Sim) {
     sim.faults(|_| None);
     sim.table_faults(|_| None);
 }
@@ -128,7 +128,7 @@ fn messages_of_runs_that_are_killed_at_any_moment_are_counted_once() {
                 // run, too.
                 sim.pass(seconds(10));
                 killed_after(&sim, milliseconds(after % 50 + 1));
-                calm(&sim);
+                stop_faults(&sim);
                 let wrong = check_figures_until_empty(&sim, messages);
                 all_wrong.extend(wrong.map(|wrong| format!("{context}: {wrong}")));
                 if has_ended {

@@ -185,7 +185,7 @@ fn alert_with_two_uncertain_responses_is_moved_to_the_poison_queue() {
 }
 
 #[test]
-fn poisoned_message_that_cannot_be_deleted_is_copied_once() {
+fn poisoned_message_that_cannot_be_deleted_is_copied_to_the_poison_queue_once() {
     for readable in [true, false] {
         let sim = Sim::new(6);
         sim.connector(|_, _| Reply::status(404));

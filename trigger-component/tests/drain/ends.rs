@@ -97,7 +97,7 @@ fn message_whose_lease_has_ended_is_not_sent() {
     // lease lasts one second, too. So the lease of the second message has ended when this message is due.
     let report = sim.run_with(Limits { lease: seconds(1), ..Limits::default() }).unwrap();
     let [delivered, lost] = counts(&report, ["delivered", "leaseLost"]);
-    assert!(lost > 0, "expected a message whose lease ended before its start");
+    assert!(lost > 0, "expected a message whose lease had ended when the message was due");
     assert_eq!(sim.attempts.borrow().len() as u64, delivered);
     for text in 0..3 {
         assert!(sim.shown(&format!("c{text}")).len() <= 1, "conversation c{text} saw its alert twice");
@@ -164,7 +164,10 @@ fn alert_that_fails_six_times_while_other_alerts_succeed_is_moved_to_the_poison_
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
-        assert!(*gap <= seconds(20 << index) + seconds(3), "the pauses double: {gaps:?}");
+        assert!(
+            *gap <= seconds(20 << index) + seconds(3),
+            "expected pauses whose upper limit doubles, found {gaps:?}"
+        );
     }
     let poisoned = sim.storage.borrow().messages(POISON);
     assert_eq!(poisoned.len(), 1);

@@ -13,7 +13,7 @@ use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
 const CONVERSATIONS: u64 = 12;
-const EACH: u64 = 6;
+const ALERTS_OF_EACH: u64 = 6;
 
 /// A generator of random numbers for the failures. The world has its own generator for all other random
 /// numbers. So the failures of a seed stay the same if the world needs more or fewer random numbers.
@@ -78,7 +78,7 @@ fn check_world(seed: u64) {
             "seed {seed}: expected an empty queue within 400 s, found {:#?}",
             sim.storage.borrow().messages(QUEUE)
         );
-        if round < EACH {
+        if round < ALERTS_OF_EACH {
             for conversation in 0..CONVERSATIONS {
                 let alert = envelope(&format!("c{conversation}"), &round.to_string());
                 wanted.insert(alert["id"].as_str().unwrap().to_owned());
@@ -95,7 +95,7 @@ fn check_world(seed: u64) {
             .collect();
         sim.run_all(planned);
         sim.pass(seconds(1));
-        if round >= EACH && sim.storage.borrow().queues[QUEUE].is_empty() {
+        if round >= ALERTS_OF_EACH && sim.storage.borrow().queues[QUEUE].is_empty() {
             break;
         }
     }
@@ -136,9 +136,9 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
         _ => None,
     });
     let (mut put, mut killed) = (0, Vec::new());
-    while put < EACH || !sim.storage.borrow().queues[QUEUE].is_empty() {
+    while put < ALERTS_OF_EACH || !sim.storage.borrow().queues[QUEUE].is_empty() {
         assert!(sim.now() < seconds(3600), "seed {seed}: expected an empty queue within an hour");
-        if put < EACH && dice.roll(3) == 0 {
+        if put < ALERTS_OF_EACH && dice.roll(3) == 0 {
             for conversation in 0..CONVERSATIONS {
                 sim.put(&envelope(&format!("c{conversation}"), &put.to_string()));
             }
@@ -203,7 +203,7 @@ fn alert_in_a_world_of_failures_and_kills_is_not_lost_and_not_sent_again_after_a
 /// If a read of a table fails, no alert is lost. But a run can send alerts later or in another order, or put
 /// a second copy of a message on the poison queue.
 #[test]
-fn failed_read_of_the_tables_is_logged_once_for_each_run() {
+fn failed_reads_of_a_table_are_logged_once_in_a_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
         request.method() == http::Method::GET && request.uri().to_string().contains(part)
     };

@@ -21,7 +21,11 @@ fn alert_with_on_uncertain_drop_is_not_sent_again_after_a_gateway_failure() {
         sim.connector(|_, _| Reply::status(201));
         sim.pass(seconds(30));
         sim.run();
-        assert_eq!(sim.shown("a").len(), 0, "{status}: `onUncertain: drop` allows one try");
+        assert_eq!(
+            sim.shown("a").len(),
+            0,
+            "{status}: the only try failed, and `onUncertain: drop` allows no second try"
+        );
         assert_eq!(sim.shown("b").len(), 1, "{status}: the other alert is sent again");
         assert!(sim.storage.borrow().queues[QUEUE].is_empty());
     }

@@ -8,7 +8,7 @@ use crate::{counts, envelope, milliseconds, seconds};
 /// The Connector refuses the bot's token for some conversations. Possible causes: a message of another
 /// program names another Connector, or the address of a conversation is old.
 #[test]
-fn conversations_that_refuse_the_bot_delay_other_conversations_only_briefly() {
+fn conversations_for_which_the_connector_refuses_the_bot_delay_other_conversations_only_briefly() {
     for refusing in [1, 4, 16, 40] {
         let sim = Sim::new(1);
         sim.connector(|conversation, _| {
@@ -58,7 +58,7 @@ fn outage_of_half_a_minute_moves_at_most_one_percent_of_the_alerts_to_the_poison
 /// these Puts are under way, the run must not fetch many more messages, because the texts would use up the
 /// run's memory.
 #[test]
-fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
+fn unreadable_messages_whose_puts_fail_are_not_all_fetched_in_one_run() {
     let sim = Sim::new(6);
     for _ in 0..20_000 {
         sim.storage.borrow_mut().put(QUEUE, "junk", sim.now(), None);

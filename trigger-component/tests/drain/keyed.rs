@@ -40,8 +40,8 @@ pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
 }
 
 /// Inserts the alert's record into the ledger, and puts the alert on the queue, as the bot does.
-/// `notes_latest`: whether the ledger also records the alert as the newest alert with its key.
-pub(crate) fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
+/// `is_noted_as_newest`: whether the ledger also records the alert as the newest alert with its key.
+pub(crate) fn accept(sim: &Sim, message: &Value, is_noted_as_newest: bool) {
     let id = AlertId::parse(message["id"].as_str().unwrap()).unwrap();
     let (keyed, address) = (&message["keyed"], &message["address"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -60,7 +60,7 @@ pub(crate) fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
     with_tables(sim, async |host, account, tables: &Tables, deadline| {
         let ledger = Ledger::new(host, account, tables, deadline);
         ledger.accept(&alert).await.unwrap();
-        if let Some(key) = keyed["key"].as_str().filter(|_| notes_latest) {
+        if let Some(key) = keyed["key"].as_str().filter(|_| is_noted_as_newest) {
             let order = (keyed["at"].as_i64().unwrap(), id.as_str());
             ledger.note_latest(&conversation, key, order).await.unwrap();
         }

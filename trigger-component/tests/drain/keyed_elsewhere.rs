@@ -74,7 +74,7 @@ fn count_threads(sim: &Rc<Sim>) -> Rc<Cell<u32>> {
         let text = body["activity"]["text"].as_str().unwrap().trim_start_matches("Alert: ").to_owned();
         let sim = chats.upgrade().unwrap();
         let (_, id) =
-            sim.chats.borrow_mut().respond(&Method::POST, &thread, None, &text, &Reply::status(201));
+            sim.chats.borrow_mut().carry_out(&Method::POST, &thread, None, &text, &Reply::status(201));
         (201, json!({"id": thread, "activityId": id}))
     });
     threads
@@ -129,8 +129,8 @@ fn alert_to_a_person_or_a_chat_with_the_same_content_as_the_shown_message_makes_
 #[test]
 fn older_alerts_that_wait_until_the_bot_is_installed_make_no_call_if_a_newer_alert_waits() {
     let sim = Sim::new(2);
-    let asked = Rc::new(Cell::new(0));
-    let count = Rc::clone(&asked);
+    let creations = Rc::new(Cell::new(0));
+    let count = Rc::clone(&creations);
     sim.creations(move |_| {
         count.set(count.get() + 1);
         refused(403, "BotNotInConversationRoster")
@@ -139,7 +139,7 @@ fn older_alerts_that_wait_until_the_bot_is_installed_make_no_call_if_a_newer_ale
         accept(&sim, &to_person(&sim, number, &json!({})), true);
     }
     assert_eq!(counts(&sim.run(), ["replaced", "notInstalled"]), [4, 1]);
-    assert_eq!(asked.get(), 1);
+    assert_eq!(creations.get(), 1);
     record_first_activity(&sim, CHAT);
     sim.pass(seconds(61));
     sim.run();
@@ -147,7 +147,7 @@ fn older_alerts_that_wait_until_the_bot_is_installed_make_no_call_if_a_newer_ale
 }
 
 #[test]
-fn alert_to_a_chat_waits_for_an_older_alert_that_is_under_way_to_the_same_chat() {
+fn alert_with_a_key_waits_for_an_older_alert_with_the_key_that_is_under_way_to_the_same_chat() {
     for slow in ["1 text", "2 text"] {
         let sim = Sim::new(3);
         count_creations(&sim, |_| CHAT.into());
@@ -289,7 +289,7 @@ fn alert_with_a_key_to_a_chat_that_is_purged_each_time_creates_only_one_chat() {
         sim.pass(seconds(61));
     }
     assert_eq!((status(&sim, 1), status(&sim, 2)), ("dead", "dead"));
-    assert_eq!((creations.get(), sim.attempts.borrow().len()), (2, 3), "each alert creates one chat");
+    assert_eq!((creations.get(), sim.attempts.borrow().len()), (2, 3), "each alert creates only one chat");
 }
 
 #[test]

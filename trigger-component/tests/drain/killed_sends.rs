@@ -43,24 +43,24 @@ fn killed_question(asks: bool, after: u64) -> (usize, bool) {
     sim.put(&serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap());
     kill_after_and_poll(&sim, after);
     let rows = sim.tables.borrow().entities("proactivebotconversations").clone();
-    let is_open = rows.values().any(|row| row.get("asked").is_some_and(|asked| asked == "question"));
-    (sim.shown("a").len(), is_open)
+    let awaits_text = rows.values().any(|row| row.get("asked").is_some_and(|asked| asked == "question"));
+    (sim.shown("a").len(), awaits_text)
 }
 
 #[test]
 fn question_is_shown_as_often_as_a_plain_alert_after_a_kill_at_the_same_moment() {
-    let mut not_opened = 0;
+    let mut lost = 0;
     for after in 1..80 {
         let (plain, _) = killed_question(false, after);
-        let (shown, is_open) = killed_question(true, after);
+        let (shown, awaits_text) = killed_question(true, after);
         assert_eq!(shown, plain, "killed after {after} ms");
-        assert!(is_open || shown == 1, "killed after {after} ms");
-        not_opened += usize::from(!is_open);
+        assert!(awaits_text || shown == 1, "killed after {after} ms");
+        lost += usize::from(!awaits_text);
     }
     // After the run has sent the question, it deletes the queue message. At the same time, the run makes two
     // calls of 4 ms each, to record that the person's next text answers the question. If the run is killed in
     // these 8 ms, it has perhaps deleted the message without this record.
-    assert!(not_opened <= 8, "expected at most 8 kills that lose the question, found {not_opened}");
+    assert!(lost <= 8, "expected at most 8 kills that lose the question, found {lost}");
 }
 
 /// Inserts the record of an alert with the key into the ledger, and puts the alert on the queue.

@@ -244,7 +244,11 @@ fn line_whose_first_writes_fail_keeps_the_order_in_later_runs() {
     });
     assert_eq!(counts(&sim.run(), ["heldBack", "throttled"]), [1, 1]);
     sim.put(&envelope("a", "3"));
-    assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0], "this run reads the line");
+    assert_eq!(
+        counts(&sim.run(), ["heldBack", "delivered"]),
+        [1, 0],
+        "this run reads the stored line, so message 3 waits"
+    );
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }

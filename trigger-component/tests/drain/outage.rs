@@ -62,9 +62,12 @@ fn outage_of_ten_minutes_moves_nothing_to_the_poison_queue() {
         }
         run_until(&sim, &clock, 600);
         let attempts = sim.attempts.borrow().len();
-        assert!(attempts < 100, "{failure:?}: the host was asked {attempts} times in ten minutes");
+        assert!(
+            attempts < 100,
+            "{failure:?}: expected fewer than 100 attempts in ten minutes, found {attempts}"
+        );
         run_until(&sim, &clock, 600 + 240);
-        assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "{failure:?}: waiting, poisoned");
+        assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "{failure:?}: (waiting, poisoned)");
         for conversation in 0..CONVERSATIONS {
             assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4"], "{failure:?}");
         }
@@ -77,7 +80,7 @@ fn single_alert_in_an_outage_of_ten_minutes_is_delivered_after_the_outage() {
         let (sim, clock) = outage(seed, Reply::status(503), 600);
         sim.put(&envelope("a", "1"));
         run_until(&sim, &clock, 600 + 65);
-        assert_eq!((sim.shown("a").len(), poisoned(&sim)), (1, 0), "seed {seed}: shown, poisoned");
+        assert_eq!((sim.shown("a").len(), poisoned(&sim)), (1, 0), "seed {seed}: (shown, poisoned)");
     }
 }
 
@@ -86,7 +89,7 @@ fn alert_that_always_fails_is_moved_to_the_poison_queue_even_if_the_host_has_no_
     let (sim, clock) = outage(5, Reply::status(503), u64::MAX);
     sim.put(&envelope("a", "1"));
     run_until(&sim, &clock, 24 * 60);
-    assert_eq!((sim.attempts.borrow().len(), poisoned(&sim)), (24, 1), "attempts, poisoned");
+    assert_eq!((sim.attempts.borrow().len(), poisoned(&sim)), (24, 1), "(attempts, poisoned)");
     assert!(sim.attempts.borrow().last().unwrap().at > seconds(600));
 }
 
@@ -108,19 +111,19 @@ fn region_that_is_down_does_not_delay_another_region() {
     }
     assert!(sim.now() - began < seconds(3));
     run_until(&sim, &clock, 300 + 180);
-    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "waiting, poisoned");
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "(waiting, poisoned)");
 }
 
 #[test]
 fn slow_recovery_of_a_host_moves_nothing_to_the_poison_queue() {
     let sim = Sim::new(7);
     let clock = Rc::new(Cell::new(0));
-    let (now, asked) = (Rc::clone(&clock), Cell::new(0_u64));
+    let (now, calls) = (Rc::clone(&clock), Cell::new(0_u64));
     sim.connector(move |_, _| {
-        asked.set(asked.get() + 1);
+        calls.set(calls.get() + 1);
         match now.get() {
             0..120 => Reply::status(503),
-            120..600 if !asked.get().is_multiple_of(10) => Reply::status(503),
+            120..600 if !calls.get().is_multiple_of(10) => Reply::status(503),
             _ => Reply::status(201),
         }
     });
@@ -128,7 +131,7 @@ fn slow_recovery_of_a_host_moves_nothing_to_the_poison_queue() {
         sim.put(&envelope(&format!("c{conversation}"), "1"));
     }
     run_until(&sim, &clock, 600 + 180);
-    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "waiting, poisoned");
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "(waiting, poisoned)");
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn host_that_fails_twice_is_logged_as_failed_and_as_recovered_twice() {
         run_until(&sim, &clock, 20 * (round + 1));
     }
     run_until(&sim, &clock, 600);
-    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "waiting, poisoned");
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "(waiting, poisoned)");
     let lines = sim.lines.borrow();
     for event in ["host.failed", "host.recovered"] {
         let count = lines.iter().filter(|line| line.contains(&format!("\"{event}\""))).count();
@@ -196,10 +199,10 @@ fn alerts_to_a_host_that_is_down_for_more_than_a_day_are_moved_to_the_poison_que
         sim.put(&envelope(&format!("c{conversation}"), "1"));
     }
     run_until(&sim, &clock, 60);
-    assert_eq!((waiting(&sim), poisoned(&sim)), (4, 0), "waiting, poisoned");
+    assert_eq!((waiting(&sim), poisoned(&sim)), (4, 0), "(waiting, poisoned)");
     sim.pass(seconds(24 * 3600));
     run_until(&sim, &clock, 24 * 3600 + 300);
-    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 4), "waiting, poisoned");
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 4), "(waiting, poisoned)");
 }
 
 #[test]

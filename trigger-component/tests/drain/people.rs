@@ -177,8 +177,8 @@ fn creation_that_fails_with_an_unclear_status_is_repeated_and_the_alert_is_sent_
 #[test]
 fn alert_to_a_person_without_the_bot_waits_until_the_bot_is_installed() {
     let sim = Sim::new(1);
-    let asked = Rc::new(Cell::new(0));
-    let count = Rc::clone(&asked);
+    let creations = Rc::new(Cell::new(0));
+    let count = Rc::clone(&creations);
     sim.creations(move |_| {
         count.set(count.get() + 1);
         refused(403, "BotNotInConversationRoster")
@@ -191,7 +191,11 @@ fn alert_to_a_person_without_the_bot_waits_until_the_bot_is_installed() {
     poll_for(&sim, 5 * 60);
     assert_eq!(sim.shown("another"), ["0"], "alerts to other people do not wait");
     assert_eq!(sim.status("p-0").as_deref(), Some("waiting"));
-    assert!((10..=11).contains(&asked.get()), "asked {} times in five hours", asked.get());
+    assert!(
+        (10..=11).contains(&creations.get()),
+        "expected 10 or 11 calls that create the chat in five hours, found {}",
+        creations.get()
+    );
     record_first_activity(&sim, "a:kim");
     poll_for(&sim, 6);
     assert_eq!(sim.shown("a:kim"), ["0", "1"], "the alerts arrive within five minutes, in order");
@@ -300,7 +304,7 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop() {
 }
 
 #[test]
-fn thread_whose_creation_fails_twice_with_500_is_moved_to_the_poison_queue() {
+fn alert_whose_thread_creation_fails_twice_with_500_is_moved_to_the_poison_queue() {
     let sim = Sim::new(8);
     let calls = Rc::new(Cell::new(0));
     let count = Rc::clone(&calls);

@@ -98,13 +98,13 @@ impl Storage {
         Some(Operation(Rc::clone(&self.in_flight), operation))
     }
 
-    /// Carries out a request at the moment `now`, and returns the response. `ticket` is a random number for
-    /// the new pop receipts.
-    pub(crate) fn respond(
+    /// Carries out a request at the moment `now`, and returns the response. `receipt_number` is a random
+    /// number for the new pop receipts.
+    pub(crate) fn carry_out(
         &mut self,
         request: &Request<Bytes>,
         now: Duration,
-        ticket: u64,
+        receipt_number: u64,
     ) -> Response<Bytes> {
         let query = query(request);
         let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
@@ -154,7 +154,7 @@ impl Storage {
                 number("numofmessages").unwrap(),
                 number("visibilitytimeout").unwrap(),
                 now,
-                ticket,
+                receipt_number,
             ),
             ("DELETE" | "PUT", id) => {
                 let messages = self.queues.get_mut(&queue).unwrap();
@@ -177,7 +177,7 @@ impl Storage {
                     return status(400, "OutOfRangeQueryParameterValue");
                 }
                 message.visible_at = until;
-                message.receipt = format!("{ticket}");
+                message.receipt = format!("{receipt_number}");
                 if let Some(text) = text() {
                     message.text = text;
                 }
@@ -208,7 +208,7 @@ impl Storage {
         count: u64,
         visibility_seconds: u64,
         now: Duration,
-        ticket: u64,
+        receipt_number: u64,
     ) -> Response<Bytes> {
         let messages = self.queues.get_mut(queue).unwrap();
         messages.retain(|message| message.expires.is_none_or(|expires| expires > now));
@@ -221,7 +221,7 @@ impl Storage {
             let message = &mut messages[index];
             message.visible_at = now + Duration::from_secs(visibility_seconds);
             message.dequeue_count += 1;
-            message.receipt = format!("{ticket}-{index}");
+            message.receipt = format!("{receipt_number}-{index}");
             let expires = message.expires.unwrap_or(Duration::from_secs(100 * 365 * 24 * 60 * 60));
             list += &format!(
                 "<QueueMessage><MessageId>{}</MessageId><InsertionTime>{}</InsertionTime><ExpirationTime>{}</ExpirationTime>\

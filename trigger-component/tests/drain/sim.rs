@@ -285,8 +285,8 @@ impl Sim {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
             other => {
-                let ticket = self.random(u64::MAX);
-                let response = self.storage.borrow_mut().respond(&request, self.now(), ticket);
+                let receipt_number = self.random(u64::MAX);
+                let response = self.storage.borrow_mut().carry_out(&request, self.now(), receipt_number);
                 if other.is_none() { Ok(response) } else { Err(TransportError::ResponseLost("cut".into())) }
             }
         };
@@ -359,7 +359,7 @@ impl Sim {
         let method = request.method().clone();
         let (status, id) = match (200..300).contains(&reply.status) {
             true => {
-                self.chats.borrow_mut().respond(&method, &conversation, activity.as_deref(), &text, &reply)
+                self.chats.borrow_mut().carry_out(&method, &conversation, activity.as_deref(), &text, &reply)
             }
             false => (reply.status, String::new()),
         };
@@ -448,7 +448,7 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if let Some(delete) = &self.delete {
-            self.sim.storage.borrow_mut().respond(delete, self.sim.now(), 0);
+            self.sim.storage.borrow_mut().carry_out(delete, self.sim.now(), 0);
         }
     }
 }

@@ -34,7 +34,7 @@ fn decide_while_host_works(
 }
 
 #[test]
-fn every_class_of_response_leads_to_the_documented_action() {
+fn response_leads_to_the_documented_action() {
     let delivery =
         |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3, outages: 0 };
     let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
@@ -203,7 +203,7 @@ fn pause_ends_when_the_alert_expires_or_before_the_queue_deletes_the_message() {
 }
 
 #[test]
-fn failure_while_the_host_fails_is_not_counted_as_a_try() {
+fn failure_counts_as_a_try_only_if_the_host_works() {
     #[derive(Debug, PartialEq)]
     struct Counted {
         tries: u32,
@@ -307,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn backoff_of_any_attempt_keeps_the_limit_and_grows_with_the_attempt(attempt in 0_u32.., random in any::<u64>()) {
+    fn backoff_of_any_attempt_keeps_the_limit_and_never_gets_shorter(attempt in 0_u32.., random in any::<u64>()) {
         let first = Duration::from_secs(2);
         let pause = backoff(first, attempt, |max| random % (max + 1));
         let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);

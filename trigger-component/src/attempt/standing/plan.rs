@@ -9,7 +9,7 @@ use state::ledger::Standing;
 
 /// The kind of call to the Connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum ConnectorCall {
     /// Sends a new message.
     New,
     /// Sends a reply in the thread of the message with this id.
@@ -24,18 +24,18 @@ pub(super) enum Way {
 #[derive(Debug)]
 pub(in crate::attempt) struct Plan {
     pub(super) keyed: Keyed,
-    pub(super) way: Way,
+    pub(super) call: ConnectorCall,
     /// The conversation to which the alert goes. If the alert has a key, the key belongs to this
     /// conversation.
     pub(super) conversation: ConversationKey,
-    /// The thread that contains the message in [`Self::way`]. `None` if the conversation is not a Teams
+    /// The thread that contains the message in [`Self::call`]. `None` if the conversation is not a Teams
     /// channel, or if the thread is unknown.
     pub(super) thread: Option<ConversationReference>,
     /// The record of the key, as the run read it before the call. `None` if the alert has no key.
     pub(super) standing: Option<Standing>,
     /// Whether the record of the key already notes this alert, or a newer alert, as the newest alert with the
     /// key. If the value is `false`, the run has to note this alert before it changes a message.
-    pub(super) is_noted: bool,
+    pub(super) is_newest_noted: bool,
     /// The digest (a hash) of the alert's content and state.
     pub(super) digest: String,
 }

@@ -11,7 +11,7 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::{AlertId, Edit, RecordKey, Status, Stood, Transition};
 
-use super::plan::{Plan, Way};
+use super::plan::{ConnectorCall, Plan};
 use crate::attempt::Attempts;
 use crate::schedule::{KeyedChange, Leased};
 
@@ -23,22 +23,22 @@ impl<H: Host> Attempts<'_, H> {
         leased: &mut Leased,
         plan: &Plan,
         verdict: &Verdict,
-        note: Option<&'static str>,
+        ledger_reason: Option<&'static str>,
     ) {
-        let Plan { keyed, way, conversation, standing, digest, .. } = plan;
+        let Plan { keyed, call, conversation, standing, digest, .. } = plan;
         let envelope = &leased.envelope;
         let thread = thread_to_record(leased);
         let record_of =
             |id: &Option<String>| RecordKey::of(&AlertId::parse(id.as_deref()?)?, self.host.now());
         let standing = standing.clone().map(|mut standing| {
-            match way {
-                Way::New | Way::Change(_) => {
+            match call {
+                ConnectorCall::New | ConnectorCall::Change(_) => {
                     standing.activity_id.clone_from(&verdict.activity_id);
                     standing.digest.clone_from(digest);
                     standing.thread.clone_from(&thread);
                 }
-                Way::Reply(_) => {}
-                Way::Delete(_) => (standing.activity_id, standing.digest) = (None, String::new()),
+                ConnectorCall::Reply(_) => {}
+                ConnectorCall::Delete(_) => (standing.activity_id, standing.digest) = (None, String::new()),
             }
             standing.at = keyed.at;
             keyed.subject(envelope.id.as_str()).clone_into(&mut standing.alert);
@@ -47,7 +47,7 @@ impl<H: Host> Attempts<'_, H> {
         });
         let edit = Edit { thread, ..edit_of(envelope, verdict.activity_id.clone()) };
         leased.change = Some(Box::new(KeyedChange {
-            note,
+            ledger_reason,
             takes_back: keyed.takes_back.is_some(),
             standing: keyed.key.clone().zip(standing).map(|(key, it)| (conversation.clone(), key, it)),
             edit: record_of(&keyed.edits).map(|key| (key, edit)),

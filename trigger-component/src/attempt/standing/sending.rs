@@ -10,7 +10,7 @@ use envelope::words::Words;
 use platform::{Host, Level};
 use serde_json::{Value, json};
 
-use super::plan::{Plan, Way};
+use super::plan::{ConnectorCall, Plan};
 use crate::attempt::delivery_path::{DeliveryPath, message_of};
 use crate::attempt::outcome::NotReached;
 use crate::attempt::{Attempts, Outcome, PoisonReason};
@@ -32,41 +32,41 @@ impl<H: Host> Attempts<'_, H> {
         let DeliveryPath::Connector(connector) = &self.delivery_path else {
             return self.send_new(leased, service_url).await;
         };
-        let (mut plan, mut note) = (plan, None);
+        let (mut plan, mut ledger_reason) = (plan, None);
         let can_change = can_change_messages(&leased.envelope.address.channel_id);
-        if matches!(plan.way, Way::Change(_)) && !can_change {
-            (plan.way, note) = (Way::New, Some(NO_CHANGES));
+        if matches!(plan.call, ConnectorCall::Change(_)) && !can_change {
+            (plan.call, ledger_reason) = (ConnectorCall::New, Some(NO_CHANGES));
         }
         self.note_change(leased, &plan).await?;
         let mut verdict = self.call(connector, leased, &plan, service_url).await?;
-        match (&plan.way, verdict.class) {
-            (Way::Change(_), Class::MessageGone | Class::NotChangeable) => {
+        match (&plan.call, verdict.class) {
+            (ConnectorCall::Change(_), Class::MessageGone | Class::NotChangeable) => {
                 if self.host.monotonic() >= self.may_send_until.get() {
                     return Err(Outcome::TooLate.into());
                 }
-                note = Some(match verdict.class {
+                ledger_reason = Some(match verdict.class {
                     Class::MessageGone => DELETED,
                     _ => NO_CHANGES,
                 });
-                plan.way = Way::New;
+                plan.call = ConnectorCall::New;
                 verdict = self.call(connector, leased, &plan, service_url).await?;
             }
             // The message is deleted already, or the whole chat no longer exists. So the job has nothing more
             // to do.
-            (Way::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
-            (Way::Delete(_), Class::DestinationGone) if verdict.status == Some(404) => {
+            (ConnectorCall::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
+            (ConnectorCall::Delete(_), Class::DestinationGone) if verdict.status == Some(404) => {
                 verdict.class = Class::Accepted;
             }
             _ => {}
         }
         if verdict.class == Class::Accepted {
-            if let Way::Change(id) | Way::Delete(id) = &plan.way {
+            if let ConnectorCall::Change(id) | ConnectorCall::Delete(id) = &plan.call {
                 verdict.activity_id = Some(id.clone());
             }
-            if let (Way::Change(id), true) = (&plan.way, plan.keyed.notify) {
-                note = note.or(self.notify(connector, leased, &plan, id).await);
+            if let (ConnectorCall::Change(id), true) = (&plan.call, plan.keyed.notify) {
+                ledger_reason = ledger_reason.or(self.notify(connector, leased, &plan, id).await);
             }
-            self.set_change(leased, &plan, &verdict, note);
+            self.set_change(leased, &plan, &verdict, ledger_reason);
         }
         Ok(verdict)
     }
@@ -78,7 +78,10 @@ impl<H: Host> Attempts<'_, H> {
     /// already names this alert or a newer alert.
     async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
         let Plan { keyed, conversation, .. } = plan;
-        let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
+        let Some(key) = keyed
+            .key
+            .as_ref()
+            .filter(|_| !plan.is_newest_noted && matches!(plan.call, ConnectorCall::Change(_)))
         else {
             return Ok(());
         };
@@ -97,40 +100,40 @@ impl<H: Host> Attempts<'_, H> {
         plan: &Plan,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        let Some(thread) = plan.thread.as_ref().filter(|_| plan.way != Way::New) else {
-            return self.call_here(connector, leased, &plan.way, service_url).await;
+        let Some(thread) = plan.thread.as_ref().filter(|_| plan.call != ConnectorCall::New) else {
+            return self.call_here(connector, leased, &plan.call, service_url).await;
         };
         let service_url = self.trust.check(&thread.service_url);
         let service_url =
             service_url.map_err(|reason| Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()))?;
         let channel = mem::replace(&mut leased.envelope.address, thread.clone());
-        let called = self.call_here(connector, leased, &plan.way, &service_url).await;
+        let called = self.call_here(connector, leased, &plan.call, &service_url).await;
         leased.sent_to = Some(mem::replace(&mut leased.envelope.address, channel));
         called
     }
 
-    /// Makes the call that `way` describes, in the conversation that `leased.envelope.address` names.
+    /// Makes the call `call`, in the conversation that `leased.envelope.address` names.
     async fn call_here(
         &self,
         connector: &Connector<'_, H>,
         leased: &mut Leased,
-        way: &Way,
+        call: &ConnectorCall,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
         let envelope = &leased.envelope;
         let keys = self.keys_of(leased);
         let (trust, conversation) = (self.trust, envelope.address.conversation.id.as_str());
-        Ok(match way {
-            Way::New => return self.send_new(leased, service_url).await,
-            Way::Reply(id) => {
+        Ok(match call {
+            ConnectorCall::New => return self.send_new(leased, service_url).await,
+            ConnectorCall::Reply(id) => {
                 connector
                     .reply_in_thread(trust, service_url, &envelope.address, id, message_of(envelope, keys))
                     .await
             }
-            Way::Change(id) => {
+            ConnectorCall::Change(id) => {
                 connector.update(trust, service_url, conversation, id, &message_of(envelope, keys)).await
             }
-            Way::Delete(id) => {
+            ConnectorCall::Delete(id) => {
                 let trace = envelope.traceparent.as_ref();
                 connector.delete(trust, service_url, conversation, id, trace).await
             }

@@ -163,7 +163,7 @@ fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> 
     // replies, so the limit is off (0). A measurement with the meter causes few replies, so the limit stays
     // on. With the limit, the bot counts its replies, and the figures include the cost of counting.
     if !variant.meter {
-        variables.insert("answersperminute".to_owned(), "0".to_owned());
+        variables.insert("repliesperminute".to_owned(), "0".to_owned());
     }
     variables.insert("tableprefix".to_owned(), format!("bench{number}"));
     variables

@@ -118,7 +118,7 @@ mod tests {
             ("tableprefix", "7"),
             ("alertkey", "short"),
             ("alertkeys", "x"),
-            ("answersperminute", "many"),
+            ("repliesperminute", "many"),
             ("unsealedtriggers", "perhaps"),
         ];
         let mut found = names_of_wrong_variables(&every);

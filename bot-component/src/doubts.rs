@@ -195,7 +195,7 @@ fn reply_to_the_person_matches_the_result_of_the_puts() {
 }
 
 #[test]
-fn repeated_message_gets_at_most_answersperminute_replies_while_the_tables_refuse_access() {
+fn repeated_message_gets_at_most_repliesperminute_replies_while_the_tables_refuse_access() {
     let bot = Bot::new();
     assert_eq!(bot.say("hello"), 202);
     bot.take_said();
@@ -207,7 +207,7 @@ fn repeated_message_gets_at_most_answersperminute_replies_while_the_tables_refus
     }
     let (said, marked) = bot.take_said();
     assert!(said.iter().all(|text| text.starts_with("Not accepted this time: ")), "{said:?}");
-    assert_eq!((said.len(), marked.len()), (20, 0), "answersperminute");
+    assert_eq!((said.len(), marked.len()), (20, 0), "repliesperminute");
     assert_eq!(bot.host.events("conversation.silenced").len(), 1);
 }
 

@@ -25,9 +25,9 @@ const MAC_BYTES: usize = 16;
 const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
 const TOKEN_CHARACTERS: usize = 47;
 
-/// The label that begins the data of the HMAC in a token. Each token also has a secret
-/// ([`VerifiedHookToken::secret`]), which is an HMAC with the same key. The data of the secret begin with
-/// another label ([`SECRET_LABEL`]), so that the two HMACs never have the same data.
+/// The first bytes of the input from which the HMAC in a token is computed. The bot computes a second HMAC
+/// with the same key: the secret that belongs to the token ([`VerifiedHookToken::secret`]). The input of the
+/// second HMAC begins with [`SECRET_LABEL`], so that the two inputs always differ.
 const TOKEN_LABEL: &[u8] = b"token/";
 const SECRET_LABEL: &[u8] = b"secret/";
 

@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn conversation_with_used_up_replies_gets_no_reply_in_this_and_the_next_minute() {
-        let host = FakeHost::with_settings([("answersperminute", "3")]);
+        let host = FakeHost::with_settings([("repliesperminute", "3")]);
         let allowance = Allowance::read(&host).unwrap();
         let key = |digit: &str| ConversationKey::parse(&digit.repeat(32)).unwrap();
         let count = |digit: &str| run(count(&host, &key(digit), allowance));
@@ -63,7 +63,7 @@ mod tests {
             assert_eq!(count("1"), silent(false), "{round}");
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(60));
         }
-        host.settings.borrow_mut().insert("answersperminute".into(), "0".into());
+        host.settings.borrow_mut().insert("repliesperminute".into(), "0".into());
         let unlimited = Allowance::read(&host).unwrap();
         let writes = host.writes.get();
         assert!((0..200).all(|_| run(super::count(&host, &key("3"), unlimited)) == Allowed::Yes(())));

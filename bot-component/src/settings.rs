@@ -59,7 +59,7 @@ pub const JOINED: [Joined; 3] = [
             "triggername",
             "subscriptions",
             "kick",
-            "answersperminute",
+            "repliesperminute",
             "callbackhosts",
             "callbacksecret",
             "replies",

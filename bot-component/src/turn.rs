@@ -440,7 +440,7 @@ impl<H: Host> Turn<'_, H> {
             }
             Err(error) => {
                 let fields = json!({"reason": error.to_string()});
-                self.host.event(Level::Warn, "answer.not-counted", fields);
+                self.host.event(Level::Warn, "reply.not-counted", fields);
                 self.may_say_without_ledger(conversation).await
             }
         }
@@ -461,7 +461,7 @@ impl<H: Host> Turn<'_, H> {
     /// conversation has used up its replies. Further messages in the silence add no line.
     fn log_silence(&self, conversation: &ConversationKey, begins: bool) {
         if begins {
-            let fields = json!({"conversation": conversation.as_str(), "reason": "answersperminute"});
+            let fields = json!({"conversation": conversation.as_str(), "reason": "repliesperminute"});
             self.host.event(Level::Warn, "conversation.silenced", fields);
         }
     }

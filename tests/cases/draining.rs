@@ -112,7 +112,7 @@ fn throttled_alert_pauses_one_conversation_only(world: &World) {
     });
     let counts = stage.poll();
     assert_eq!(
-        (&counts["throttled"], &counts["delivered"], &counts["heldBack"]),
+        (&counts["throttled"], &counts["delivered"], &counts["hiddenBehind"]),
         (&1.into(), &2.into(), &2.into()),
         "{counts}"
     );

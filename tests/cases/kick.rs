@@ -109,11 +109,11 @@ fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
     // Here, only kicks start runs. A message has to wait if an older message of the same conversation waits.
-    // A run hides such a message, and counts it in `heldBack`. So together, the runs deliver or hide every
-    // message.
+    // A run hides such a message, and counts it in `hiddenBehind`. So together, the runs deliver or hide
+    // every message.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
     eventually("runs that together delivered or hid every message", || {
-        (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
+        (sum("delivered") + sum("hiddenBehind") >= MESSAGES as u64).then_some(())
     });
     let runs = runs_begun(&stage).len();
     // Now the case starts runs, as a scheduler does. These runs deliver the hidden messages.

@@ -28,7 +28,7 @@ end_to_end::cases!(
     member_of_a_group_cannot_stop_the_alerts_of_the_group,
 );
 
-/// The default of the variable `answersperminute`: the bot replies to at most this number of messages of a
+/// The default of the variable `repliesperminute`: the bot replies to at most this number of messages of a
 /// conversation in a minute.
 const REPLIES_PER_MINUTE: usize = 20;
 
@@ -260,14 +260,14 @@ fn stop_beyond_the_reply_limit_is_obeyed_without_a_reply(world: &World) {
 }
 
 fn reply_limit_of_zero_is_no_limit(world: &World) {
-    let stage = alerts::script(world).variable("answersperminute", "0").start();
+    let stage = alerts::script(world).variable("repliesperminute", "0").start();
     for index in 0..3 * REPLIES_PER_MINUTE {
         stage.say(&message("a:many", &index.to_string(), "hello"));
     }
     assert_eq!(waiting(&stage), 3 * REPLIES_PER_MINUTE);
     stage.connector.wait_for(3 * REPLIES_PER_MINUTE);
     assert!(stage.events("conversation.silenced").is_empty());
-    let wrong = alerts::script(world).variable("answersperminute", "many").start();
+    let wrong = alerts::script(world).variable("repliesperminute", "many").start();
     wrong.post(&wrong.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
 }
 

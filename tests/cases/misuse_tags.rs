@@ -43,7 +43,7 @@ impl Scene {
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
         // The bot also accepts messages from foreign tenants. So only one rule keeps the subscribers of two
         // tenants apart: each tenant has its own tags.
-        let script = script.variable("tenants", "any").variable("answersperminute", "0");
+        let script = script.variable("tenants", "any").variable("repliesperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
 

@@ -123,7 +123,7 @@ fn failed_recovery_of_the_messages_of_a_killed_run_is_logged_once(world: &World)
     let counts = eventually("a run after the lock of the killed run has expired", || {
         Some(stage.poll()).filter(|counts| counts.get("skipped").is_none())
     });
-    assert_eq!(counts.get("handedBack"), None, "{counts}");
+    assert_eq!(counts.get("recovered"), None, "{counts}");
     assert!(
         queue.calls_and_faults().1 >= MESSAGES,
         "expected that the run tries to make each message visible"

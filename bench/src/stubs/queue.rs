@@ -162,8 +162,8 @@ impl Messages {
         xml
     }
 
-    /// Update Message: replaces the text if `text` is given. If `becomes_visible` is true, the queue shows the
-    /// message again. Otherwise, the message stays leased.
+    /// Update Message: replaces the text if `text` is given. If `becomes_visible` is true, the message
+    /// becomes visible. Otherwise, the message stays leased.
     fn update(
         &mut self,
         id: &str,

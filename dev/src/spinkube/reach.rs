@@ -1,5 +1,5 @@
-//! Computes which connections the NetworkPolicies allow, and compares the result with the table in
-//! `deploy/spinkube/README.md`.
+//! Computes which connections the NetworkPolicies allow, and compares the result with [`TABLE`]. The same
+//! table is in `deploy/spinkube/README.md`.
 //!
 //! Source: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>. A policy is for the
 //! connections to a pod (ingress), for the connections from a pod (egress), or for both. If no ingress policy

@@ -114,7 +114,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         .variable("alertkey", ALERT_KEY)
         // The bot replies to each message of a person. The default limit (20 replies in a minute in one
         // conversation) is too low for the storm. The value 0 means no limit.
-        .variable("answersperminute", "0")
+        .variable("repliesperminute", "0")
         .start();
     let attempt_log = AttemptLog::default();
     stage.connector.on(mixture::connector(dice, form, attempt_log.clone()));

@@ -135,9 +135,9 @@ impl Count {
             Self::Credentials => "credentials",
             Self::NoToken => "noToken",
             Self::Poisoned(_) => "poisoned",
-            Self::HiddenBehind => "heldBack",
+            Self::HiddenBehind => "hiddenBehind",
             Self::Released => "released",
-            Self::Recovered => "handedBack",
+            Self::Recovered => "recovered",
             Self::LeaseLost => "leaseLost",
             Self::StorageTrouble => "storageTrouble",
         }

@@ -5,10 +5,10 @@ use http::Method;
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The Connector refuses the bot's token for some conversations. Possible causes: a message of another
-/// program names another Connector, or the address of a conversation is old.
+/// The Connector refuses the bot's token for some conversations. This can happen if another program has put a
+/// message on the queue that names another Connector, or if the address of a conversation is old.
 #[test]
-fn conversations_for_which_the_connector_refuses_the_bot_delay_other_conversations_only_briefly() {
+fn refusals_of_the_token_for_some_conversations_delay_other_conversations_only_briefly() {
     for refusing in [1, 4, 16, 40] {
         let sim = Sim::new(1);
         sim.connector(|conversation, _| {
@@ -86,7 +86,7 @@ fn message_with_two_minutes_to_live_is_tried_again() {
 }
 
 #[test]
-fn alert_with_on_uncertain_drop_that_cannot_be_deleted_is_not_sent_again() {
+fn alert_that_must_not_be_sent_twice_and_cannot_be_deleted_is_sent_once() {
     let sim = Sim::new(4);
     sim.connector(|_, _| Reply::cut());
     let mut alert = envelope("a", "1");

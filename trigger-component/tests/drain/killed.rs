@@ -108,21 +108,21 @@ fn message_that_a_killed_run_was_hiding_keeps_its_place() {
 #[test]
 fn message_of_a_killed_run_is_put_back_once_and_delivered_a_second_later() {
     let sim = world_after_a_killed_run(4);
-    assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [2, 0]);
-    assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [0, 0]);
+    assert_eq!(counts(&sim.run(), ["recovered", "received"]), [2, 0]);
+    assert_eq!(counts(&sim.run(), ["recovered", "received"]), [0, 0]);
     sim.pass(seconds(1));
-    assert_eq!(counts(&sim.run(), ["handedBack", "delivered"]), [0, 2]);
+    assert_eq!(counts(&sim.run(), ["recovered", "delivered"]), [0, 2]);
 }
 
 #[test]
 fn recovery_while_the_queue_fails_is_repeated_by_the_next_run() {
     let sim = world_after_a_killed_run(5);
     sim.faults(|request| (request.method() == http::Method::PUT).then_some(Fault::Status(503)));
-    assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [0, 0]);
+    assert_eq!(counts(&sim.run(), ["recovered", "received"]), [0, 0]);
     sim.faults(|_| None);
-    assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [2, 0]);
+    assert_eq!(counts(&sim.run(), ["recovered", "received"]), [2, 0]);
     sim.pass(seconds(1));
-    assert_eq!(counts(&sim.run(), ["handedBack", "delivered"]), [0, 2]);
+    assert_eq!(counts(&sim.run(), ["recovered", "delivered"]), [0, 2]);
 }
 
 /// In the recovery, the responses to the first attempts of the Updates are lost. So the run does not know

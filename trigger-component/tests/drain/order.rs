@@ -62,11 +62,11 @@ fn message_that_arrives_while_an_older_message_is_hidden_waits_even_in_later_run
         }
         sim.put(&envelope("b", "other"));
         let report = sim.run();
-        assert_eq!(counts(&report, ["heldBack", "delivered"]), [2, 1], "other conversations go on");
+        assert_eq!(counts(&report, ["hiddenBehind", "delivered"]), [2, 1], "other conversations go on");
         // These messages reach the queue after the first run, while message 1 is hidden.
         for text in ["4", "5"] {
             sim.put(&envelope("a", text));
-            assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0]);
+            assert_eq!(counts(&sim.run(), ["hiddenBehind", "delivered"]), [1, 0]);
         }
         poll_until_empty(&sim);
         let expected: &[&str] =
@@ -123,7 +123,7 @@ fn message_that_fails_after_the_budget_keeps_its_place() {
         sim.put(&envelope("a", text));
     }
     let report = sim.run_with(Limits { budget: seconds(3), ..Limits::default() }).unwrap();
-    assert_eq!(counts(&report, ["released", "heldBack", "retried"]), [0, 2, 1]);
+    assert_eq!(counts(&report, ["released", "hiddenBehind", "retried"]), [0, 2, 1]);
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
@@ -206,7 +206,7 @@ fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
         let is_to_poison = request.method() == Method::POST && request.uri().path().contains(POISON);
         is_to_poison.then_some(Fault::Status(503))
     });
-    assert_eq!(counts(&sim.run(), ["storageTrouble", "heldBack", "delivered"]), [1, 1, 0]);
+    assert_eq!(counts(&sim.run(), ["storageTrouble", "hiddenBehind", "delivered"]), [1, 1, 0]);
     sim.faults(|_| None);
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), ["1", "2"]);
@@ -242,10 +242,10 @@ fn line_whose_first_writes_fail_keeps_the_order_in_later_runs() {
         times += usize::from(is_line);
         (is_line && times <= 7).then_some(Fault::CutBefore)
     });
-    assert_eq!(counts(&sim.run(), ["heldBack", "throttled"]), [1, 1]);
+    assert_eq!(counts(&sim.run(), ["hiddenBehind", "throttled"]), [1, 1]);
     sim.put(&envelope("a", "3"));
     assert_eq!(
-        counts(&sim.run(), ["heldBack", "delivered"]),
+        counts(&sim.run(), ["hiddenBehind", "delivered"]),
         [1, 0],
         "this run reads the stored line, so message 3 waits"
     );

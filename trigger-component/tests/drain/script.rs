@@ -48,7 +48,8 @@ impl Reply {
     }
 }
 
-/// A request to send, change or delete a chat message that the Connector received, and its result.
+/// A request that the Connector received, and its result. The request sends, changes or deletes a chat
+/// message.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) at: Duration,

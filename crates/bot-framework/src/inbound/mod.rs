@@ -226,7 +226,7 @@ impl VerifiedToken {
     /// needs the access token for its calls to the Connector.
     ///
     /// [`VerifiedToken::remember`] stored the access token in the record, in an earlier request with the same
-    /// inbound token. In this request, [`InboundAuth::verify`] has already read the record. The caller passes
+    /// inbound token. In this request, [`InboundAuth::verify`] has already read the record. The bot passes
     /// the result to [`Tokens::with_sealed`](crate::Tokens::with_sealed). If the access token is still valid,
     /// the bot does not read the key-value store a second time.
     pub fn sealed_token(&self) -> Option<&[u8]> {

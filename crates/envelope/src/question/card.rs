@@ -55,8 +55,8 @@ pub fn can_change(channel_id: &str) -> bool {
 }
 
 impl Question {
-    /// Adds the buttons to an activity, and returns the activity's text and further members. `data` makes the
-    /// data of a button from the id of the button's action.
+    /// Adds the buttons to an activity, and returns the activity's text and its other JSON members. `data`
+    /// makes the data of a button from the id of the button's action.
     pub fn show(
         &self,
         looks: Looks,
@@ -143,9 +143,9 @@ impl Question {
         (text.to_owned(), activity)
     }
 
-    /// Adds `line`, the answer as text, to the card. Returns the activity's text and further members. If
-    /// `keeps_buttons` is `None`, the card no longer has answer buttons. The caller sets `keeps_buttons` if
-    /// the person is allowed to answer again. The card then keeps the answer buttons, and `keeps_buttons`
+    /// Adds `line`, the answer as text, to the card. Returns the activity's text and its other JSON members.
+    /// If `keeps_buttons` is `None`, the card no longer has answer buttons. The caller sets `keeps_buttons`
+    /// if the person is allowed to answer again. The card then keeps the answer buttons, and `keeps_buttons`
     /// makes the data of each button.
     pub fn show_answered(
         &self,

@@ -24,7 +24,7 @@ use super::unasked::{Unasked, mark_of};
 use super::{Accepted, Ledger, NewAlert, Period, batch_result, index};
 use crate::ConversationKey;
 
-/// The greatest value of the variable `answersperminute`, which sets the limit. To make the next minute
+/// The greatest value of the variable `repliesperminute`, which sets the limit. To make the next minute
 /// silent, the bot inserts all rows of the next minute in one batch. The table service accepts at most 100
 /// operations in a batch.
 const MAX_REPLIES: u8 = 100;
@@ -67,9 +67,9 @@ impl Allowance {
         Some(self.0).filter(|replies| *replies > 0)
     }
 
-    /// Reads the limit from the variable `answersperminute`.
+    /// Reads the limit from the variable `repliesperminute`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
-        const NAME: &str = "answersperminute";
+        const NAME: &str = "repliesperminute";
         match settings.setting(NAME)?.trim() {
             "" => Ok(Self(DEFAULT_REPLIES)),
             text => text.parse().ok().filter(|replies| *replies <= MAX_REPLIES).map(Self).ok_or_else(|| {

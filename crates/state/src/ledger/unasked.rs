@@ -127,7 +127,7 @@ mod tests {
     fn message_with_unasked_perhaps_is_accepted_only_while_the_mark_exists() {
         for allowance in ["", "0"] {
             let world = World::new();
-            world.host.settings.borrow_mut().insert("answersperminute".into(), allowance.into());
+            world.host.settings.borrow_mut().insert("repliesperminute".into(), allowance.into());
             let allowance = Allowance::read(&*world.host).unwrap();
             let message = |activity: &str| message(world.host.now(), activity);
             let accept = |activity: &str, unasked| {

@@ -219,7 +219,7 @@ fn rows_of_replies_are_not_read_as_alerts_and_are_deleted_by_cleaning() {
 }
 
 #[test]
-fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
+fn repliesperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
     for (text, expected) in [
         ("", Some(20)),
         (" 20 ", Some(20)),
@@ -229,10 +229,10 @@ fn answersperminute_with_a_wrong_value_is_an_error_that_names_the_variable() {
         ("-1", None),
         ("many", None),
     ] {
-        let host = FakeHost::with_settings([("answersperminute", text)]);
+        let host = FakeHost::with_settings([("repliesperminute", text)]);
         let read = Allowance::read(&host);
         assert_eq!(read.as_ref().ok().copied(), expected.map(Allowance), "{text}");
-        assert!(read.is_ok() || read.expect_err(text).to_string().contains("answersperminute"), "{text}");
+        assert!(read.is_ok() || read.expect_err(text).to_string().contains("repliesperminute"), "{text}");
     }
 }
 

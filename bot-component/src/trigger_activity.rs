@@ -102,7 +102,8 @@ pub(crate) async fn handle<H: Host>(
     let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
     let ledger = |deadline| Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
     let taken = ledger(deadline).claim(&record).await.map_err(|error| not_looked_up(&error))?;
-    if taken == Claim::Ended(Status::Delivered) {
+    // If a person has answered the alert, it was delivered.
+    if matches!(taken, Claim::Ended(Status::Delivered | Status::Answered)) {
         log(Level::Info, "trigger.repeated", "");
         return Ok(done);
     }
@@ -208,9 +209,10 @@ mod tests {
     use std::time::Duration;
 
     use envelope::SealKey;
-    use platform::Deadline;
     use platform::testing::{FakeHost, response, run};
+    use platform::{Clock, Deadline};
 
+    use state::ledger::{CallId, Period};
     use storage_table::testing::FakeTables;
 
     use super::*;
@@ -340,6 +342,21 @@ mod tests {
                 |request: &&http::Request<_>| request.uri().to_string().starts_with(SERVICE_URL);
             assert_eq!(host.sent.borrow().iter().filter(to_connector).count(), sent, "{connector}");
         }
+    }
+
+    #[test]
+    fn repeated_trigger_of_an_answered_alert_gets_200_and_sends_nothing() {
+        let host = host("allow", 201);
+        let id = CallId::random(Period::of(host.now()), [1; 16]).alert(0);
+        let mut envelope = envelope();
+        envelope["id"] = id.as_str().into();
+        assert_eq!(post(&host, None, &envelope), 200);
+        let settings = BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap();
+        let deadline = Deadline::after(&host, Duration::from_secs(12));
+        let ledger = Ledger::new(&host, &settings.queue.account, &settings.tables, deadline);
+        assert_eq!(run(ledger.record_answer(&id, "sealed answer", host.now())), Ok(true));
+        assert_eq!(post(&host, None, &envelope), 200, "repeated");
+        assert_eq!(sent(&host).len(), 1);
     }
 
     #[test]

@@ -118,8 +118,9 @@ impl Contender {
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // In the default variant, the bot sends no kick (its call to the poller). The bot sends a kick only
-        // after its response, and the native build runs nothing after a response.
+        // In the default variant, the bot sends no kick (the bot's call to the poller). In the native build,
+        // the bot could not send a kick, because a kick follows the bot's response, and the native build runs
+        // nothing after a response.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }

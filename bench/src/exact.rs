@@ -25,8 +25,9 @@ pub struct Exact {
     pub instructions: Instructions,
     /// The calls of a component to its host (*host calls*), for an activity and for a run.
     pub host_calls: HostCallsByWork,
-    /// The average number of outbound calls for one alert that a person requests by a chat message. The
-    /// number includes all calls from the arrival of the chat message to the deletion of the queue message.
+    /// The average number of outbound calls for one alert that a person requests by a chat message. An
+    /// *outbound call* is an HTTP request of a component to another server. The number includes all calls
+    /// from the arrival of the chat message to the deletion of the queue message.
     pub calls_per_alert: f64,
     /// The average number of outbound calls for one alert that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
@@ -60,8 +61,8 @@ pub struct Instructions {
     pub activity_with_new_token: u64,
     /// A run of the poller that finds the queue empty.
     pub empty_run: u64,
-    /// The delivery of one alert: `(full_run - empty_run) / 320`. Here, `full_run` is a run that delivers 320
-    /// alerts to 320 conversations.
+    /// The delivery of one alert: `(full_run - empty_run) / 320`. Here, `full_run` is the number of
+    /// instructions for a run that delivers 320 alerts to 320 conversations.
     pub delivery: u64,
 }
 
@@ -101,8 +102,8 @@ pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
 /// The number of conversations to which the messages of a backlog go. A *backlog* is a queue with many
-/// waiting messages. The number of conversations is large, because the poller sends at most 7 messages a
-/// second to each conversation.
+/// waiting messages. The poller sends at most 7 messages a second to each conversation. With few
+/// conversations, this limit would slow down the delivery of the backlog.
 pub const CONVERSATIONS: usize = 1_000;
 
 /// The lengths of the backlogs, in messages. The poller's memory must hardly depend on the length.

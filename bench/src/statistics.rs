@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_and_percentile_are_values_of_the_samples() {
+    fn median_and_percentile_are_not_interpolated() {
         let mut samples = Samples::default();
         for value in [5.0, 1.0, 9.0] {
             samples.push(value);

@@ -37,8 +37,9 @@ struct Calls {
     queue: String,
     /// `x-connector`: the URL to which the guest posts activities.
     connector: String,
-    /// `x-outbound`: the number of outbound calls of an activity. The guest makes at least two: a Put
-    /// Message, and a call to the Connector. All further calls go to the Connector, too.
+    /// `x-outbound`: the number of outbound calls (HTTP requests of the guest to other servers) for an
+    /// activity. For each activity, the guest makes at least two outbound calls: a Put Message, and a call to
+    /// the Connector. All further outbound calls go to the Connector, too.
     outbound: u32,
 }
 

@@ -1,8 +1,9 @@
 //! The guest (a WebAssembly component) with which the benchmarks compare the bot and the poller.
 //!
-//! For a request without the header `x-queue`, the guest makes no host call, and returns an empty response.
-//! (A *host call* is a call of a component to the program that runs the component.) Such a request shows the
-//! costs that every component has: an instance, the SDK's entry point, an empty response.
+//! For a request with neither `x-queue` nor `prefer` in its headers, the guest makes no host call, and
+//! returns an empty response. (A *host call* is a call of a component to the program that runs the
+//! component.) Such a request shows the costs that every component has: an instance, the SDK's entry point,
+//! an empty response.
 //!
 //! For a request with the header `x-queue`, the guest makes host calls. Other headers give the number of
 //! these calls. The benchmark first counts the host calls of the bot and the poller, and then lets the guest

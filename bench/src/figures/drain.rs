@@ -24,7 +24,7 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
     ];
     // `full_run` counts the host calls of a whole run. But the floor makes its key-value calls again after
     // each Get Messages. So the code divides the key-value calls by the number of Get Messages, and rounds
-    // up. This number is an estimate: one Get Messages for each 32 alerts of the run, and two more.
+    // up. The number of Get Messages is an estimate: one for each 32 alerts of the run, and two more.
     let run = bench.host_calls.full_run;
     let gets = exact::DELIVERIES.div_ceil(32) as u64 + 2;
     let per_get = HostCalls {

@@ -19,8 +19,9 @@ enum Load {
     Floor,
 }
 
-/// Sends 1 000 activities (200 with `--quick`) to each contender: over one connection, then over 8, then over
-/// 64. A *contender* is a process whose speed or cost is measured.
+/// Sends activities to each contender: over one connection, then over 8, then over 64. In each repetition,
+/// each contender gets 1 000 activities (200 with `--quick`). A *contender* is a process whose speed or cost
+/// is measured.
 pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
     let count = if bench.quick { 200 } else { 1_000 };
     let variant = Variant { host: bench.host, ..Variant::default() };

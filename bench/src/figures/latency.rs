@@ -11,9 +11,9 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// The pause between two messages. The cron trigger starts a run (one execution of the poller) once a second:
-/// a *cron tick*. One second is 10.3 pauses, so the time from a message to the next cron tick differs from
-/// message to message.
+/// The pause after each message, in the two measurements with the cron trigger. The cron trigger starts a run
+/// (one execution of the poller) once a second: a *cron tick*. One second is 10.3 pauses, so the time from a
+/// message to the next cron tick differs from message to message.
 const STEP: Duration = Duration::from_millis(97);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -72,8 +72,8 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
         let arrived =
             bench.stubs.connector.arrival(&conversation).context("the time of the arrival is missing")?;
         latencies.push(arrived.saturating_duration_since(put));
-        // In this pause, the run that delivered the alert finds the queue empty, and ends. So no run is at
-        // work when the next activity arrives.
+        // In this pause, the run that delivered the alert finds the queue empty, and ends. If this run were
+        // still at work when the next activity arrives, the bot would send no kick for the activity.
         std::thread::sleep(STEP);
     }
     latencies.sort_unstable();

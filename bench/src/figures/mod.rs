@@ -51,7 +51,7 @@ impl Bench {
         }
     }
 
-    /// The number of repetitions for `inbound`, `start` and `stub_headroom`.
+    /// The number of repetitions for `inbound` and `stub_headroom`. `start` makes one repetition more.
     fn repetitions(&self) -> usize {
         if self.quick { 2 } else { 5 }
     }

@@ -69,7 +69,8 @@ async fn response(host: &NativeHost, request: Request<Incoming>) -> Response<Ful
     } else {
         bot_component::handle(host, request).await
     };
-    // `reply.then` is the work after the response, such as the kick (the bot's call to the poller). Here,
-    // `reply.then` is empty, because the native build runs with the variable `kick=off`.
+    // `reply.then` is the work after the response. For the bot, this work is the kick (the bot's call to the
+    // poller). For the poller, this work is a run that a kick has started. Here, `reply.then` is empty: the
+    // native build runs with the variable `kick=off`, so there are no kicks.
     reply.response.map(Full::new)
 }

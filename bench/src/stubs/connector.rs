@@ -13,7 +13,7 @@ use super::stub::{Stub, response};
 pub struct Connector(Stub<Arrivals>);
 
 /// The time at which the first alert of each conversation arrived. The key of the map is the percent-encoded
-/// id of the conversation. `None` if the stub records no arrivals.
+/// id of the conversation. `None` while the recording is off.
 type Arrivals = Option<HashMap<String, Instant>>;
 
 impl Connector {

@@ -29,8 +29,9 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 /// The API key that a call of `POST /api/alerts` needs (the variable `alertkey`).
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
-/// The number of different tokens. The activities use the tokens in turn. The bot remembers far fewer tokens,
-/// and forgets a token before the token is used again. So the bot has to check each token's signature again.
+/// The number of tokens for [`Tokens::Each`]. The activities use these tokens in turn. The bot remembers far
+/// fewer tokens, and forgets a token before the token is used again. So the bot has to check each token's
+/// signature again.
 const NEW_TOKENS: usize = 1_000;
 
 /// Makes requests and queue messages. Each activity and each envelope has its own id.
@@ -77,7 +78,8 @@ impl Person {
 pub enum Tokens {
     /// One token for all activities. A real channel also uses one token for about an hour.
     One,
-    /// A new token for each activity. The bot has to check the signature of each token.
+    /// Many different tokens, which the activities use in turn. The bot has to check the signature of the
+    /// token for each activity.
     Each,
 }
 
@@ -157,7 +159,7 @@ impl Workload {
         ConversationKey::of(&self.address(&Person::known(index)))
     }
 
-    /// An API call without a body, with the API key of this workload.
+    /// An API call without a body, with the API key `ALERT_KEY`.
     pub fn api_request(&self, method: Method, path: &str) -> http::Request<Bytes> {
         let request = http::Request::builder().method(method).uri(path);
         let request = request.header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"));
@@ -188,8 +190,10 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// Adds headers to requests for the floor (the guest in `bench/guest`). The headers name the variables
-    /// that the floor must read, and the numbers of key-value reads, key-value writes and outbound calls.
+    /// Adds headers to requests for the *floor*. The floor is the component in `bench/guest`, and does only
+    /// the work that the headers describe. The headers name the variables that the floor must read, and
+    /// contain the numbers of key-value reads, key-value writes and outbound calls. For the outbound calls,
+    /// the headers contain the URLs of the queue and of the Connector.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,

@@ -1,6 +1,6 @@
 //! The stubs of a benchmark. A *stub* is a small server on loopback that the components call in place of a
-//! real service. A stub counts its calls. An unexpected call becomes the stub's *complaint*, and the
-//! benchmark fails.
+//! real service. A stub counts the calls that it receives. If the stub of the queue, the tables or the
+//! Connector receives an unexpected call, this call becomes the stub's *complaint*, and the benchmark fails.
 
 mod connector;
 mod queue;
@@ -26,11 +26,11 @@ pub struct Stubs {
     /// The Bot Connector.
     pub connector: Connector,
     /// The issuer of the tokens with which a channel (such as Teams) calls the bot. This stub checks each
-    /// request strictly. The checks hardly change the figures, because the bot calls this issuer only once a
-    /// day.
+    /// request strictly. The checks hardly change the results of the benchmark, because the bot calls this
+    /// issuer only once a day.
     pub open_id: OpenId,
     /// The issuer of the tokens for the Connector. This stub also checks each request strictly. The checks
-    /// hardly change the figures, because the components request a new token only once an hour.
+    /// hardly change the results, because the components request a new token only once an hour.
     pub login: Login,
 }
 

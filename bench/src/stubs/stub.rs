@@ -7,8 +7,8 @@ use bytes::Bytes;
 use end_to_end::loopback_server::LoopbackServer;
 use serde_json::Value;
 
-/// A server, and the state from which the server makes its responses. The stub counts its calls, and keeps
-/// the first unexpected call as its *complaint*.
+/// A server, and the state from which the server makes its responses. The stub counts the calls that it
+/// receives, and keeps the first unexpected call as its *complaint*.
 #[derive(Debug)]
 pub(super) struct Stub<S> {
     server: LoopbackServer,

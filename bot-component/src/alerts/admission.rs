@@ -54,7 +54,7 @@ fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name (`app:<app id>`) and the scopes (the rights) of the caller.
+/// Verifies a token of Entra. Returns the name (`app:<app id>`) and the grant (the rights) of the caller.
 ///
 /// The bot checks the claims of the token first. If a claim is wrong, the bot refuses the token at once. So
 /// for such a token, the bot makes no call for the signing keys, and does not read the key-value store.

@@ -58,12 +58,13 @@ pub(super) struct Step {
 impl Asking {
     /// Returns the question of the alert `id`.
     ///
-    /// An API call makes one alert for each conversation. If the question takes only one answer, several
-    /// alerts share one table row for the answer: the alerts of one page (at most 100 conversations), and the
-    /// alerts of the escalation. The row's key contains `lead`, the id of the first alert of the page.
+    /// An API call makes one alert for each conversation. The bot splits the conversations of a call into
+    /// *pages* of at most 100 conversations. If the question takes only one answer, several alerts share one
+    /// table row for the answer: the alerts of one page, and the alerts of the escalation. The row's key
+    /// contains `lead`, the id of the first alert of the page.
     ///
-    /// If `lead` is `None`, the function computes `lead` from `id`. For an alert of the escalation, the
-    /// caller must set `lead`, because the computation would return the first alert of the step.
+    /// If `lead` is `None`, the function computes `lead` from `id`. For an alert of the escalation, `lead`
+    /// must not be `None`, because the computation would return the first alert of the step.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn question_has_the_actions_answers_and_reply_of_the_call() {
+    fn members_of_a_question_are_read_from_the_call() {
         let asking = ask(&json!({
             "actions": [{"id": "yes", "title": "Yes"}, {"url": "https://x.example/", "title": "Open"}],
             "acknowledge": true, "answers": "each", "reply": true, "callback": "https://ci.example.com/", "key": "k",

@@ -67,8 +67,9 @@ impl Asks {
     /// Encrypts the question of the API call `call` for the record of the alert `id`. Returns an empty text
     /// if the call asks no question. After the time `until`, the question takes no answers.
     ///
-    /// The alert belongs to the call, or to a step of the call's escalation. `of_call` is the id of the call.
-    /// `has_others` is true if the page of the call has several conversations.
+    /// The alert belongs to a page of the call, or to a step of the call's escalation. (A call with an
+    /// escalation has only one page.) `of_call` is the call id of this page, because each page has its own
+    /// call id. `has_others` is true if this page has several conversations.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,

@@ -222,15 +222,15 @@ impl Tables {
         Ok(etags)
     }
 
-    /// Copies all rows (entities) of a conversation, once for each key in `keys`. `of` is the conversation
-    /// key of the copied conversation, and `keys` has the conversation keys of the copies. The row key of
+    /// Copies all rows (entities) of a conversation, once for each conversation key in `keys`. `of` is the
+    /// conversation key of the original, and `keys` has the conversation keys of the copies. The row key of
     /// each row begins with the conversation key.
     ///
     /// Example: the conversation key in `of` begins with `3a`, and a key in `keys` begins with `7b`. Some
     /// rows of the conversation are in the partition `c3`, because the conversation key begins with the digit
     /// 3. The copies of these rows are in the partition `c7`. Other rows of the conversation are in
-    /// partitions for indexes, e.g. in the partition of the tenant. The copy of such a row stays in the same
-    /// partition.
+    /// other partitions, e.g. in the partition that lists all conversations of a tenant. The copy of such a
+    /// row is in the same partition as the original row.
     pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
         let shard = |key: &str| format!("c{}", &key[..1]);
         for table in self.tables.values_mut() {

@@ -22,9 +22,9 @@ pub(super) struct Query {
     conditions: Vec<Condition>,
     top: usize,
     selected: Vec<String>,
-    /// The key of the first row on the page; `None` for the first page. For a later page, this key was
-    /// encoded in the continuation headers of the previous response, and the client has sent these values
-    /// back.
+    /// The key of the first row on the page; `None` for the first page. For a later page, the continuation
+    /// headers of the previous response contained this key as two tokens, and the client has sent these
+    /// tokens back.
     from: Option<Key>,
 }
 
@@ -39,9 +39,8 @@ struct Condition {
 enum Property {
     Partition,
     Row,
-    /// The property `endsAt`. The poller uses the condition `endsAt lt …` to find records that have expired.
-    /// A measurement takes minutes, and no record expires in that time. So the stub treats this condition as
-    /// false.
+    /// The property `endsAt`. The poller uses the condition `endsAt lt …` to find rows that have expired. A
+    /// benchmark takes minutes, and no row expires in that time. So the stub treats this condition as false.
     EndsAt,
 }
 

@@ -120,7 +120,7 @@ fn if_match_decides_whether_an_entity_is_changed() {
 }
 
 #[test]
-fn missing_table_and_second_creation_are_refused() {
+fn missing_table_and_second_creation_are_refused_and_unknown_filter_is_a_complaint() {
     let service = Service::start();
     let again = service.call("POST", "Tables", &[], json!({"TableName": "STATE"})).expect_status(409);
     assert_eq!(code(&again), "TableAlreadyExists");

@@ -301,7 +301,7 @@ fn conversation_named_by_several_elements_is_alerted_once() {
 }
 
 #[test]
-fn wrong_next_or_tag_without_subscribers_is_an_error_before_anything_is_queued() {
+fn wrong_next_or_a_tag_without_subscribers_is_an_error_before_anything_is_queued() {
     let bot = Bot::new();
     bot.crowd(0..150, &["crowd"]);
     for (to, path) in [

@@ -98,8 +98,9 @@ impl Family<'_> {
             cumulated = cumulated.saturating_add(values);
             self.sample("_bucket", &[("le", &bound.canonical())], cumulated);
         }
-        // In OpenMetrics, the count must be at least the cumulative number of each bucket. If another version
-        // of the poller stored the numbers, the stored count can be too low.
+        // In OpenMetrics, the count must be at least the cumulative number of each bucket. The stored count
+        // is a separate number, perhaps from another version of the poller. So the function raises a count
+        // that is lower than the sum of the buckets.
         let count = count.max(cumulated);
         self.sample("_bucket", &[("le", "+Inf")], count);
         self.sample("_count", &[], count);

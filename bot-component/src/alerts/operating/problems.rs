@@ -58,8 +58,9 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silent_poller(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    // If a later run has found nothing to do, the bot does not report the failure. The later run has used the
-    // queue and the tables, so both work again.
+    // `last_run` is the last run that had something to do. If a later run has found nothing to do, the bot
+    // does not report the failure of `last_run`. The later run has used the queue and the tables, so both
+    // work again.
     if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
             "last run: failed ({}); look for its line with \"run\":\"{}\" in the poller's log",
@@ -92,8 +93,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     }
 }
 
-/// Returns a problem if messages are on the queue, and the last run was more than [`SIGN_OF_LIFE_EVERY`] ago,
-/// or the poller has never run.
+/// If no message is on the queue, or if a run is active now, returns `None`. Otherwise, returns a problem if
+/// the poller has never run, or if the last run was more than [`SIGN_OF_LIFE_EVERY`] ago.
 fn silent_poller(snapshot: &Snapshot, overview: &Overview) -> Option<String> {
     let messages = snapshot.queue.as_ref().map_or(0, |queue| queue.messages);
     if messages == 0 || overview.is_running {
@@ -169,7 +170,7 @@ mod tests {
             (|s| s.runs = Err("x".into()), &["tables: cannot be read"]),
             (|s| s.dead_messages = Ok(1), &["poison queue: holds 1 message,"]),
             (|s| s.dead_messages = Ok(100_000), &["poison queue: holds 100000 messages,"]),
-            // In the next cases, messages are on the queue, and the bot checks whether the poller runs.
+            // The following cases test whether the bot reports that the poller has not run.
             (|s| backlog(s, 7), &[]),
             (
                 |s| {

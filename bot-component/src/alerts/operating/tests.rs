@@ -201,7 +201,7 @@ fn time(milliseconds: i64) -> chrono::DateTime<chrono::Utc> {
 }
 
 #[test]
-fn status_shows_every_figure() {
+fn status_shows_the_figures() {
     let bot = Bot::new();
     bot.store(&figures(), None);
     bot.services.messages.set(Some(15));
@@ -368,7 +368,7 @@ fn access_to_the_account_with_the_bots_token_costs_at_most_one_more_call() {
 }
 
 #[test]
-fn token_in_the_key_value_store_is_shown_with_the_end() {
+fn status_shows_the_end_of_the_kept_token_but_not_the_token() {
     use bot_framework::Tokens;
 
     use crate::settings::{BotSettings, CallerSettings};
@@ -418,7 +418,7 @@ fn caller_without_the_scope_watch_is_refused_without_a_storage_call() {
 }
 
 #[test]
-fn metrics_are_equal_to_the_stored_sample() {
+fn metrics_are_equal_to_the_example_in_the_file() {
     let bot = Bot::new();
     bot.store(&figures(), None);
     bot.services.messages.set(Some(15));

@@ -11,7 +11,7 @@ use state::{ConversationKey, Tag};
 use super::{Bot, conversations, reference};
 
 #[test]
-fn lookup_of_100_tags_or_people_keeps_the_order_with_few_reads() {
+fn lookup_of_100_tags_or_people_costs_few_reads_and_keeps_the_order_of_tags() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
     // Each conversation subscribes to three tags: conversation 0 to `t0`, `t34` and `t68`, conversation 1 to
@@ -102,9 +102,9 @@ fn empty_page_stays_empty_when_the_call_is_repeated() {
     let first = bot.accepted(&body);
     let alerted = conversations(first["alerts"].as_array().unwrap());
     assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
-    // One of the 100 conversations ends its subscription to `a`. When the program repeats the call, page 2
-    // finds this conversation as a subscriber of `b`. The first call has already alerted the conversation, so
-    // the bot must not alert the conversation again.
+    // One of the 100 conversations ends its subscription to `a`. When the test repeats the call, the bot
+    // finds this conversation for page 2, as a subscriber of `b`. The first call has already alerted the
+    // conversation, so the bot must not alert the conversation again.
     let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
     assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
     assert_eq!(bot.accepted(&body), first, "expected the same alerts with the same ids");

@@ -1,6 +1,8 @@
 //! Tests of rows in the ledger (the table of alerts) for alerts with a `key`. A program chooses a `key` for
 //! each problem, for example `disk`, so that a conversation shows only one chat message for each problem. For
-//! each conversation and `key`, one row names the newest alert on the queue. A delayed alert does not count.
+//! each conversation and `key`, one row *notes* (names) the newest alert on the queue. The bot does not note
+//! two kinds of alerts: a delayed alert, and an alert that replaces no older alert (`again` is `reply` or
+//! `new`).
 
 use platform::Clock;
 use platform::testing::run;

@@ -184,8 +184,9 @@ impl Bot {
     }
 
     /// Delivers the messages on the queue, as a run (one execution of the poller) does. Each message has the
-    /// mark `once`. So before the run sends an alert, it reads the alert's record in the ledger (the table
-    /// with one record for each alert).
+    /// mark `once`: the queue can hold several messages of the same alert, and people must get the alert only
+    /// once. So the function reads the alert's record in the ledger (the table with one record for each
+    /// alert), and sends only an alert without a final status.
     fn deliver(&self) {
         let messages = self.queues.borrow_mut().queues.remove(QUEUE).unwrap_or_default();
         for message in messages {
@@ -284,8 +285,8 @@ fn replay_killed_at_any_call_is_finished_by_the_next_replay_and_delivers_once() 
             assert_eq!((status, &again["more"]), (200, &false.into()), "{calls}: {response}, {again}");
             bot.deliver();
             bot.pass(61);
-            // If the killed replay deleted the message, its row can still exist. Then the reason is
-            // `missing`. If the bot has deleted both, the reason is `unknown`.
+            // The bot refuses the third replay. If the message's row in the table of dead letters still
+            // exists, `why` is `missing`. If the bot has deleted the row too, `why` is `unknown`.
             let (_, last) = bot.replay(&json!({"ids": [died.letter]}));
             assert!(matches!(whys(&last).as_slice(), ["unknown" | "missing"]), "{calls}: {last}");
             bot.deliver();
@@ -327,8 +328,8 @@ fn replay_of_an_expired_tampered_or_ended_alert_is_refused_with_the_reason() {
     assert_eq!(whys, ["expired", "delivered", "tampered", "cancelled"]);
     bot.deliver();
     assert!(bot.shown.borrow().is_empty());
-    // The bot has deleted the messages of the two alerts that have ended. The other two messages stay, and
-    // are visible.
+    // The bot has deleted the messages of the delivered alert and of the cancelled alert. The expired message
+    // and the tampered message stay, and are visible.
     assert_eq!(bot.poison().len(), 2);
     let left: BTreeSet<_> = bot.list("?text=true")["dead"]
         .as_array()

@@ -10,9 +10,9 @@ pub(super) enum Why {
     Unknown,
     /// The table has a row for the dead letter, but the poison queue no longer holds the message.
     Missing,
-    /// The bot has not found the message, but the message can still exist. There are two possible causes:
-    /// another API call hides a message, or the poller has just written the row, and the message still
-    /// follows.
+    /// The bot has not found the message, but the message can still exist. There are two possible causes.
+    /// Either another API call has hidden messages of the poison queue, perhaps this message too. Or the
+    /// poller has just written the row, and has not yet put the message on the poison queue.
     Hidden,
     /// The message holds no envelope (an alert as JSON).
     Unreadable,

@@ -32,7 +32,7 @@ fn drop_killed_at_any_call_is_finished_by_the_next_drop() {
         let ledger = bot.tables.borrow().entities("proactivebotledger").clone();
         let reason = &ledger.iter().find(|((_, row), _)| *row == died.alert.as_str()).unwrap().1["reason"];
         assert_eq!(reason, "dropped by alertkey; permanent: 400 BadSyntax", "{calls}");
-        // The other message is visible, so the replay finds this message.
+        // The message `kept` is visible, so the replay finds `kept`.
         assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
         if is_finished {
             return;
@@ -97,7 +97,7 @@ fn bot_with_rows(rows: i64) -> (Bot, String) {
 }
 
 #[test]
-fn list_of_a_hundred_thousand_rows_costs_two_calls_a_page() {
+fn list_of_a_hundred_thousand_rows_costs_few_calls_a_page() {
     let (bot, _) = bot_with_rows(100_000);
     let (mut seen, mut query) = (BTreeSet::new(), "?limit=100".to_owned());
     for _ in 0..4 {

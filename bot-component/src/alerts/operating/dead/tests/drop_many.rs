@@ -1,4 +1,5 @@
-//! Tests of drops of many dead letters (messages of the poison queue).
+//! Tests of drops of many dead letters (messages of the poison queue), of a replay among many dead letters,
+//! and of the deletion of a conversation with dead letters.
 
 use chrono::TimeDelta;
 use platform::Clock;
@@ -108,7 +109,7 @@ fn drop_by_a_condition_killed_at_any_call_is_finished_by_the_next_drop_and_keeps
             assert_eq!(record.status, Status::Dead);
             assert_eq!(record.reason.as_deref(), Some("dropped by alertkey; permanent: 400 BadSyntax"));
         }
-        // The other message is visible, so the replay finds this message.
+        // The message `kept` is visible, so the replay finds `kept`.
         assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
         if is_finished {
             return;

@@ -31,7 +31,7 @@ fn replay_makes_a_new_record_if_the_record_was_deleted() {
 }
 
 #[test]
-fn record_of_a_newer_version_is_not_changed() {
+fn record_that_a_newer_bot_wrote_is_not_changed() {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
     for entity in bot.tables.borrow_mut().entities_mut("proactivebotledger").values_mut() {

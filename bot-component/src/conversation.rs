@@ -91,7 +91,7 @@ pub(crate) async fn record_effect<H: Host>(
 
 /// Records that the conversation was active, and returns whether a question is open. The bot first reads the
 /// fingerprint in the key-value store. If the fingerprint shows that the activity changes nothing, the bot
-/// does not call the table service. If this read fails, the bot calls the table service.
+/// does not call the table service. If the bot cannot read the fingerprint, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
@@ -106,14 +106,14 @@ async fn record_activity<H: Host>(
             // A failure of this write is ignored: without the fingerprint, the bot reads the table again at
             // the next activity.
             _ = host.set(&name, &fingerprint.to_bytes()).await;
-            // While the bot wrote the record, the poller perhaps delivered a question. So the bot does not
-            // know whether a question is open.
+            // After the bot read the record, the poller perhaps delivered a question and stored this question
+            // in the record. So the bot does not know whether a question is open.
             return Ok(Asked::Unknown);
         }
         // The poller has paused the conversation, but the bot's fingerprint still exists. This happens if the
-        // poller has a key-value store of its own. The bot deletes the fingerprint now, so that the person's
-        // next message ends the pause. With the fingerprint, the bot would perhaps not read the record when
-        // this message arrives.
+        // poller has a key-value store of its own, and thus cannot delete the bot's fingerprint. The bot
+        // deletes the fingerprint now, so that the person's next message ends the pause. With the
+        // fingerprint, the bot would perhaps not read the record when this message arrives.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
         Recorded::Asked { alert } => return Ok(Asked::By(alert)),
         Recorded::Known | Recorded::Newer => return Ok(Asked::Unknown),
@@ -277,8 +277,8 @@ mod tests {
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
                 // A poller with a key-value store of its own cannot delete the bot's fingerprint. So the test
-                // stores the fingerprint again after the pause. The next activity has a new address, so the
-                // bot reads the record in the table. There the bot finds the pause, and deletes the
+                // stores the fingerprint again after the pause. The next activity has a new `serviceUrl`, so
+                // the bot reads the record in the table. There the bot finds the pause, and deletes the
                 // fingerprint.
                 run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }

@@ -201,7 +201,7 @@ fn repeated_message_gets_at_most_repliesperminute_replies_while_the_tables_refus
     bot.take_said();
     bot.has_tables.set(false);
     // The channel sends the activity again. The message is on the queue, but the bot cannot know this without
-    // the tables.
+    // the tables. The test does not set the variable `repliesperminute`, so the limit is 20 replies a minute.
     for _ in 0..25 {
         assert_eq!(bot.say("hello"), 503);
     }
@@ -245,7 +245,7 @@ fn alert_that_is_perhaps_on_the_queue_is_unconfirmed_in_the_response() {
 }
 
 #[test]
-fn cancel_gets_a_final_result_if_the_alert_is_certainly_not_on_the_queue() {
+fn cancel_gets_a_final_result_only_if_the_alert_is_certainly_not_on_the_queue() {
     let bot = Bot::new();
     let cancel = |id: &str| {
         let (status, body) = bot.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null);

@@ -3,11 +3,12 @@
 //! If the app has the permission `ChatMessageReadReceipt.Read.Chat`, Teams sends a read receipt as an event
 //! in personal chats. Teams reports a reaction only to the bot that sent the message.
 //!
-//! A person replies by pressing a button on the bot's card, or by writing in a thread of a Teams channel. The
+//! A person replies by pressing a button on the bot's card, or by writing in a thread of a Teams channel.
+//! This file counts a press only if the press arrives as an activity of the type `message`, not `invoke`. The
 //! activity's `replyToId` names the chat message that gets the reply. For each such chat message, one row in
-//! the table of conversations counts the replies and the reactions. The bot also makes a row if a person
-//! wrote the chat message that gets the reply. A row is valid for seven days after the last reply or
-//! reaction. The bot keeps at most 20 rows for each conversation.
+//! the table of conversations counts the replies and the reactions. The bot makes this row even if a person,
+//! and not the bot, wrote the chat message that gets the reply. A row is valid for seven days after the last
+//! reply or reaction. The bot keeps at most 20 rows for each conversation.
 //!
 //! Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
 
@@ -24,7 +25,7 @@ use crate::settings::BotSettings;
 
 const READ_RECEIPT: &str = "application/vnd.microsoft.readReceipt";
 
-/// The separator in the conversation id of a thread: `<id of the channel>;messageid=<id of the first
+/// The separator in the conversation id of a thread: `<id of the Teams channel>;messageid=<id of the first
 /// message>`.
 const OF_THREAD: &str = ";messageid=";
 
@@ -63,8 +64,8 @@ pub(crate) async fn note<H: Host>(
     })
 }
 
-/// Reads the feedback in an activity. Returns `None` if the activity has no feedback, or if the channel does
-/// not verify who sends an activity.
+/// Reads the feedback in an activity. Returns `None` if the activity has no feedback, or if the messaging
+/// service (`channelId`, for example `webchat`) does not verify who sends an activity.
 fn feedback_of<'a>(
     activity: &'a Activity,
     Addressed { address, key }: &Addressed,
@@ -98,9 +99,9 @@ fn feedback_of<'a>(
 /// Returns the conversation key of the Teams channel if `message` is the first message of a thread.
 /// Otherwise, returns `None`.
 ///
-/// The first message can be an alert that the bot sent to the channel. Reactions and replies to this alert
-/// arrive as activities with the address of the thread. But the row that counts them has the conversation key
-/// of the channel.
+/// The first message can be an alert to the Teams channel. Reactions and replies to this alert arrive as
+/// activities with the address of the thread. But the row that counts these reactions and replies has the
+/// conversation key of the Teams channel.
 fn key_of_first_message(address: &ConversationReference, message: MessageNumber) -> Option<ConversationKey> {
     let (channel, first) = address.conversation.id.split_once(OF_THREAD)?;
     if MessageNumber::parse(first) != Some(message) {
@@ -215,8 +216,8 @@ mod tests {
             (with(reaction.clone(), "reactionsAdded", json!("like")), None),
             (with(reaction.clone(), "replyToId", json!(null)), None),
             (with(reaction.clone(), "replyToId", json!("1:abc")), None),
-            // This message is more than seven days old. The bot keeps the record of its alert for only seven
-            // days.
+            // This chat message is more than seven days old. The bot keeps the record of an alert for only
+            // seven days, so the bot ignores the reaction.
             (with(reaction.clone(), "replyToId", json!("1794866399999")), None),
             (with(reaction.clone(), "channelId", json!("webchat")), None),
             (with(reaction.clone(), "from", json!({"id": "28:x", "role": "bot"})), None),

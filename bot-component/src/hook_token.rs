@@ -64,7 +64,7 @@ pub(crate) struct HookKeys {
 
 impl TokenForm {
     /// Decodes the text of a token. Returns `None` if the text does not look like a token. This check needs
-    /// no HMAC key. So the bot makes this check before it reads any variable.
+    /// no HMAC key. So the bot makes this check before it reads the Spin variables that give the HMAC keys.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;

@@ -12,7 +12,7 @@ pub(crate) const CODE: &str = "NotSupported";
 pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
 /// Makes the response to an invoke that the bot does not support. The bot supports only one kind of invoke: a
-/// press of a button that the bot made. `messages.rs` handles such a press itself.
+/// press of a button that the bot made. The module `pressing` handles such a press.
 ///
 /// The HTTP status is 200, and the error is in the body. After any other HTTP status, the client shows that
 /// the bot is broken. Adaptive Cards of version 1.4 or later send an invoke with the name
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn invoke_is_answered_200_and_its_name_decides_the_form_of_the_error() {
+    fn response_to_an_invoke_is_200_and_the_name_of_the_invoke_decides_the_form_of_the_error() {
         for (name, pointer) in [
             (json!("adaptiveCard/action"), "/value/code"),
             (json!("task/fetch"), "/error/code"),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn button_press_is_recognized_by_value_or_reply_without_attachments() {
+    fn button_press_is_recognized_by_a_value_or_by_a_replytoid_without_attachments() {
         for (change, expected) in [
             (json!({}), false),
             (json!({"value": "yes"}), true),

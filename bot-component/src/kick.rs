@@ -2,10 +2,11 @@
 //! *run*: the poller takes messages off the queue, and sends their alerts. Without the kick, the person would
 //! have to wait until a timer (cron) starts the next run.
 //!
-//! The bot sends the kick after its response to the caller. Delivery does not depend on the kick: if the kick
-//! is lost, the next run that the timer starts gets the message. While a run works, the bot sends no kick,
-//! because that run also gets new messages. While all runs pause, the bot sends no kick either. Runs pause if
-//! the bot gets no token, or if a service refuses the bot's credential.
+//! The bot first responds to the HTTP request, and then sends the kick. Delivery does not depend on the kick:
+//! if the kick is lost, the next run that the timer starts gets the message. While a run works, the bot sends
+//! no kick, because that run also gets new messages. While all runs pause, the bot sends no kick either. The
+//! poller pauses all runs if the poller gets no access token for sending alerts, or if a service refuses the
+//! bot's credential.
 
 use std::time::Duration;
 

@@ -8,8 +8,9 @@
 //! from the poison queue only for two kinds of API calls: calls that delete a conversation, and calls that
 //! list, replay or drop dead letters.
 //!
-//! This component sends people only two kinds of messages: replies to their activities, and the alerts of
-//! trigger activities. A *trigger activity* is an activity in which a program sends an envelope to the bot.
+//! This component sends people only two kinds of chat messages: replies to their activities, and the alerts
+//! of trigger activities. A *trigger activity* is an activity with an envelope, which a program sends to the
+//! bot. This program can be the poller, if the poller delivers alerts through Direct Line.
 //!
 //! Sources: <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md> specifies the
 //! activities. `docs/openapi.yaml` describes the routes for other programs. `docs/errors.md` lists every

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_of_a_program_or_in_a_group_without_a_mention_is_ignored() {
+    fn bot_ignores_programs_the_bots_own_texts_and_group_messages_without_a_mention() {
         let mention = json!({
             "text": "<at>Bot</at> > Queued: tea",
             "entities": [{"type": "mention", "mentioned": {"id": "b"}, "text": "<at>Bot</at>"}],

@@ -50,8 +50,8 @@ pub(crate) async fn post<H: Host>(
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot).with_sealed(sealed));
     let request = Request::from_parts(head, body);
     let answered = respond_to_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
-    // For a tenant that the bot does not serve, the bot stores nothing. It does not even store the result of
-    // the token check.
+    // For a tenant that the bot does not serve, the bot stores nothing, not even the result of the token
+    // check.
     let is_refused_tenant = matches!(answered, Err(Rejection::TenantRefused(_)));
     if let Some(token) = token.as_ref().filter(|_| !is_refused_tenant) {
         let sealed = match &tokens {

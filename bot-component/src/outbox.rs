@@ -21,7 +21,7 @@ use crate::settings::BotSettings;
 /// The longest time for which the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The most Puts that run in parallel for one API call.
+/// The most Puts that the bot makes in parallel for one API call.
 const PUTS_AT_ONCE: usize = 8;
 
 /// The longest time for recording that the queue perhaps holds an alert twice.
@@ -65,8 +65,9 @@ impl<'a, H: Host> Outbox<'a, H> {
         Self { host, settings, client, due_count: Cell::new(0) }
     }
 
-    /// Whether the bot has to send the kick: this outbox has put a message on the queue that is due now. The
-    /// result is also true after a failed Put, if the queue has perhaps stored the message.
+    /// Whether the bot has to send the kick: this outbox has put a message on the queue, and the alert in the
+    /// message is due now. The result is also true after a failed Put, if the queue has perhaps stored such a
+    /// message.
     pub(crate) fn has_due(&self) -> bool {
         self.due_count.get() > 0
     }
@@ -115,9 +116,9 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Calls `put` for each item. Several calls run in parallel, in any order. `put` returns whether it
-    /// succeeded. After a failure, no further call begins, because each further call would probably fail too,
-    /// and would take as long as the failed call.
+    /// Calls `put` for each item. The bot makes several calls in parallel, in any order. `put` returns true
+    /// after a success. After a failure, no further call begins, because each further call would probably
+    /// fail too, and would take as long as the failed call.
     pub(crate) async fn put_all<T>(
         &self,
         items: impl Iterator<Item = T>,
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn puts_of_one_api_call_run_in_parallel_and_no_put_begins_after_a_failure() {
+    fn puts_of_one_api_call_are_parallel_and_no_put_begins_after_a_failure() {
         let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
         for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]
         {

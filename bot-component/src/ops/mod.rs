@@ -46,9 +46,10 @@ const PAGE: &str = concat!(
     include_str!("end.html"),
 );
 
-/// The content security policy. The policy permits only the style and the script of the page, and calls to
-/// this bot. The policy also forbids the script to turn a text into markup (`require-trusted-types-for`). The
-/// policy names the style and the script by their hashes. A test compares these hashes with the files.
+/// The content security policy. The policy permits only the style and the script of the page, calls to this
+/// bot, and images in `data:` URLs (the icon of the page has such a URL). The policy also forbids the script
+/// to turn a text into markup (`require-trusted-types-for`). The policy names the style and the script by
+/// their hashes. A test compares these hashes with the files.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-KjD3mpRGktSV2miQJaKU6gx0dSaVvQizU1M8Rniph0Y='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \

@@ -2,7 +2,8 @@
 //! answer). If no person answers the question, the escalation alerts further conversations, step by step.
 //!
 //! Each alert of the escalation is due later than the question. When such an alert is due, the poller sends
-//! the alert only if no person has answered. A *run* is one execution of the poller.
+//! the alert only if no person has answered the question or an alert of an earlier step. A *run* is one
+//! execution of the poller.
 
 use platform::Randomness;
 use state::ledger::{CallId, NewAlert, Status};

@@ -49,9 +49,11 @@ struct Search {
     digests: BTreeSet<String>,
 }
 
-/// Deletes the conversation. The bot does the same when a person asks to be forgotten (the activity
-/// `deleteUserData`). Also deletes all messages to the conversation in the poison queue, even if the bot has
-/// no record of the conversation.
+/// Deletes the bot's record of the conversation, and all messages to the conversation in the poison queue.
+/// The function deletes these messages even if the bot has no record of the conversation.
+///
+/// When a person asks to be forgotten (the activity `deleteUserData`), the bot deletes the record in the same
+/// way, but does not search the poison queue.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -119,8 +121,8 @@ async fn search_poison<H: Host>(
 }
 
 /// Deletes the rows of the deleted messages from the table of dead letters. If the bot cannot delete a row,
-/// the API call still succeeds, because a row never holds the text of an alert. The row then stays until an
-/// operator drops the dead letter.
+/// the API call still succeeds, because the text of the alert was in the deleted message, and a row never
+/// holds this text. The row then stays until an operator drops the dead letter.
 async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
     let dead = dead_letters(host, settings, deadline);
     let removed = async {

@@ -1,6 +1,7 @@
 //! The rights of a caller of the alert routes. A right is called a *scope*. The variable `alertkeys` has an
 //! entry for each API key. The entry lists the scopes of the API key, and can restrict the API key to a
-//! tenant or to tags.
+//! tenant or to tags. A program can also call with a token of Entra instead of an API key. The member `roles`
+//! of the token then names the scopes.
 
 use bot_framework::ConversationReference;
 use state::Tag;
@@ -9,7 +10,7 @@ use state::Tag;
 const MAX_TENANT_CHARACTERS: usize = 64;
 
 /// A right of a caller. With `Send`, `Cancel` or `List`, the caller also sees the alerts that were sent under
-/// the caller's own name (the name of the caller's API key).
+/// the caller's own name (the name of the caller's API key, or `app:<app id>` for a token of Entra).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Send alerts to conversations that the bot knows, and to new people and Teams channels in one tenant
@@ -23,7 +24,7 @@ pub(super) enum Scope {
     Cancel,
     /// List the conversations that the bot knows.
     List,
-    /// Operate the bot, and cancel alerts that were sent with any API key.
+    /// Operate the bot, and see and cancel every alert.
     Operate,
     /// Read the status and the metrics of the bot. `Operate` includes this scope.
     Watch,

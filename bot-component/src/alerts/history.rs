@@ -28,9 +28,9 @@ const LIST_WITHIN: Duration = Duration::from_secs(20);
 /// The number of digits of the check value in a page token. A *page token* is the member `next` of a
 /// response. To get the next page of the list, the caller sends the page token as the parameter `after`.
 ///
-/// The check value shows whether the token was changed, or belongs to another list (for example of another
-/// tag). A short check value is enough, because a forged token does no harm: the caller still gets only
-/// alerts that the caller is allowed to see.
+/// The check value shows whether the token was changed, or belongs to another list (for example, to the list
+/// for another tag). A short check value is enough, because a forged token does no harm: the caller still
+/// gets only alerts that the caller is allowed to see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str =

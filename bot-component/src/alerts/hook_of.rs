@@ -1,5 +1,5 @@
 //! `POST` and `DELETE /api/targets/{conversation}/hook`: a program gets or ends the webhook address of a
-//! conversation. If another program posts to this address, the bot alerts the conversation.
+//! conversation. If any program posts to this address, the bot alerts the conversation.
 
 use std::time::Duration;
 

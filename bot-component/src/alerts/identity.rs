@@ -1,6 +1,10 @@
 //! Recognises repeated API calls. A program can give a call an *idempotency key*, which identifies the call
 //! for 24 hours (the *term* of the key). If the program repeats the call within the term, the bot makes no
 //! new alerts. The response then shows the alerts of the first call.
+//!
+//! The bot refuses the repeated call if its *fingerprint* differs. For `POST /api/alerts`, the fingerprint is
+//! a hash of the body. If a program posts an alert in another format (see `hooks`), the fingerprint is a
+//! constant. So the bodies of such posts can differ.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -26,7 +30,7 @@ pub(super) enum NewOrRepeated {
     Repeated(Earlier),
 }
 
-/// An earlier call with the same idempotency key and the same body.
+/// An earlier call with the same idempotency key and the same fingerprint.
 #[derive(Debug)]
 pub(super) struct Earlier {
     pub(super) id: CallId,
@@ -88,8 +92,8 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
 }
 
 /// Accepts the alerts of a call with an idempotency key. If an earlier call had the same key and the same
-/// body, returns the earlier call instead. `make` gets the id of the new call, and makes the alerts. (The ids
-/// of the alerts depend on the id of the call.)
+/// fingerprint, returns the earlier call instead. `make` gets the id of the new call, and makes the alerts.
+/// (The ids of the alerts depend on the id of the call.)
 pub(super) async fn accept_or_find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -114,8 +118,8 @@ pub(super) async fn accept_or_find<H: HttpClient + Clock + Randomness>(
     Err(AlertRejection::IdempotencyKeyReused)
 }
 
-/// Finds an earlier call with the same idempotency key and the same body. Returns `None` if no such call was
-/// accepted in the last 24 hours.
+/// Finds an earlier call with the same idempotency key. Returns `None` if the bot accepted no call with this
+/// key in the last 24 hours. Returns an error if the earlier call had another fingerprint.
 pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -158,7 +162,7 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
 }
 
 /// Returns the earlier call whose first record is `first`. Returns `None` if the term of the idempotency key
-/// has ended. Returns an error if the earlier call had another body.
+/// has ended. Returns an error if the earlier call had another fingerprint.
 async fn earlier_call<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

@@ -16,7 +16,7 @@ const WITHOUT_A_KEY: &str = "no value, because the call has no `key`; add a `key
 /// key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyedCall {
-    /// The alert key, such as `disk/db-7`. The sender chooses the alert key.
+    /// The alert key, such as `disk/db-7`. The calling program chooses the alert key.
     pub(super) key: String,
     /// Whether the problem lasts (firing) or has ended (resolved).
     pub(super) state: KeyState,
@@ -52,8 +52,8 @@ impl KeyedCall {
     }
 
     /// Makes the field `keyed` of the envelope (the JSON of an alert on the queue). `sender` is the name of
-    /// the caller's API key. The envelope holds one hash of `sender` and the alert key. So callers with
-    /// different names cannot change each other's chat messages.
+    /// the caller, for example the name of the API key. The envelope holds one hash of `sender` and the alert
+    /// key. So callers with different names cannot change each other's chat messages.
     pub(super) fn keyed(
         &self,
         sender: &str,

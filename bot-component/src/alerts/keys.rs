@@ -1,5 +1,5 @@
-//! Reads the variables `alertkey` and `alertkeys`. The API keys in `alertkey` have no names. An entry of
-//! `alertkeys` holds the name, the rights and the hash of an API key.
+//! Reads the variables `alertkey` and `alertkeys`. Each API key in `alertkey` has the name `alertkey` and all
+//! rights. An entry of `alertkeys` holds the name, the rights and the hash of an API key.
 
 use chrono::{DateTime, Utc};
 use platform::{Secret, SecretHash, Settings, SettingsError};
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn named_key_is_accepted_until_the_end_in_the_entry() {
+    fn named_key_is_accepted_if_it_is_long_enough_and_its_time_has_not_ended() {
         let admitted = |entries: &str, candidate: &str| {
             let keys = keys(OLD, entries).unwrap().unwrap();
             let holder = keys.holder_of(candidate, now());

@@ -1,4 +1,4 @@
-//! `GET /api/targets`: lists the conversations that the bot can alert.
+//! `GET /api/targets`: lists the conversations that the bot knows, also the stopped and paused conversations.
 
 use std::time::Duration;
 
@@ -104,8 +104,9 @@ impl ListQuery {
     ///
     /// There is one exception. If the query names a tag and the id of a tenant, the list also has the
     /// *unverified* subscribers of the tag. The address of an unverified subscriber names this tenant, but no
-    /// token has verified the address. So an alert would not go to this subscriber. In anonymous mode, all
-    /// subscribers are unverified. Without the exception, such a list would always be empty in this mode.
+    /// token of the channel has verified the address. So an alert would not go to this subscriber. In
+    /// anonymous mode (activities need no token), all subscribers are unverified. Without the exception, such
+    /// a list would always be empty in this mode.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

@@ -49,7 +49,7 @@ pub(super) fn read(
     if format == Some(TextFormat::Plain) && has_mention {
         return Err(fields.error("format", "`markdown` or no value, because `text` has mentions"));
     }
-    // Teams shows mentions in Markdown, so a text with mentions is Markdown by default.
+    // The check above refuses a plain text with mentions. So a text with mentions is Markdown by default.
     let default = if has_mention { TextFormat::Markdown } else { TextFormat::Plain };
     let format = format.unwrap_or(default);
     expect_elements(fields, text, format, &mentions, activity)?;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_without_an_at_element_and_at_element_without_a_mention_are_refused() {
+    fn call_with_wrong_mentions_format_or_importance_is_refused() {
         let lee = json!([{"user": LEE, "name": "Lee"}]);
         let own = json!([{"type": "mention", "text": "<at>Own</at>"}]);
         let many: Vec<_> = (0..21).map(|number| json!({"user": LEE, "name": number.to_string()})).collect();

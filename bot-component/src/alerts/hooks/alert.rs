@@ -11,7 +11,7 @@ use super::super::body::{AlertCall, Identity};
 use super::super::keyed::KeyedCall;
 use super::super::to::To;
 
-/// The fingerprint in the [`Identity`] of an alert, if the sender (the posting program) gave the alert an id.
+/// The fingerprint in the [`Identity`] of an alert, if the posting program gave the alert an id.
 /// For calls of `POST /api/alerts`, the fingerprint is a hash of the body: the bot refuses a second call with
 /// the same idempotency key but another body. But two posts with the same id report the same alert, even if
 /// their bodies differ. So here the fingerprint is a constant.
@@ -39,9 +39,10 @@ pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
     AlertCall { activity, keyed, ..AlertCall::new(to, "") }
 }
 
-/// Returns the identity of an alert, or `None` if the sender gave the alert no id. If a sender repeats a
-/// post, the bot recognises the alert by its identity, and does not send the alert again. `sender` is the
-/// name of the caller, and `targets` is a text that names the targets of the post.
+/// Returns the identity of an alert, or `None` if the posting program gave the alert no id. If the program
+/// repeats a post, the bot recognises the alert by its identity, and does not send the alert again. `sender`
+/// is the name of the caller, for example the name of the API key. `targets` is a text that names the targets
+/// of the post.
 pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
     let id = alert.idempotency_key.as_deref()?;
     Some(Identity {
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_depends_on_the_id_from_the_sender_and_on_the_targets() {
+    fn identity_depends_on_the_id_in_the_post_and_on_the_targets() {
         let of = |sender: &str, targets: &str| identity_of(&alert(State::None), sender, targets).unwrap();
         let key = |sender, targets| of(sender, targets).idempotency_key;
         assert_eq!(key("ci", "tag=a"), key("ci", "tag=a"));

@@ -70,8 +70,8 @@ struct TargetQuery {
     /// the query `tag=ops` becomes `{"tag": "ops"}`.
     element: Map<String, Value>,
     /// The cursor: the `next` of the response to an earlier post. If many conversations subscribe to a tag,
-    /// one post can reach only some of these conversations. The caller then repeats the post with `next`, and
-    /// the bot alerts the remaining conversations.
+    /// one post perhaps reaches only some of these conversations. The caller then repeats the post with
+    /// `next`, and the bot alerts the remaining conversations.
     at: Option<Cursor>,
 }
 

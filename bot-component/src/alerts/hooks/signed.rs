@@ -34,7 +34,7 @@ pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -
     }
     let Some(signature) = (incoming.header)(grafana::HEADER) else { return Ok(()) };
     // If Grafana sends the time, the signature covers the time and the body. Otherwise, the signature covers
-    // only the body.
+    // only the body. The bot accepts a post if one of these two signatures is valid.
     let time = (incoming.header)(GRAFANA_TIME).filter(|time| is_near(time, now));
     let is_valid = grafana::signature_is_valid(secret, incoming.body, None, signature)
         | time.is_some_and(|time| grafana::signature_is_valid(secret, incoming.body, Some(time), signature));

@@ -44,7 +44,7 @@ fn stage() -> (Stage, String) {
 }
 
 /// Sends a request. Returns the HTTP status, and the error code in the body of the response. If the body has
-/// no error code, this text is empty.
+/// no error code, returns an empty text instead.
 fn call(host: &FakeHost, method: Method, token: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
     let mut request =
         Request::builder().method(method).uri(format!("{PATH}{token}")).header(HOST, "127.0.0.1");

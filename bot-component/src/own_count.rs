@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conversation_with_used_up_replies_gets_no_reply_in_this_and_the_next_minute() {
+    fn conversation_above_the_limit_gets_no_reply_in_this_and_the_next_minute_and_0_means_no_limit() {
         let host = FakeHost::with_settings([("repliesperminute", "3")]);
         let allowance = Allowance::read(&host).unwrap();
         let key = |digit: &str| ConversationKey::parse(&digit.repeat(32)).unwrap();

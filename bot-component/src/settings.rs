@@ -122,18 +122,18 @@ pub(crate) struct BotSettings {
     pub(crate) kick: Option<Kick>,
     /// The most replies that the bot sends to a conversation in a minute.
     pub(crate) allowance: Allowance,
-    /// Where the bot sends a person's text (see [`Replies`]).
+    /// Where the poller sends a person's text (see [`Replies`]).
     pub(crate) replies: Replies,
 }
 
-/// The variable `replies`: where the bot sends a person's text that is neither a command nor an answer to a
-/// question.
+/// The variable `replies`: where the poller sends a person's text that is neither a command nor an answer to
+/// a question. The name `replies` means the texts of people here, not the replies of the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replies {
     /// The poller sends the text back to the person, as a bot of Microsoft's "proactive bot" template of 2017
     /// did.
     Echo,
-    /// The poller puts the text on the queue of replies, where a program reads it.
+    /// The poller puts the text on the queue `<queuename>-replies`. A program reads the text from this queue.
     Queue,
 }
 

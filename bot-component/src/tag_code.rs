@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_valid_only_for_one_bot_tag_and_scope_until_the_expiry() {
+    fn code_is_valid_until_it_expires_and_only_for_one_bot_one_tag_and_one_scope() {
         let host = FakeHost::default();
         let until = host.now() + TimeDelta::seconds(60);
         let ours = codes("app", &[1]);

@@ -55,7 +55,7 @@ const STORE_WITHIN: Duration = Duration::from_secs(7);
 const CARD_ACTION: &str = "adaptiveCard/action";
 
 /// The text between the two ids in the conversation id of a Teams thread. The whole conversation id is
-/// `<id of the channel>;messageid=<id of the first message>`.
+/// `<id of the Teams channel>;messageid=<id of the first message>`.
 const OF_THREAD: &str = ";messageid=";
 
 /// Reads the keys for questions. The bot signs the buttons with these keys, and encrypts the questions and
@@ -152,8 +152,8 @@ impl<'a, H: Host> Answering<'a, H> {
         })
     }
 
-    /// Whether the bot has put a job on the queue. If so, the bot has to send the kick (the call that starts
-    /// the poller).
+    /// Whether the queue has (or perhaps has, after a failed attempt) a job of this `Answering`. If so, the
+    /// bot has to send the kick (the call that starts the poller).
     pub(crate) fn has_due(&self) -> bool {
         self.outbox.has_due()
     }
@@ -278,8 +278,8 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                // If the record already shows an answer, the row stays, because other alerts of the call can
-                // share the row.
+                // If the record already shows an answer, the row can hold the answer that counts for all
+                // alerts of the call. So the row stays.
                 let was_answered = found.is_some_and(|record| record.answered_at.is_some());
                 let delete = async {
                     match was_answered {

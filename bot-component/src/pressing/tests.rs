@@ -80,7 +80,7 @@ fn press(stage: &Stage, change: &Value, data: &Value) -> (Recorded, usize) {
 }
 
 #[test]
-fn first_press_costs_three_storage_calls_and_refused_press_costs_no_call() {
+fn first_press_costs_three_storage_calls_and_press_of_an_unknown_or_expired_button_costs_no_call() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, "a:1", Answers::One);
@@ -140,7 +140,7 @@ fn repeated_press_after_the_alert_was_taken_back_keeps_the_stored_answer() {
 }
 
 #[test]
-fn press_in_the_thread_that_a_channel_alert_began_counts() {
+fn press_in_the_thread_of_an_alert_to_a_teams_channel_is_counted() {
     let stage = Stage::new();
     let id = ask(&stage, Answers::One);
     let data = button(&stage, &id, CHANNEL, Answers::One);
@@ -150,7 +150,7 @@ fn press_in_the_thread_that_a_channel_alert_began_counts() {
 }
 
 #[test]
-fn repeated_press_after_a_failed_put_counts() {
+fn press_repeated_after_a_failed_put_is_counted() {
     for answers in [Answers::One, Answers::Each] {
         let stage = Stage::new();
         let id = ask(&stage, answers);

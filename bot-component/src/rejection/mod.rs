@@ -1,9 +1,9 @@
-//! Lists every refusal of a request, with its HTTP status, error code and message. A caller gets only these
-//! messages. So no caller gets the text of an internal error by accident, for example of an error in the
-//! storage client.
+//! Lists the refusals of requests, each with its HTTP status, error code and message. If the bot refuses a
+//! request, the caller gets only one of these messages. So no caller gets the text of an internal error by
+//! accident, for example of an error in the storage client.
 //!
-//! `docs/errors.md` lists the same refusals. A test in `documented.rs` compares `docs/errors.md` with this
-//! module.
+//! `docs/errors.md` lists these refusals, and also the errors of other modules, for example of the poller and
+//! of buttons. A test in `documented.rs` compares `docs/errors.md` with the code of all these modules.
 
 mod alerts;
 #[cfg(test)]

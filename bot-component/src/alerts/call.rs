@@ -46,7 +46,8 @@ const RESPONSE_WITHIN: Duration = Duration::from_secs(27);
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
 /// The longest time for looking up *moved* conversations. If a caller repeats a call, perhaps a conversation
-/// has moved to another page since the first call. The bot then looks up the conversation's address.
+/// has moved to another page since the earlier call. The bot then does not find the conversation's address
+/// on the page. So the bot looks up the address in the table of conversations.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -70,14 +71,14 @@ pub(super) async fn post<H: Host>(
     Ok(sending.into_answered(Map::new()))
 }
 
-/// Sends the alerts of an API call, page by page. `at` is the beginning of the first page to send. If `at` is
-/// `None`, the function begins with the first conversation of the call. `begin` is the time of the request on
-/// the monotonic clock.
+/// Puts the alerts of an API call on the queue, page by page. `at` is the beginning of the first page to
+/// process. If `at` is `None`, the function begins with the first conversation of the call. `begin` is the
+/// time of the request on the monotonic clock.
 ///
 /// `call` is the checked call, or the reason why the bot refuses the call. Before the bot refuses a call with
 /// an `identity`, the bot looks for an earlier call with the same idempotency key and the same body. If there
-/// is an earlier call, the response shows the alerts of the earlier call. For example, the time in `expires`
-/// has passed since the earlier call.
+/// is an earlier call, the response shows the alerts of the earlier call. For example, the bot would refuse
+/// the repeated call, because the time in `expires` has passed since the earlier call.
 pub(super) async fn send<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -124,7 +125,7 @@ pub(super) async fn send<H: Host>(
     Ok(call_sender.finish(sent, at.as_ref()).await)
 }
 
-/// Sends the alerts of one call.
+/// Puts the alerts of one call on the queue.
 struct CallSender<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -143,7 +144,7 @@ struct CallSender<'a, H> {
 #[derive(Debug)]
 struct Accepted {
     alerts: Vec<Alert>,
-    /// The alerts of the steps of an escalation.
+    /// The alerts of the call's escalation.
     escalations: Vec<Alert>,
     next: Option<Cursor>,
 }
@@ -196,9 +197,10 @@ impl<H: Host> CallSender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, &id, None)?;
-            // The ledger first accepts the alerts of the escalation, and then the alerts of the call. So the
-            // ledger never has a question without its escalation. If the bot is killed between these two
-            // writes, no person is alerted, because the queue has no message of the call yet.
+            // If a call has no idempotency key, the ledger first accepts the alerts of the escalation, and
+            // then the alerts of the call. So the ledger never has a question of such a call without the
+            // question's escalation. If the bot is killed between these two writes, no person is alerted,
+            // because the queue has no message of the call yet.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.record)).await?;
             return Ok(new(alerts, escalations));
@@ -224,8 +226,8 @@ impl<H: Host> CallSender<'_, H> {
         }
     }
 
-    /// Accepts the alerts of an escalation in the ledger. If an earlier call was cut off, the ledger perhaps
-    /// has these alerts already.
+    /// Accepts the alerts of an escalation in the ledger. If the call repeats an earlier call, the ledger
+    /// perhaps has these alerts already.
     ///
     /// `once` is true if the caller can repeat the call. The queue can then hold two messages of the same
     /// alert, so each message gets the mark `once`. Before a run sends a message with this mark, the run
@@ -353,12 +355,14 @@ impl<H: Host> CallSender<'_, H> {
         Sent { alerts, escalations, failed, next }
     }
 
-    /// Records that the alert is the newest alert on the queue with its `key` (a member of the API call). If
-    /// older alerts with the same `key` still wait on the queue, the poller does not send these older alerts.
-    /// If the write fails, the poller also sends the older alerts.
+    /// Records that, among the alerts with the same *alert key* in the same conversation, this alert is the
+    /// newest. The alert key is the member `key` in the body of the API call. If older alerts with the alert
+    /// key still wait on the queue, the poller does not send these older alerts. If the write fails, the
+    /// poller also sends the older alerts.
     ///
-    /// The bot records nothing in three cases: the alert has no `key`; the call delays the alert (`at` or
-    /// `delay`); or the alert replaces no older alert, because its member `again` is `reply` or `new`.
+    /// The bot records nothing in three cases: the alert has no alert key; the call delays the alert (with
+    /// the member `at` or `delay`); or the alert replaces no older alert, because the member `again` is
+    /// `reply` or `new`.
     async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
@@ -372,7 +376,8 @@ impl<H: Host> CallSender<'_, H> {
         }
     }
 
-    /// Logs and records the status of each alert. Returns the content of the response.
+    /// Logs the result of the call, and records the results of the Puts as the function `note` explains.
+    /// Returns the content of the response.
     async fn finish(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Sending {
         let of_call = || sent.iter().flat_map(|page| &page.alerts);
         let of_steps = || sent.iter().flat_map(|page| &page.escalations);
@@ -414,7 +419,7 @@ impl<H: Host> CallSender<'_, H> {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
             alerts.iter().filter(is_meant).map(|alert| &alert.record.id).collect()
         };
-        // The bot records these Puts, because a repeated call must not put the alerts on the queue again.
+        // If the ledger has these results, a repeated call does not put these alerts on the queue again.
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
         // The bot also records the failed and the unconfirmed Puts, because the ledger would otherwise show
         // the alerts as queued.

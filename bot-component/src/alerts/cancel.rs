@@ -24,8 +24,8 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// The longest time from the delivery of an alert until the run records the delivery. After a failure, a run
-/// can need more time.
+/// The longest time from the delivery of an alert until the run records the delivery, if the run can write
+/// to the ledger (the table of the alerts' records) without a failure.
 const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
 /// The longest time from the dequeue of a cancelled alert until the alert is *dropped*. A dropped alert is
@@ -89,8 +89,9 @@ pub(super) async fn delete<H: Host>(
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    // If the queue is empty, no run can still dequeue the alert. For a series (an alert that recurs), the bot
-    // does not look at the queue, because a run may be about to put the next alert of the series there.
+    // If the queue is empty, no run can still dequeue the alert. So the bot then looks for the final status
+    // of the alert. For a series (an alert that recurs), the bot does not look at the queue, because perhaps
+    // a run is about to put the next alert of the series on the queue.
     if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
@@ -121,9 +122,9 @@ fn read_sent(query: &str) -> Result<bool, FieldError> {
     Ok(sent)
 }
 
-/// Ends a series (an alert that recurs), and cancels the newest alert of the series, which is on the queue.
-/// `id` is the alert that the caller named, and `first` is the first alert of the series. Returns the id of
-/// the newest alert, and the result of its cancellation.
+/// Ends a series (an alert that recurs), and cancels the newest alert of the series. `id` is the alert that
+/// the caller named, and `first` is the first alert of the series. Returns the id of the cancelled alert, and
+/// the result of the cancellation.
 async fn end_series<H: Host>(
     ledger: &Ledger<'_, H>,
     id: AlertId,

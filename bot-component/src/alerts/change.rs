@@ -2,9 +2,9 @@
 //! was sent, i.e. deletes its chat message.
 //!
 //! Each of these API calls makes a *job*. A job is a queue message that changes an alert or takes an alert
-//! back. Like an alert, a job has its own id, its own record in the *ledger* (a table), and an *envelope*
-//! (the content of the queue message, as JSON). A *run* (one execution of the poller) gets the job from the
-//! queue, and calls the Connector.
+//! back. A *change* is a job that changes an alert. Like an alert, a job has its own id, its own record in
+//! the *ledger* (a table), and an *envelope* (the content of the queue message, as JSON). A *run* (one
+//! execution of the poller) gets the job from the queue, and calls the Connector.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
-/// An alert that a caller changes or takes back, and the alert's record. The caller can name the alert by its
-/// own id, or by the id of an earlier change of the alert.
+/// An alert that a caller changes or takes back, and the alert's record. The caller can name the alert by the
+/// id of the alert, or by the id of an earlier job for the alert.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) id: AlertId,
@@ -48,8 +48,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Finds an alert by its own id, or by the id of one of its changes. If `sender` (the name of an API key)
-    /// is set, finds only alerts of this sender. All other alerts count as unknown.
+    /// Finds an alert by its own id, or by the id of a job for the alert. If `sender` (the name of an API
+    /// key) is set, finds only alerts of this sender. All other alerts count as unknown.
     pub(super) async fn find<H: Host>(
         ledger: &Ledger<'_, H>,
         id: AlertId,
@@ -94,8 +94,8 @@ impl Subject {
     }
 
     /// Makes the envelope's field `keyed` for a job. [`Keyed::key`] is a hash of the alert key, i.e. of the
-    /// member `key` of the API call. Alerts with the same alert key have an order, and [`Keyed::at`] is the
-    /// place of this alert in the order.
+    /// member `key` of the API call. [`Keyed::at`] is a time. This time orders the alerts with the same
+    /// alert key. The job gets the `key` and the `at` of the alert.
     fn keyed(&self) -> Keyed {
         let record = &self.record;
         let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
@@ -157,7 +157,7 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
-/// The question of an alert that people can answer. The text and the cards are the content of the change.
+/// An alert's question. The text and the cards in `asked` already come from the change.
 struct Question {
     keys: QuestionKeys,
     asked: Asked,
@@ -221,8 +221,10 @@ impl<'a, H: Host> Jobs<'a, H> {
                 sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
             };
             if replaces {
-                // The ledger has a row for the answer, and the alerts of one API call can share this row. So
-                // the question keeps the row. `lead` is the alert id in the row's key.
+                // The ledger stores the answer in a row, and the row's key contains an alert id (`lead`). If
+                // the question takes only one answer, the alerts of one API call can share this row. So the
+                // answer to the change also goes into this row: the question of the change keeps the `lead`,
+                // although the change has a new id.
                 let lead = asked.lead(holder.as_str()).to_owned();
                 asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
                 of_record = Some(seal(&asked, &id)?);

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn code_expires_within_366_days() {
+    fn valid_body_sets_the_expiry_of_the_code_and_any_other_body_is_refused() {
         for (body, expected) in [
             (json!({"for": "P7D"}), "2026-11-30T22:00:00Z"),
             (json!({"for": "PT1S"}), "2026-11-23T22:00:01Z"),

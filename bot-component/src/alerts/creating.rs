@@ -5,7 +5,7 @@
 //! - A new thread in a channel.
 //! - The personal chats with the members of a team or chat.
 //!
-//! If the bot does not know the conversation of a target, the poller later creates or finds the conversation.
+//! If the bot does not know a target, the poller later creates or finds the conversation.
 
 use bot_framework::json::FieldError;
 use bot_framework::{
@@ -28,7 +28,7 @@ use crate::settings::BotSettings;
 const MEMBERS_AT_ONCE: usize = 8;
 
 /// The highest number of pages that the bot reads from a roster (the Connector's list of members). The bot
-/// asks for pages of 100 members, but the Connector may return shorter pages. If the roster has more pages,
+/// asks for pages of 100 members, but the Connector can return shorter pages. If the roster has more pages,
 /// or more than 100 members, the bot refuses the call.
 const MAX_PAGES: usize = 5;
 
@@ -54,7 +54,7 @@ pub(super) fn is_channel(text: &str) -> bool {
         && text.strip_prefix("19:").is_some_and(|rest| rest.contains("@thread."))
 }
 
-/// Makes targets whose conversations the poller has to create or find.
+/// Makes targets. The poller later creates or finds a target that the bot does not know.
 pub(super) struct Creating<'a, H> {
     pub(super) host: &'a H,
     pub(super) book: &'a Conversations<'a, H>,
@@ -216,10 +216,10 @@ impl<H: Host> Creating<'_, H> {
 
     /// Makes the address of a conversation that the poller has to create or find.
     ///
-    /// An address contains the URL of a Connector (the HTTP API of a channel), and the bot's account. The
-    /// function copies both from a *neighbour*, i.e. from a known conversation of the same tenant. If there
-    /// is no neighbour, or if the neighbour's URL is not trusted, the function uses the Connector of Teams
-    /// for the bot's cloud (public or US government), and makes the bot's account from the app id.
+    /// An address contains the URL of a Connector (the HTTP API for chat messages), and the bot's account.
+    /// The function copies both from a *neighbour*, i.e. from a known conversation of the same tenant. If
+    /// there is no neighbour, or if the neighbour's URL is not trusted, the function uses the Connector of
+    /// Teams for the bot's cloud (public or US government), and makes the bot's account from the app id.
     async fn address(
         &self,
         path: &str,

@@ -36,7 +36,8 @@ pub(super) struct Draft<'a> {
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first_page: bool,
     pub(super) next: Option<Cursor>,
-    /// The keys and the escalation of the question. `None` if people cannot answer the alerts.
+    /// The encryption keys of the question, and the conversations of the question's escalation. `None` if
+    /// people cannot answer the alerts.
     pub(super) asks: Option<Asks>,
 }
 
@@ -44,9 +45,10 @@ impl Draft<'_> {
     /// Makes the alerts of the page. The ledger has not accepted these alerts yet, so the bot can still
     /// refuse the call if an alert is too large.
     ///
-    /// If `to` names the conversation by a tag, the bot does not refuse the call. Instead, the alert gets the
-    /// status `TooLarge`, and the other subscribers of the tag still get their alerts. But if the call has
-    /// only one page, and all alerts of the page are too large, the bot refuses the call.
+    /// If an alert is too large, but `to` names the conversation by a tag, the bot does not refuse the call.
+    /// Instead, the alert gets the status `TooLarge`, and the other subscribers of the tag still get their
+    /// alerts. But if the call has only one page, and all alerts of the page are too large, the bot refuses
+    /// the call.
     pub(super) fn alerts(
         &self,
         host: &impl Randomness,
@@ -185,7 +187,7 @@ impl Draft<'_> {
 
     /// Encrypts the question of the alert `id`, for the alert's record in the ledger. Returns `None` if
     /// people cannot answer the alert. `call` is the id of the API call. The alert belongs to this call, or
-    /// to a step of the call's escalation.
+    /// to the call's escalation.
     pub(super) fn question(
         &self,
         host: &impl Randomness,
@@ -325,8 +327,8 @@ impl Alert {
     }
 
     /// Sets the status that applies if this call does not put the alert's message on the queue. If an earlier
-    /// call may have put the message there, the status is `unconfirmed`. Otherwise the queue certainly has no
-    /// message, and the status is `failed`.
+    /// call has perhaps put a message of the alert there, the status is `unconfirmed`. Otherwise the queue
+    /// certainly has no message of the alert, and the status is `failed`.
     pub(super) fn expect_no_put(&mut self) {
         if self.message.is_some() {
             let is_doubtful = self.is_again && self.record.status != Status::Failed;

@@ -169,8 +169,8 @@ fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }
 
-/// Handles a request for one of these routes (except `/api/hooks/{token}`). Each response has the request's
-/// id in the header `x-request-id`.
+/// Handles a request for one of the routes of [`Route`]. Each response has the request's id in the header
+/// `x-request-id`. The only exception is the 404 for a path without a route.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

@@ -1,6 +1,6 @@
 //! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`. A program that has the API key
-//! `key` can call the alert routes, with the rights in `scopes`. The entry holds only the hash of the API
-//! key.
+//! `key` can call the routes of [`super::handle`], with the rights in `scopes`. The entry holds only the hash
+//! of the API key.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::SecretHash;
@@ -10,12 +10,12 @@ use super::grant::Grant;
 /// The number of characters of the shortest API key. `cargo dev key` makes keys of 47 characters.
 const MIN_KEY_CHARACTERS: usize = 32;
 
-/// The number of characters of the longest API key in `alertkeys`. The bot does not hash a longer key in a
-/// call, because no entry is for such a key.
+/// The number of characters of the longest API key with an entry in `alertkeys`. If a program sends a longer
+/// key, the bot does not hash this key, because such a key has no entry in `alertkeys`.
 pub(super) const MAX_KEY_CHARACTERS: usize = 128;
 
-/// The prefix of every API key in `alertkeys`. People and scanners for secrets recognise an API key by this
-/// prefix.
+/// The prefix of every API key with an entry in `alertkeys`. People and scanners for secrets recognise an
+/// API key by this prefix.
 const KEY_PREFIX: &str = "pbk_";
 
 const MAX_NAME_CHARACTERS: usize = 32;
@@ -24,7 +24,8 @@ const MAX_NAME_CHARACTERS: usize = 32;
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
 /// Names that no entry is allowed to have. `alertkey` is already the name of the API keys in the variable
-/// `alertkey`. An entry with the name `entra` would look like the entry `entra:roles`, which is no API key.
+/// `alertkey`. An entry with the name `entra` would look like the special entry `entra:roles`. The entry
+/// `entra:roles` is not for an API key: it allows calls with tokens of Entra.
 const RESERVED_NAMES: [&str; 2] = [SIMPLE_NAME, "entra"];
 
 /// An API key with a name. The bot knows only the hash of the key.
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_wrong_entry_has_the_name_and_never_the_hash() {
+    fn error_names_a_wrong_entry_only_if_the_name_is_certain() {
         for (entry, name, problem) in [
             (String::new(), None, "name"),
             (format!("CI:send:{HASH}"), None, "name"),

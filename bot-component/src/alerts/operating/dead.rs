@@ -49,8 +49,9 @@ const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
 enum Named {
     /// The id of the dead letter's row.
     Row(DeadLetterId),
-    /// The id of the message on the poison queue, if the message has no row. For example, an older version of
-    /// the poller or another program put the message there, or a run could not write the row.
+    /// The id of the message on the poison queue, if the message has no row. Examples are a message from an
+    /// older version of the poller, a message from another program, and a message whose row a run could not
+    /// write.
     Message(String),
 }
 

@@ -89,8 +89,8 @@ impl Selection {
                 Err(fields.error("ids", "no member beside `ids`; leave out `ids` or the others").into())
             }
             Some(ids) => Ok(Self::Ids(ids)),
-            // Perhaps the caller has forgotten the condition. So the bot replays or drops all dead letters
-            // only if the caller sends `all`.
+            // Perhaps the caller has forgotten the condition. So without `ids` and `outcome`, the bot replays
+            // or drops dead letters only if the caller sends `all`. `since` and `until` alone are not enough.
             None if outcome.is_none() && !all => {
                 Err(fields.error("ids", "ids, an outcome, or `all`: true, found none of them").into())
             }
@@ -126,7 +126,8 @@ pub(super) struct ListQuery {
     pub(super) limit: usize,
     pub(super) outcome: Option<String>,
     pub(super) conversation: Option<ConversationKey>,
-    /// Whether the list shows the texts of alerts. Such a list can also contain messages without a row.
+    /// Whether the list shows the texts of alerts. The bot reads the texts from the poison queue. So such a
+    /// list can also contain messages without a row.
     pub(super) with_texts: bool,
 }
 

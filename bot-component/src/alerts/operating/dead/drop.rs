@@ -1,10 +1,10 @@
 //! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters, i.e. delete their messages and their
 //! rows. In the ledger (the table with one record for each alert), the alerts keep the status `dead`.
 //!
-//! An API call makes one walk through the poison queue, and finds all messages to drop on this walk. (The
-//! queue service cannot list a queue. So a *walk* leases one batch of messages after another, i.e. hides the
-//! messages for 30 seconds.) With one walk for each message, the number of storage calls would grow with the
-//! square of the number of dead letters.
+//! In each API call, the bot makes only one walk through the poison queue. On this walk, the bot finds the
+//! messages that the API call drops. (The queue service cannot list a queue. So a *walk* leases one batch of
+//! messages after another, i.e. hides the messages for 30 seconds.) With one walk for each message, the
+//! number of storage calls would grow with the square of the number of dead letters.
 
 mod act;
 
@@ -81,8 +81,9 @@ pub(in crate::alerts) async fn delete<H: Host>(
     Ok(response::empty(StatusCode::NO_CONTENT).into())
 }
 
-/// The deadlines of an API call, counted from the beginning of the call. `deadline` is for all storage calls,
-/// `search_until` for the walk, and `act_until` for beginning to drop another message.
+/// The deadlines of an API call, counted from the beginning of the call. Each storage call ends at `deadline`
+/// at the latest. After `search_until`, the walk leases no further messages. After `act_until`, the bot
+/// starts no work on another group of dead letters.
 struct Deadlines {
     deadline: Deadline,
     search_until: Deadline,
@@ -96,9 +97,9 @@ impl Deadlines {
     }
 }
 
-/// The messages that a walk has read: their digests (hashes), and the ids of the rows that the messages
-/// contain. If the walk has read all messages, and [`Seen::has`] is false for a row, then the poison queue
-/// holds no message for this row.
+/// The messages that a walk has read: their digests (hashes), and the row ids in the messages. If the walk
+/// has read all messages, and [`Seen::has`] is false for a row, then the poison queue holds no message for
+/// this row.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -131,10 +132,10 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // The walk hides the messages that it reads. The bot deletes some of these messages. `end` makes the
-        // other messages visible again. If this API call stops before the end of the queue, the bot does not
-        // call `end`, and the messages stay hidden until their lease ends. If the caller sends the call again
-        // before that time, the new walk begins after the hidden messages.
+        // The walk also hides messages that this API call does not want. `end` makes these messages visible
+        // again. The bot does not call `end` in one case: the walk has not reached the end of the queue, and
+        // the work of the API call is not complete. These messages then stay hidden until their lease ends.
+        // If the caller sends the call again before that time, the new walk begins after the hidden messages.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }

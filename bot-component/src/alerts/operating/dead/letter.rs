@@ -13,7 +13,7 @@ use storage_queue::MessageId;
 use super::Named;
 use super::why::Why;
 
-/// The member that marks an envelope as replayed. The value of this member is the outcome of the dead letter
+/// The member that a replay adds to the envelope. The value of this member is the outcome of the dead letter
 /// (the message), such as `permanent`.
 const REPLAYED: &str = "replayed";
 
@@ -23,8 +23,9 @@ pub(in crate::alerts) struct Letter {
     message_id: String,
     inserted_at: DateTime<Utc>,
     content: Result<(Envelope, SealState), DecodeError>,
-    /// The member `failure` of the envelope, in which the poller stores the outcome and the reason. Trust
-    /// this member only if the seal is valid, because other programs can also write this member.
+    /// The member `failure` of the envelope, in which the poller stores the outcome and the reason. If the
+    /// seal is not valid, perhaps another program wrote this member. `outcome` and `died_at` use this member,
+    /// and do not check the seal.
     pub(super) failure: FailureNote,
     /// The hash of the text of the queue message. By this hash, the bot finds the message's row in the table
     /// of dead letters.
@@ -61,8 +62,8 @@ impl Letter {
         self.named_row().filter(|_| is_genuine)
     }
 
-    /// Returns the id of the row that the envelope contains, even if the seal is not valid. In this case,
-    /// perhaps another program wrote the id.
+    /// Returns the row id in the envelope, even if the seal is not valid. If the seal is not valid, perhaps
+    /// another program wrote the id.
     pub(super) fn named_row(&self) -> Option<DeadLetterId> {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
@@ -146,10 +147,13 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// Returns the key of the alert's record in the ledger. The poller made this key when the message was on
-    /// the main queue, where the message had another id and another insertion time. `row` is the id of the
-    /// message's row, and contains this id and this time. Without `row`, the function uses the insertion time
-    /// on the poison queue. Returns `None` if the message holds no envelope and has no row.
+    /// Returns the key of the alert's record in the ledger. Returns `None` if the message holds no envelope
+    /// and has no row.
+    ///
+    /// The poller made this key when the message was on the main queue. There, the message had a different id
+    /// and a different insertion time. `row` (the id of the message's row) contains the message's id and
+    /// insertion time on the main queue. Without `row`, the function uses the insertion time on the poison
+    /// queue.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {

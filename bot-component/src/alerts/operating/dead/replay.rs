@@ -68,10 +68,10 @@ pub(in crate::alerts) async fn post<H: Host>(
     let poison = settings.queue.name.poison();
     let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
     let results = replayer.replay(&mut walk, selection).await;
-    // The walk hides the messages that it reads. The bot deletes some of these messages. `end` makes the
-    // other messages visible again. If this API call stops before the end of the queue, the bot does not call
-    // `end`, and the messages stay hidden until their lease ends. If the caller sends the call again before
-    // that time, the new walk begins after the hidden messages.
+    // The walk also hides messages that this API call does not want. `end` makes these messages visible
+    // again. The bot does not call `end` in one case: the walk has not reached the end of the queue, and the
+    // work of the API call is not complete. These messages then stay hidden until their lease ends. If the
+    // caller sends the call again before that time, the new walk begins after the hidden messages.
     if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
         walk.end().await;
     }
@@ -96,8 +96,8 @@ impl Wanted {
 
     /// Decides whether the API call wants a message. Returns:
     ///
-    /// - `Some(Some(row))` if the API call wants the message, and the message has a row;
-    /// - `Some(None)` if the API call wants the message, and the message has no row;
+    /// - `Some(Some(row))` if the API call wants the message, and the bot knows the message's row;
+    /// - `Some(None)` if the API call wants the message, and the bot does not know the message's row;
     /// - `None` if the API call does not want the message.
     ///
     /// If the message is a copy, the row stays pending, because the walk can still find the message with the
@@ -161,8 +161,10 @@ impl<H: Host> Replayer<'_, H> {
         self.act(walk, found.jobs, results).await
     }
 
-    /// Refuses the dead letters whose messages the walk has not found. The function also removes each row
-    /// that certainly has no message on the poison queue.
+    /// Refuses each row id that the table does not have. If the walk stopped before the end of the poison
+    /// queue, the function does nothing else. Otherwise, the function also refuses the dead letters whose
+    /// messages the walk has not found, and removes each row that certainly has no message on the poison
+    /// queue.
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,

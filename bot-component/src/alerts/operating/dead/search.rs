@@ -3,7 +3,7 @@
 //!
 //! The search is a *walk*: the bot leases one batch of messages after another. The *row* of a message is the
 //! message's entry in the table of dead letters. The row contains a *digest* (a hash) of the message's text.
-//! Some messages have no row.
+//! Some messages have no row. Some rows have no message, and such a row also counts as a dead letter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,7 +23,8 @@ use crate::settings::BotSettings;
 
 /// The walk leases no further messages after this time, counted from the beginning of the API call.
 pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// The bot starts no work on another message after this time, counted from the beginning of the API call.
+/// After this time, counted from the beginning of the API call, a replay starts no work on another message,
+/// and a drop starts no work on another group of up to 100 dead letters.
 pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
 /// The search ends when it has found this many messages.
 const MAX_JOBS: usize = 512;

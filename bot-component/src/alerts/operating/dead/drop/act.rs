@@ -18,9 +18,9 @@ use crate::settings::BotSettings;
 
 /// How many dead letters the bot drops in parallel.
 const AT_ONCE: usize = 8;
-/// How many rows the bot deletes with one storage call. The bot deletes the messages first, and then their
-/// rows. If the bot is killed between these two steps, the rows stay in the table without a message. A later
-/// drop of the same dead letters deletes these rows.
+/// The highest number of dead letters in a group. The bot first deletes the messages of a group. Then the bot
+/// deletes the rows of the group with one storage call. If the bot is killed between these two steps, the
+/// rows stay in the table without a message. A later drop of the same dead letters deletes these rows.
 const ROWS_OF_A_CALL: usize = 100;
 
 /// The results of a drop.
@@ -110,7 +110,7 @@ impl<H: Host> Dropper<'_, H> {
         walk.delete(&job.message).await.map_err(|error| not_reached(self.host, &error))
     }
 
-    /// Drops dead letters that have a row, but no message.
+    /// Deletes rows whose messages are not on the poison queue. Before that, records the drops in the ledger.
     pub(super) async fn drop_rows(
         &self,
         rows: Vec<DeadLetter>,

@@ -69,8 +69,8 @@ pub(super) struct Replayer<'a, H> {
 impl<H: Host> Replayer<'_, H> {
     /// Replays the messages of `jobs`. The bot works on several conversations in parallel, and keeps the
     /// order of the messages of one conversation. After a failure, the bot starts no work on another message.
-    /// If the API call has then replayed and refused no message, the function returns the failure. Otherwise,
-    /// the function returns the results.
+    /// If the API call has then replayed no message and refused no message, the function returns the failure.
+    /// Otherwise, the function returns the results.
     pub(super) async fn act(
         &self,
         walk: &PoisonWalk<'_, H>,
@@ -105,8 +105,8 @@ impl<H: Host> Replayer<'_, H> {
     /// Replays one message, and adds the result to `progress`. If the message stays on the poison queue, the
     /// bot makes the message visible.
     async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
-        // If the bot has already replayed a message with the same row, the poison queue held two copies of
-        // the message. This message is the other copy, so the bot only deletes this message.
+        // If the bot has already replayed a message with the same row, the poison queue held the message
+        // twice. So the bot only deletes this second message.
         if job.row.as_ref().is_some_and(|row| progress.rows.borrow().contains(row)) {
             return self.delete(walk, job).await;
         }

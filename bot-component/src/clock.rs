@@ -6,8 +6,9 @@ use serde_json::Value;
 use zones::Zone;
 
 /// Returns the time zone of the person. Teams names the zone in the entity `clientInfo`, and other channels
-/// name the zone in `localTimezone`. If neither of the two names a zone that the bot knows, the result is the
-/// UTC offset in `localTimestamp`. Without a valid `localTimestamp`, the result is `None`.
+/// name the zone in `localTimezone`. If the bot knows neither the zone in `clientInfo` nor the zone in
+/// `localTimezone`, the result is the UTC offset in `localTimestamp`. Without a valid `localTimestamp`, the
+/// result is `None`.
 pub(crate) fn zone_of(activity: &Activity) -> Option<Zone> {
     let text = |name: &str| activity.rest.get(name).and_then(Value::as_str);
     let entities = activity.rest.get("entities").and_then(Value::as_array).into_iter().flatten();

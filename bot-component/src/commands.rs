@@ -31,7 +31,7 @@ pub(crate) enum Intent {
     /// The message is no command, or is the command `remind me`. The bot has to put `text` on the queue as an
     /// alert. The alert is due after the time `after`, or at once if `after` is `None`.
     Queue { text: String, after: Option<Duration> },
-    /// The bot has executed the command in the message. This is the reply.
+    /// The reply to the command in the message. If the bot did not execute the command, the reply says so.
     Reply(String),
     /// The bot has executed the command in the message. This is the reply, in Markdown.
     ReplyInMarkdown(String),
@@ -127,8 +127,8 @@ pub(crate) async fn execute<H: Host>(
 }
 
 /// Awaits `change`, which stores the effect of a command in the tables. Then records the withdrawal for the
-/// runs: a run reads all recent withdrawals with one query, so it need not look up the conversation of each
-/// recent alert. Returns `done`, the reply to the person.
+/// runs. A run reads all recent withdrawals with one query. So before the run sends a recent alert, the run
+/// usually need not read the record of the alert's conversation. Returns `done`, the reply to the person.
 async fn store_command<H: Host>(
     withdrawals: &Withdrawals<'_, H>,
     change: impl Future<Output = Result<(), StateError>>,
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn group_cannot_be_stopped_and_can_be_started_by_each_member() {
+    fn group_cannot_be_stopped_but_a_stopped_group_can_be_started() {
         for (conversation, expected) in [
             (json!({"id": "c", "isGroup": true}), words().not_stopped),
             (json!({"id": "c", "conversationType": "groupChat"}), words().not_stopped),

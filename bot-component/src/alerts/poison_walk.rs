@@ -1,7 +1,8 @@
-//! A walk through the poison queue. The queue service cannot list the messages of a queue. So the walk
-//! *leases* one batch of messages after another: it gets the messages, and the queue hides these messages for
-//! a time (the lease). The API call that makes the walk can delete some of the messages. The other messages
-//! become visible again at the end of the walk ([`PoisonWalk::end`]), or when their lease ends.
+//! A walk through the poison queue. (The poller moves a message to this queue if the poller cannot deliver
+//! the message.) The queue service cannot list the messages of a queue. So the walk *leases* one batch of
+//! messages after another: it gets the messages, and the queue hides these messages for a time (the lease).
+//! The API call that makes the walk can delete some of the messages. The other messages become visible again
+//! at the end of the walk ([`PoisonWalk::end`]), or when their lease ends.
 
 use futures_util::{StreamExt, stream};
 use platform::{Deadline, Host, Level};
@@ -19,7 +20,7 @@ use crate::settings::BotSettings;
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the walk makes visible in parallel.
 const RELEASED_AT_ONCE: usize = 8;
-/// The highest number of messages that the bot gets from the queue with one call.
+/// The highest number of messages that the bot gets from the queue with one request.
 pub(super) const BATCH: u8 = 32;
 
 /// A walk through the poison queue.

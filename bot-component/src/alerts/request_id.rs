@@ -19,8 +19,8 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
-    /// Returns the id and the trace that the caller sent. With the caller's id, the logs of the caller and of
-    /// the bot have the same id. If the caller sent no valid id, makes a new id.
+    /// Returns the id and the trace that the caller sent. The bot keeps the caller's id, so that the logs of
+    /// the caller and the logs of the bot have the same id. If the caller sent no valid id, makes a new id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         let id = sent.map_or_else(
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trace_of_the_caller_is_in_each_log_line() {
+    fn fields_for_the_log_have_the_trace_id_only_if_the_caller_sent_a_valid_trace() {
         let host = FakeHost::default();
         let headers = |trace| HeaderMap::from_iter([(Traceparent::HEADER, HeaderValue::from_static(trace))]);
         let of = |headers: &HeaderMap| RequestId::of(&host, headers).about().get("trace").cloned();

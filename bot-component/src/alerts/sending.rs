@@ -1,5 +1,5 @@
 //! The result of sending alerts: the status of each alert for the response, and the kick. (After the
-//! response, the bot starts the poller with a call. This call is the *kick*.)
+//! response, the bot starts the poller with a request. This request is the *kick*.)
 
 use http::StatusCode;
 use platform::response;
@@ -16,7 +16,8 @@ pub(super) struct Sending {
     /// The JSON of each alert for the response.
     pub(super) shown: Vec<Value>,
     /// The JSON of each alert of the call's escalation. An alert can ask people a question. An *escalation*
-    /// alerts further conversations: the poller sends these alerts only if no person answers the question.
+    /// consists of alerts to further conversations. The poller sends the alerts of an escalation only if no
+    /// person answers the question.
     pub(super) escalations: Vec<Value>,
     pub(super) queued: usize,
     /// How many alerts the queue did not confirm. This number includes `unconfirmed`.
@@ -69,8 +70,9 @@ impl Sending {
 
 /// The message about alerts that the queue did not confirm. The message says what the caller can do without
 /// sending an alert twice. `failed` is the number of alerts that the queue did not confirm. `unconfirmed` is
-/// the number of these alerts that are perhaps on the queue. The others are certainly not on the queue.
-/// `has_key` is true if the call has an idempotency key.
+/// the number of these alerts that are perhaps on the queue. The rest of the `failed` alerts are certainly
+/// not on the queue. `has_key` is true if the call has an idempotency key. The value comes from the field
+/// `is_repeatable` of [`Sending`].
 pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {

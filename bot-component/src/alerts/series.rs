@@ -25,9 +25,10 @@ pub(super) struct Recurrence {
 }
 
 impl Recurrence {
-    /// Makes the series of the first alert, for the alert's envelope (the alert as JSON on the queue). `zone`
-    /// is the time zone of the person who gets the alert. If the call names a time zone, the series uses the
-    /// time zone of the call instead.
+    /// Makes the series that begins with an alert. The bot puts the series into the alert's envelope (the
+    /// alert as JSON on the queue). `id` and `start` are the id and the due time of this alert. `zone` is the
+    /// time zone of the person who gets the alert. If the call names a time zone, the series uses the time
+    /// zone of the call instead.
     pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
         let Self { every_seconds, until, zone: named } = *self;
         Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }

@@ -1,5 +1,6 @@
-//! `GET /api/alerts/{id}`: the status of one alert. With the parameter `wait`, the bot waits until the status
-//! changes, and then responds.
+//! `GET /api/alerts/{id}`: the status of one alert. With the parameter `wait`, the bot first waits for
+//! a change of the status. If the alert asks a question, the delivery does not end this wait. The bot waits
+//! for at most the time `wait`.
 
 use std::time::Duration;
 
@@ -75,9 +76,11 @@ pub(super) async fn get<H: Host>(
     Ok(response::json(StatusCode::OK, &alert.into()).into())
 }
 
-/// Whether the bot has to wait longer before it responds. The bot waits for the first change of the status.
-/// `first` is the status at the first read. If the status can no longer change, the bot does not wait. If the
-/// alert asks a question, the bot waits until a person has answered, even after the delivery.
+/// Whether the bot has to wait longer before it responds. `first` is the status at the first read.
+///
+/// - If the alert asks a question, and its status is queued, waiting or delivered, the bot waits longer. So
+///   the delivery does not end the wait.
+/// - Otherwise, the bot waits longer if the status is still `first`, and can still change.
 fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
     let state = record.shown(now);
     match state {
@@ -127,9 +130,10 @@ async fn find<H: Host>(
 /// Whether the record belongs to an alert that the bot accepted. The ledger also has records without an
 /// alert.
 ///
-/// For example, the bot splits the conversations of an API call into pages of at most 100, and a page can
-/// turn out to be empty. If the call has an idempotency key, the bot inserts a record for the empty page.
-/// Because of this record, the page is also empty when the program repeats the call.
+/// For example, the bot splits the conversations of an API call into pages of at most 100. A page is empty
+/// if earlier pages already have all its conversations. If the call has an idempotency key, the bot inserts a
+/// record for the empty page. Because of this record, the page is also empty when the program repeats the
+/// call.
 pub(super) fn is_alert(record: &Record) -> bool {
     record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
 }
@@ -187,15 +191,16 @@ fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
 }
 
 /// The reason why the alert has its present status. The record can still have the reason of an earlier
-/// status, for example if the alert was in the poison queue before the poller delivered it. So for some
-/// statuses, such as `queued`, the function does not return the recorded reason.
+/// status. For example, the alert was in the poison queue, and the poller delivered the alert later. So for
+/// some statuses, such as `delivered`, the function can leave out the recorded reason.
 fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        // A reason that begins with `key: ` explains a delivery. Alerts with the same `key` usually share one
-        // chat message. For example, the reason says that the poller has sent a new chat message, because the
-        // channel cannot change a chat message.
+        // A reason that begins with `key: ` explains a delivery. This `key` is the member `key` of an API
+        // call, not the name of an API key. Alerts with the same `key` usually share one chat message. For
+        // example, the reason says that the poller has sent a new chat message, because the messaging service
+        // cannot change a chat message.
         Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }

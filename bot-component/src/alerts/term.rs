@@ -126,12 +126,12 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// Three times at which a test makes its first call, each counted from the start of the fake host's clock.
-/// The `bool` is true if the term of the call's idempotency key (24 hours) ends in the next period of the
-/// ledger.
+/// Three moments at which a test can make its first call, each counted from the start of the fake host's
+/// clock. The `bool` is true if the term of the call's idempotency key (24 hours) ends in the next period of
+/// the ledger.
 ///
-/// A period of the ledger lasts eight days. At the first of the three times, the current period goes on for
-/// three more days. At the other two times, the period ends within 24 hours.
+/// A period of the ledger lasts eight days. At the first of the three moments, the current period goes on for
+/// three more days. At the other two moments, the period ends within 24 hours.
 fn moments() -> [(Duration, bool); 3] {
     // The clock of the fake host begins on the fifth day of a period, at 22:00. So 74 hours later the next
     // period begins.
@@ -226,7 +226,8 @@ fn cancel_is_answered_404_for_an_unknown_alert_and_409_for_a_delivered_alert() {
         let (status, body) = bot.cancel(id);
         assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");
     }
-    // In the next period, the bot still finds the alert's record by the alert's id.
+    // The second round of the loop is one period (eight days) later. The bot still finds the alert's record
+    // by the alert's id.
     bot.deliver(&id);
     for time in [Duration::ZERO, 24 * 8 * HOUR] {
         bot.pass(time);

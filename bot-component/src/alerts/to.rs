@@ -48,14 +48,14 @@ impl To {
         }
     }
 
-    /// Puts `path` before the path of the element. An escalation sends alerts to further conversations, step
-    /// by step, if no person answers. Each step has a `to` of its own, and the path of this `to` begins with
-    /// `escalate[<index>]`.
+    /// Puts `path` before the path of the element. An alert can ask people a question, and can have an
+    /// escalation: if no person answers the question, the poller alerts further conversations, step by step.
+    /// Each step has a `to` of its own, and the path of this `to` begins with `escalate[<index>]`.
     pub(super) fn below(self, path: &str) -> Self {
         Self { path: format!("{path}.{}", self.path), ..self }
     }
 
-    /// Refuses an element that the caller's API key does not allow. This check needs no lookup.
+    /// Refuses an element that the caller's API key or token does not allow. This check needs no lookup.
     pub(super) fn expect_allowed(&self, caller: &Caller) -> Result<(), AlertRejection> {
         let Self { path, form } = self;
         match form {
@@ -75,7 +75,8 @@ impl To {
 
     /// Returns the key of the conversation, if the bot can make the key from the element alone. For example,
     /// an `address` contains the ids for the key. If the element names a person or a tag, returns `None`,
-    /// because only a lookup finds the conversation.
+    /// because only a lookup finds the conversation. Also returns `None` for [`Form::Known`], because the bot
+    /// has already looked up this conversation.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) | Form::Members(text) => ConversationKey::parse(text),
@@ -249,8 +250,8 @@ pub(super) async fn named<H: Host>(
                 targets.push(target);
             }
         }
-        // All these conversations must fit into the first page. Several teams together can have too many
-        // members.
+        // All these conversations must fit into the first page. `find` checks the number of members of one
+        // team. But several teams together can have too many members.
         if targets.len() > MAX_TARGETS {
             return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
         }
@@ -331,7 +332,8 @@ async fn find<H: Host>(
 /// Adds the bot's own account to the address, because the Connector needs this account as the sender. If the
 /// caller leaves the account out, the account comes from the first of these sources that exists:
 ///
-/// - an earlier activity of the conversation with the same `serviceUrl`;
+/// - the address that the bot stored from an earlier activity of the conversation, if this address has the
+///   same `serviceUrl`;
 /// - on Teams, the bot's app id, from which the bot makes the id of the account;
 /// - in anonymous mode (`authmode=anonymous`, for local tests), the fixed id `bot`.
 fn from_the_bot(

@@ -150,7 +150,7 @@ fn record_without_an_accepted_alert_is_not_shown() {
 }
 
 #[test]
-fn scope_send_cancel_or_list_shows_own_alerts_and_scope_operate_shows_all_alerts() {
+fn scopes_decide_whether_a_caller_sees_no_alerts_its_own_alerts_or_all_alerts() {
     for (scopes, own, of_others, of_people) in [
         ("send", true, false, false),
         ("cancel", true, false, false),
@@ -185,7 +185,7 @@ fn wait_of_one_to_thirty_seconds_is_read() {
 }
 
 #[test]
-fn wait_for_an_alert_with_a_question_goes_on_until_a_person_answers() {
+fn delivery_ends_the_wait_only_if_the_alert_asks_no_question() {
     let question = Some("sealed".to_owned());
     let delivered = Record { status: Status::Delivered, ..record() };
     let asked = Record { question, ..delivered.clone() };

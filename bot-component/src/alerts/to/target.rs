@@ -24,8 +24,8 @@ pub(in crate::alerts) struct Target {
     ///
     /// The field decides what happens if the alert is too large for the conversation. If the field is `None`,
     /// the bot refuses the call. Otherwise, the other conversations still get the alert, because the caller
-    /// does not know the subscribers of a tag. But if the call has a single page, and the alert is too large
-    /// for every conversation of the page, the bot refuses the call.
+    /// does not know the subscribers of a tag. But if all conversations of the call fit into one page (at
+    /// most 100 conversations), and the alert is too large for each of them, the bot refuses the call.
     pub(in crate::alerts) tag: Option<Tag>,
     /// Tells the poller how to create or find the conversation. `None` if the bot knows the conversation. If
     /// this field is set, `address` and `key` are provisional, because only the poller learns the

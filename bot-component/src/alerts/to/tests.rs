@@ -19,7 +19,7 @@ fn check(to: Value) -> Result<Vec<To>, String> {
 }
 
 #[test]
-fn to_is_read_in_every_form() {
+fn each_form_of_to_except_address_is_read() {
     let user = |channel_id: &str, id: &str| Form::User { channel_id: channel_id.into(), id: id.into() };
     let tag = |tag: &str, tenant: Option<&str>| Form::Tag {
         tag: Tag::parse(tag).unwrap(),
@@ -158,7 +158,7 @@ fn conversations_are_found_once_and_in_the_order_of_the_call() {
 }
 
 #[test]
-fn every_form_of_target_reports_a_stopped_or_untrusted_conversation() {
+fn stopped_or_untrusted_conversation_is_found_as_held() {
     let stage = Stage::new();
     add(&stage, "a", HERE);
     add(&stage, "b", ELSEWHERE);
@@ -260,7 +260,7 @@ fn target_of(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> 
 }
 
 #[test]
-fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
+fn unknown_person_or_channel_becomes_a_target_in_the_tenant_of_the_bot() {
     let stage = Stage::new();
     let settings = registered(&stage, "");
     let target = target_of(&stage, &settings, "send", &json!({ "user": PERSON })).unwrap();
@@ -275,8 +275,9 @@ fn person_who_never_wrote_gets_a_provisional_address_in_the_tenant() {
         "without a known conversation of the tenant, the address has the Connector for all tenants"
     );
     assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
-    // If the caller writes the person's id in capital letters and also names the tenant, the key is the same.
-    // The key must be the same, because the poller keeps the order only of alerts with the same key.
+    // If the caller writes the person's id in capital letters and also names the tenant, the conversation key
+    // is the same. The conversation key must be the same, because the poller keeps the order of two alerts
+    // only if both have the same conversation key.
     let again = json!({"user": PERSON.to_uppercase(), "tenant": OWN});
     assert_eq!(target_of(&stage, &settings, "send", &again).unwrap().key, target.key);
     // The bot now records another conversation of the tenant. From then on, a provisional address has the

@@ -2,10 +2,11 @@
 //! of a trigger is an *envelope* (an alert as JSON). The bot sends the envelope's text to the conversation in
 //! the envelope's address. A bot of Microsoft's 2017 template did the same.
 //!
-//! A valid token of the caller is not enough, because every user of Direct Line or Web Chat can send an event
-//! with any name and any value. So the envelope needs a *seal* (an HMAC that the bot makes). Only with
-//! `unsealedtriggers=allow`, the bot also accepts an envelope without a seal. With or without a seal, the bot
-//! checks whether the Connector host in the address is trusted.
+//! Every user of Direct Line or Web Chat can send an event with any name and any value. These channels pass
+//! the event to the bot with a valid token, so the token does not prove who wrote the envelope. For this
+//! proof, the envelope needs a *seal* (an HMAC that the bot makes). Only with `unsealedtriggers=allow`, the
+//! bot also accepts an envelope without a seal. With or without a seal, the bot checks whether the Connector
+//! host in the address is trusted.
 //!
 //! A seal proves who wrote the envelope. A seal does not prove who sends the trigger: an attacker could send
 //! a copy of the envelope again. So the bot sends the alert of an envelope only once, and only for a limited
@@ -62,8 +63,8 @@ pub(crate) async fn handle<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = response::json(StatusCode::OK, &json!({}));
-    // An envelope with the member `answer` holds no alert. Such an envelope is a job. With this job, the
-    // poller passes a person's answer or message on to a program.
+    // An envelope with the member `answer` holds no alert, so the bot refuses the trigger. Such an envelope
+    // is for the poller, which passes a person's answer or message on to a program.
     if envelope.answer.is_some() {
         return Err(TriggerRefusal::Ended.into());
     }
@@ -130,7 +131,8 @@ pub(crate) async fn handle<H: Host>(
         }
         Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.release_claim(&record).await,
     };
-    // If the ledger cannot record the outcome, the claim stays, so no later trigger sends the alert again.
+    // If the ledger cannot record the outcome or release the claim, the claim stays. Then no later trigger
+    // sends the alert.
     if let Err(error) = recorded {
         log(Level::Warn, "ledger.not-noted", &error.to_string());
     }

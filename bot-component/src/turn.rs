@@ -219,8 +219,9 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // The message gets the time of the first attempt, not the present time. If the person sent
-            // `deleteUserData` between these two times, the poller then does not deliver the message.
+            // The message gets the time of the first attempt, not the present time. The poller does not
+            // deliver messages from before the last `deleteUserData` of the person. With the present time,
+            // the poller would deliver a message that the person sent before `deleteUserData`.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
             // The queue perhaps holds the message already, so the message gets the mark `once`. For a message
             // with this mark, the poller first reads in the ledger whether the alert was sent.
@@ -231,7 +232,8 @@ impl<H: Host> Turn<'_, H> {
         let put = outbox.put(&message).await;
         let envelope = &message.envelope;
         if let Err(error) = put.result {
-            // An earlier request with this activity has perhaps put the message on the queue.
+            // Perhaps an earlier request with this activity has put the message on the queue. Exception: the
+            // ledger says that the Put of the earlier request failed.
             let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
             log_failed_put(self.host, envelope, &error, is_doubtful);
             let id = std::iter::once(&alert.id);
@@ -323,7 +325,7 @@ impl<H: Host> Turn<'_, H> {
         self.log(Level::Error, event, fields);
     }
 
-    /// Writes a log line about the activity, with the id of its trace.
+    /// Writes a log line about the activity, with the id of the request's trace.
     fn log(&self, level: Level, event: &str, fields: Value) {
         self.host.event(level, event, Traceparent::add_to(self.trace.as_ref(), fields));
     }
@@ -377,8 +379,9 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Sends a reply to the person's own chat, and a note to the group in which the person wrote. If the
-    /// Connector does not accept the reply, the bot sends the reply to the group, without the note.
+    /// Sends the text of `reply` to the person's own chat, and the note of `reply` to the group in which the
+    /// person wrote. If the bot cannot send the text to the own chat, the bot sends the text to the group,
+    /// without the note. Sends nothing if the group has used up its replies of this minute.
     async fn say_in_private_if_allowed(&self, address: &ConversationReference, reply: &PrivateReply) {
         let PrivateReply { to, text, note } = reply;
         let conversation = ConversationKey::of(address);
@@ -466,10 +469,10 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Sends a chat message to the person, and returns whether the Connector accepted this message. If the
-    /// channel expects the replies in the HTTP response, adds the message to the replies, and returns true.
-    /// If the Connector does not accept the message, the bot only writes a log line, because a reply matters
-    /// less than the alert on the queue.
+    /// Sends a chat message to the conversation in `address`, and returns whether the Connector accepted this
+    /// message. If the channel expects the replies in the HTTP response, adds the message to the replies, and
+    /// returns true. If the Connector does not accept the message, the bot only writes a log line, because a
+    /// reply matters less than the alert on the queue.
     pub(crate) async fn say(
         &self,
         address: &ConversationReference,

@@ -42,8 +42,8 @@ pub(crate) enum NoAddress {
     State(#[from] StateError),
 }
 
-/// A reply with the webhook address, for a person who asks in a group. The address is a secret, so the bot
-/// sends this reply to the person's own chat.
+/// A reply with the webhook address, for a person who asks in a group. Everyone who sees the address can
+/// post alerts to the group, so the bot sends this reply to the person's own chat.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PrivateReply {
     /// The person's own conversation.
@@ -83,8 +83,8 @@ pub(crate) async fn address<H: Host>(
     Ok(HookAddress { url: public.webhook_address(&token), secret, shown: beginning_of(&token).to_owned() })
 }
 
-/// The text between the two ids in the conversation id of a Teams thread. The whole conversation id is
-/// `<id of the channel>;messageid=<id of the first message>`.
+/// The conversation id of a Teams thread is `<id of the channel>;messageid=<id of the first message>`. This
+/// constant is the text between these two ids.
 const OF_THREAD: &str = ";messageid=";
 
 /// Returns the conversation that owns the webhook address. In a channel of Teams, the owner is the channel,
@@ -113,8 +113,8 @@ pub(crate) async fn show<H: Host>(
     let words = Words::of(address);
     let owner = owner_of(address);
     if owner != *address {
-        // Perhaps the bot knows only threads of this Teams channel. So the bot also records the channel
-        // itself.
+        // Perhaps the bot has recorded only threads of this Teams channel. The alerts go to the channel, so
+        // the bot also records the channel.
         conversations.record_activity(&owner, Sign::Message, None).await?;
     }
     let key = ConversationKey::of(&owner);
@@ -145,7 +145,8 @@ pub(crate) async fn show<H: Host>(
 ///
 /// - The messaging service, unlike Teams, does not verify who the person is. A chat with the same user id can
 ///   then belong to another person.
-/// - The bot does not know the chat, or the chat is paused.
+/// - The activity names no user.
+/// - The bot cannot look up the chat, does not know the chat, or has paused the chat.
 /// - The bot does not serve the chat's tenant, or does not trust the chat's `serviceUrl`.
 async fn own_chat<H: Host>(
     settings: &BotSettings,
@@ -153,7 +154,6 @@ async fn own_chat<H: Host>(
     address: &ConversationReference,
 ) -> Option<ConversationReference> {
     let user = address.user.as_ref().filter(|_| vouches_for_identity(&address.channel_id))?;
-    // If the bot cannot look up the own chat, the bot replies in the group.
     let found = conversations.of_user(&address.channel_id, &user.id).await.ok().flatten();
     let (_, own) = found.filter(|(_, own)| !own.paused)?;
     let is_served =

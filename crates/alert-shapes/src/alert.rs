@@ -17,8 +17,9 @@ pub struct ShapedAlert {
     pub key: Option<String>,
     /// The state of the problem that the alert reports.
     pub state: State,
-    /// The id that the sender gave to this post. Its length is at most
-    /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). If the sender repeats the post, the id is the same.
+    /// The id of the event that the alert reports. If the sender sends the same event again, the id is the
+    /// same. The length of the id is at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES). `None` if the payload
+    /// and the headers contain no such id.
     pub idempotency_key: Option<String>,
     /// Whether the sender marks the alert as critical.
     pub importance_high: bool,

@@ -8,10 +8,11 @@ use crate::draft::{Draft, Part, Tone};
 use crate::incoming::Content;
 use crate::{Shape, ShapeError, State, cut, json, link, time};
 
-/// The most labels that the card shows in each of two places. A *label* is a name with a value, such as
-/// `severity` with the value `critical`. The first place is the small print below the text of one alert. The
-/// second place is the list of facts about the group (rows with a name and a value). This list also has the
-/// labels by which the sender groups its alerts, without a limit.
+/// The most labels in the small print below each alert's text. A *label* is a name with a value, such as
+/// `severity` with the value `critical`.
+///
+/// The same limit applies to the list of facts about the group (rows with a name and a value). In this list,
+/// the labels by which the sender groups its alerts do not count towards the limit.
 const MAX_LABELS: usize = 8;
 /// The most measured values in the small print below an alert's text.
 const MAX_VALUES: usize = 5;

@@ -31,8 +31,8 @@ pub struct OptionsResponse {
 
 /// Makes the response to the handshake, which is an `OPTIONS` request. The header `WebHook-Request-Origin` of
 /// the request names the sender. The response allows this sender to post events. The result is `None` if this
-/// header is missing. The result is also `None` if the name is longer than 253 bytes, or contains a character
-/// that is not allowed in a name.
+/// header is missing or blank. The result is also `None` if the name is longer than 253 bytes, or contains a
+/// character that is not allowed in a name.
 pub fn cloud_events_options<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<OptionsResponse> {
     let origin = header("webhook-request-origin")?.trim();
     let is_name = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
@@ -98,9 +98,10 @@ fn draft(event: &Value) -> Result<Draft, ShapeError> {
     Ok(draft)
 }
 
-/// Adds the data of an event to the draft. A string becomes a text of the card. In an object, the member
-/// `text`, `message` or `description` becomes a text of the card, and the other members become facts. The
-/// number of facts is at most [`MAX_FACTS`].
+/// Adds the data of an event to the draft. A string becomes a text of the card. In an object, the function
+/// tries the members `text`, `message` and `description` in this order. The first of these members that has a
+/// text becomes a text of the card. The other members become facts. The number of facts is at most
+/// [`MAX_FACTS`].
 pub(crate) fn data(draft: &mut Draft, data: &Value) {
     match data {
         Value::String(text) => draft.text(markdown::with_line_breaks(text)),

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{MAX_CARD_BYTES, MAX_KEY_BYTES, Shape, ShapeError, ShapedAlert, State, cut, link, markdown};
 
 /// The bytes of a card that the title, the buttons and the parts cannot use. These bytes are for the JSON
-/// around the parts, the notes about missing parts, and the last lines.
+/// around the parts, the notes about missing parts, and the last lines of the card ([`frame`]).
 const FRAME_BYTES: usize = 2_400;
 /// The maximum size of all buttons together, in bytes.
 const LINKS_BYTES: usize = 5_000;
@@ -130,7 +130,9 @@ impl Draft {
     }
 
     /// Adds a button. The method adds nothing if the address is blank, or if another button has the same
-    /// address. If the draft already has [`MAX_PARTS`] buttons, the card leaves the button out.
+    /// address. If the draft already has [`MAX_PARTS`] buttons, the draft does not take the button, and the
+    /// card shows the button's name as left out. Of the buttons in the draft, the card shows at most
+    /// [`MAX_LINKS`].
     pub(crate) fn link(&mut self, title: impl Into<String>, address: &str) {
         let is_new = self.links.iter().all(|(_, known)| known != address);
         if !is_new || address.trim().is_empty() {
@@ -336,7 +338,7 @@ fn subtle(text: &str) -> Value {
     json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true, "size": "Small", "spacing": "Small"})
 }
 
-/// The last lines of a card: the names of the parts that the card leaves out, and the shape of the payload.
+/// The last lines of a card: the names of the things that the card leaves out, and the shape of the payload.
 pub(crate) fn frame(shape: Shape, left_out: &[String]) -> Vec<Value> {
     let mut lines = Vec::new();
     if !left_out.is_empty() {

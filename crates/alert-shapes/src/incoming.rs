@@ -44,7 +44,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Returns the JSON value. Returns null if the body is not JSON.
+    /// Returns the value of [`Self::Json`]. For any other content, the method returns null.
     pub(crate) fn json(&self) -> &Value {
         match self {
             Self::Json(value) => value,
@@ -66,9 +66,11 @@ impl Incoming<'_> {
         whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Reads the body. If the body begins with `{` or `[`, the method reads JSON. The method ignores the
-    /// `Content-Type` here, because `curl -d` sends JSON with the type of a form. If the JSON is not valid,
-    /// and the type is `text/…` (other than `text/json`), the method reads the body as text.
+    /// Reads the body. If the body begins with `{` or `[`, the method reads JSON, even if the `Content-Type`
+    /// names another type, because `curl -d` sends JSON with the type of a form. If the JSON is not valid,
+    /// and the type is `text/…` (other than `text/json`), the method reads the body as text. If the body
+    /// begins with another character, the `Content-Type` decides whether the method reads a form, JSON or
+    /// text.
     pub(crate) fn content(&self) -> Result<Content, ShapeError> {
         let media_type = self.media_type();
         let text = match std::str::from_utf8(self.body) {

@@ -46,7 +46,7 @@ pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
 /// Returns the texts, numbers and booleans in a JSON value as pairs of a name and a text. The result has at
 /// most `limit` pairs. The name of a nested value is its path, joined with dots, such as `disk.size`. An
 /// array of texts, numbers and booleans becomes one pair, with at most ten elements. The function skips all
-/// other arrays, and objects that are nested too deep.
+/// other arrays, objects that are nested too deep, and values whose path is too long.
 pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(value, String::new(), 0, limit, &mut found);

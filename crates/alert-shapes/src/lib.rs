@@ -12,8 +12,9 @@
 //!
 //! The crate does no I/O. It trusts no sender: an alert has no mention (`<at>`) that would notify a person,
 //! and no button that sends data. An alert links only to web addresses (`https:` and `http:`), and its images
-//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. The card names most parts of
-//! the payload that the crate leaves out, such as a button that sends data.
+//! come only from web addresses. A card never has more than [`MAX_CARD_BYTES`]. If the crate leaves out a
+//! part of the payload, such as a button that sends data, the card usually shows the name of this part, or
+//! the number of missing parts.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -73,7 +74,7 @@ pub enum Reading {
 }
 
 /// Reads a payload. `named_shape` is the shape of the payload. If `named_shape` is `None`, the function
-/// recognises the shape by the headers and the members of the body.
+/// recognises the shape by the request's headers and by the body.
 ///
 /// # Errors
 /// The function fails if the body is not UTF-8, is broken JSON, or has no known shape. The function also

@@ -48,7 +48,7 @@ pub(crate) fn in_markdown(address: &str) -> Option<String> {
     (encoded.len() <= MAX_BYTES && web(&encoded).is_some()).then_some(encoded)
 }
 
-/// Makes a link in Markdown. If the address is no web address, the result is the title alone.
+/// Makes a link in Markdown. If [`in_markdown`] returns `None`, the result is the title alone.
 pub(crate) fn markdown(title: &str, address: &str) -> String {
     let title = title.replace(['[', ']', '\n'], " ");
     match in_markdown(address) {

@@ -48,8 +48,8 @@ pub(crate) fn plain_line(text: &str, most: usize) -> String {
 }
 
 /// Makes each line break visible. Markdown shows a single line break as a blank, so the function doubles the
-/// line break. A line break stays single in a code block, and before a line that begins a block (such as a
-/// list item).
+/// line break. A line break stays single in code between lines of three backticks, and before a line that
+/// begins a block (such as a list item).
 pub(crate) fn with_line_breaks(text: &str) -> String {
     let mut result = String::with_capacity(text.len() + 16);
     let mut is_in_code = false;

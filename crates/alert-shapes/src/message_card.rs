@@ -18,7 +18,7 @@ pub(crate) fn read(content: &Content) -> Result<Draft, ShapeError> {
     let summary = json::text(value, "summary");
     let title = json::text(value, "title").map(html::to_markdown);
     let has_text = json::text(value, "text").is_some();
-    // If the card has no title, no text and no sections, the summary becomes the title.
+    // If the MessageCard has no title, no text and no sections, the summary becomes the title.
     let of_summary = summary.filter(|_| !has_text && json::list(value, "sections").is_empty());
     let title = title.or_else(|| of_summary.map(str::to_owned)).unwrap_or_default();
     let mut draft = Draft::new(Shape::MessageCard, title.clone());
@@ -64,8 +64,8 @@ fn section(draft: &mut Draft, section: &Value) {
 }
 
 /// Keeps the buttons that only open a web page. Buttons of other types, such as `HttpPOST` and `ActionCard`,
-/// would send data to an address that the sender chose. The card leaves these buttons out, and lists their
-/// names. The card also leaves out all buttons after the first [`MAX_ACTIONS`].
+/// would send data to an address that the sender chose. The alert's card leaves these buttons out, and
+/// lists their names. The alert's card also leaves out all buttons after the first [`MAX_ACTIONS`].
 fn actions(draft: &mut Draft, actions: &[Value]) {
     for action in draft.first_of(actions, MAX_ACTIONS, "buttons") {
         let name = json::text(action, "name").unwrap_or("Open");
@@ -86,8 +86,9 @@ fn actions(draft: &mut Draft, actions: &[Value]) {
     }
 }
 
-/// Returns the tone (one of the few colours of a card) that is nearest to a colour. The colour is hexadecimal
-/// (`rrggbb` or `rgb`, with or without `#`), or a name such as `red` or `warning`.
+/// Returns the tone (the background colour of the title) that is nearest to a colour of the sender. The
+/// sender's colour is hexadecimal (`rrggbb` or `rgb`, with or without `#`), or a name such as `red` or
+/// `warning`.
 pub(crate) fn tone_of_colour(colour: &str) -> Tone {
     let digits = colour.trim().trim_start_matches('#');
     let full = match digits.len() {

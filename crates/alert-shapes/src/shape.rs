@@ -43,8 +43,8 @@ impl Shape {
         Self::EventGrid,
     ];
 
-    /// Finds a shape by the name that a caller writes in the URL `/api/alerts/from/<name>`, such as
-    /// `alertmanager` or `azuremonitor`.
+    /// Finds a shape by the shape's name in the URL `/api/alerts/from/<name>`, such as `alertmanager` or
+    /// `azuremonitor`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|shape| shape.name() == name)
     }

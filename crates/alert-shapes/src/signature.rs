@@ -16,7 +16,7 @@ pub mod github {
     }
 }
 
-/// Grafana's signature (HMAC-SHA256) of a request's body.
+/// Grafana's signature (HMAC-SHA256) of a request's body, or of a timestamp and the body.
 pub mod grafana {
     /// The default name of the header with the signature. Grafana can be configured with another name.
     pub const HEADER: &str = "x-grafana-alerting-signature";
@@ -25,8 +25,8 @@ pub mod grafana {
     /// the header [`HEADER`], or of another header if Grafana is configured to use another name.
     ///
     /// `timestamp` is the value of the header with the time in seconds since 1970. It is `None` if Grafana is
-    /// not configured to send this header. The signature covers the timestamp. The caller must compare the
-    /// timestamp with the clock, because this function accepts an old timestamp.
+    /// not configured to send this header. With a timestamp, the signature covers the timestamp and the body.
+    /// The caller must compare the timestamp with the clock, because this function accepts an old timestamp.
     pub fn signature_is_valid(
         secret: &[u8],
         body: &[u8],
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn github_signature_that_was_changed_or_has_another_body_or_secret_is_invalid() {
+    fn github_signature_is_invalid_if_the_signature_the_body_or_the_secret_was_changed() {
         let changed = MAC.replacen('7', "8", 1);
         let (short, long) = (&MAC[..62], format!("{MAC}00"));
         for claimed in [MAC, "sha256=", "", "sha1=00"] {

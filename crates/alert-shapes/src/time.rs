@@ -3,7 +3,8 @@
 use chrono::{DateTime, Datelike, Utc};
 
 /// Turns a time of RFC 3339 into the form `2026-11-27 09:12 UTC`. `None` if the text is no time, or if the
-/// year is not 1971 to 9999. If an alert has no time, Alertmanager sends the year 1.
+/// year is not 1971 to 9999. Alertmanager writes a missing time as a time in the year 1, and a card must not
+/// show this time.
 pub(crate) fn shown(text: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc);
     is_real(&time).then(|| minutes(&time))

@@ -232,7 +232,7 @@ proptest! {
 /// Most bodies have about 256 KiB. If the time of a reader grew with the square of the body's size, this test
 /// would run for minutes.
 #[test]
-fn large_body_that_repeats_one_pattern_is_read_in_time_and_keeps_the_limits() {
+fn large_body_that_repeats_one_pattern_is_read_in_time_and_its_card_keeps_the_limits() {
     let most = 256 * 1024;
     let fill = |unit: &str| unit.repeat(most / unit.len());
     let plain = BTreeMap::from([("content-type".to_owned(), "text/plain".to_owned())]);

@@ -218,7 +218,7 @@ fn big_payload_fits_into_a_card_that_says_how_many_parts_are_missing() {
 }
 
 #[test]
-fn elements_above_a_limit_are_counted_as_left_out() {
+fn images_and_buttons_beyond_the_maximum_number_are_counted_as_left_out() {
     let images: Vec<_> = (0..7).map(|index| json!({"image": format!("https://x/{index}")})).collect();
     let open = |index: i32| json!({"@type": "OpenUri", "name": "b", "targets": [{"os": "default", "uri": format!("https://x/{index}")}]});
     let buttons: Vec<_> = (0..22).map(open).collect();

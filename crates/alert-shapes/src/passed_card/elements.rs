@@ -89,7 +89,8 @@ pub(super) const OF_ACTIONS: &[(&str, Kind)] = &[
     ("mode", Word(&["primary", "secondary"])),
 ];
 
-/// The members of the card itself.
+/// The members that are allowed in the card itself, in addition to `type`, `version`, `body`, `actions` and
+/// `msteams`.
 pub(super) const OF_CARD: &[(&str, Kind)] = &[
     ("fallbackText", Line),
     ("backgroundImage", Background),

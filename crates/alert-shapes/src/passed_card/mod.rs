@@ -3,8 +3,9 @@
 //!
 //! The alert keeps the elements and actions of Adaptive Cards 1.5 that only show something or open a web
 //! page. The alert leaves out inputs, media, mentions, and actions that post or refresh. The module
-//! `elements` lists all elements, actions and members that stay. The cleaner replaces an unknown element by
-//! the fallback in the element. Without a fallback, the cleaner leaves the element out.
+//! `elements` lists the elements, actions and members that stay. If an element or action is not in this list,
+//! but has another element or action in its member `fallback`, the module `cleaner` cleans and keeps this
+//! fallback. Without a fallback, `cleaner` leaves the element or action out.
 
 mod cleaner;
 mod elements;

@@ -76,10 +76,10 @@ fn resources(essentials: &Value) -> Option<String> {
     let targets = json::list(essentials, "alertTargetIDs");
     let all = if items.is_empty() { targets } else { items };
     let names: Vec<_> =
-        all.iter().take(3).filter_map(Value::as_str).map(name_of).filter(|name| !name.is_empty()).collect();
-    let more = all.len().saturating_sub(3);
-    let joined = names.join(", ");
-    match more {
+        all.iter().filter_map(Value::as_str).map(name_of).filter(|name| !name.is_empty()).collect();
+    let (first, others) = names.split_at(names.len().min(3));
+    let joined = first.join(", ");
+    match others.len() {
         0 => (!joined.is_empty()).then_some(joined),
         more => Some(format!("{joined}, and {more} more")),
     }

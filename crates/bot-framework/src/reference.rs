@@ -38,8 +38,8 @@ pub struct ConversationReference {
     /// protocol). The channel sends a token with each activity. The claim `serviceurl` of the token proves
     /// the URL.
     ///
-    /// On the queue, trust this field only if the message has a valid seal (an HMAC by the bot). Otherwise, a
-    /// stranger who can write to the queue could set the field.
+    /// On the queue, trust this field only if the message has a valid seal (an HMAC that the bot or the
+    /// poller made). Otherwise, a stranger who can write to the queue could set the field.
     pub service_url_verified: bool,
     rest: Map<String, Value>,
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn service_url_verified_is_written_only_if_true() {
+    fn service_url_verified_is_true_only_for_json_true_and_is_written_only_if_true() {
         let json = |verified: &str| {
             format!(r#"{{"channelId":"x","conversation":{{"id":"c"}},"serviceUrl":"https://x/"{verified}}}"#)
         };

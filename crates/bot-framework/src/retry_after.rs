@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_in_two_headers_uses_the_longer_pause() {
+    fn longest_pause_in_several_retry_after_headers_or_in_a_list_is_returned() {
         for (values, expected) in [
             (["7", "9"].as_slice(), Some(9)),
             (&["9", "soon"], Some(9)),

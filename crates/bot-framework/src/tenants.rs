@@ -2,8 +2,8 @@
 //! bot and to receive alerts.
 //!
 //! Any tenant can install a Teams app with this bot's id. Teams then sends the bot activities from this
-//! tenant, each with a valid token. So the token does not show to which tenant the sender belongs. The bot
-//! must look at the tenant in the activity.
+//! tenant. Each of these activities has a valid token, but the token does not name the sender's tenant. So
+//! the bot must look at the tenant in the activity.
 
 use platform::{Settings, SettingsError, excerpt};
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub enum Tenants {
     Only(Vec<String>),
 }
 
-/// The activity comes from a tenant that the bot does not serve.
+/// The reason why the bot refuses an activity.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TenantRefused {
     /// The activity names a tenant that the bot does not serve. The value is an excerpt of the tenant's id.
@@ -65,9 +65,10 @@ impl Tenants {
     }
 
     /// Decides whether the bot accepts an activity. An activity can name a tenant in two places,
-    /// `conversation` and `channelData`. The bot must serve every tenant that the activity names. An activity
-    /// without a tenant is refused. The check applies to Teams, which sets the tenant itself. On other
-    /// channels, the client chooses the tenant, so there is no check.
+    /// `conversation` and `channelData`. If the bot serves only some tenants, the bot refuses an activity
+    /// that names a tenant outside the list, and an activity that names no tenant. The check applies to
+    /// Teams, which sets the tenant itself. On other channels, the client chooses the tenant, so there is no
+    /// check.
     pub fn admit(&self, activity: &Activity) -> Result<(), TenantRefused> {
         let Self::Only(_) = self else { return Ok(()) };
         if !activity.channel_id.as_deref().is_some_and(vouches_for_identity) {
@@ -84,9 +85,11 @@ impl Tenants {
         if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
     }
 
-    /// Whether the bot is allowed to send an alert to a conversation. The rules are:
+    /// Whether the bot is allowed to send an alert to a conversation. `reference` is the address of the
+    /// conversation. The rules are:
     ///
-    /// - If the address is on Teams and names a tenant, the bot must serve this tenant.
+    /// - If the address is on Teams and names a tenant, the address is allowed only if the bot serves this
+    ///   tenant.
     /// - If the address is on Teams and names no tenant, the address is allowed. Activities of Teams always
     ///   name the tenant. So this address comes from a program of the operator, e.g. by a call to
     ///   `POST /api/alerts`. The operator decides to whom this program sends.
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn activity_that_names_an_unlisted_tenant_is_refused() {
+    fn activity_that_names_an_unlisted_tenant_or_no_tenant_is_refused() {
         let only = Tenants::Only(vec![OWN.to_owned()]);
         let (own, other, none) = (json!(OWN), json!(OTHER), Value::Null);
         for (conversation, channel_data, expected) in [

@@ -15,8 +15,8 @@ use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
 use crate::identity::is_loopback;
 
-/// The URL of a Connector that a [`TrustPolicy`] has checked. No function except [`TrustPolicy::check`] makes
-/// a value of this type.
+/// A URL that a [`TrustPolicy`] has checked: the URL of a Connector, or of Direct Line (another API that
+/// delivers messages). No function except [`TrustPolicy::check`] makes a value of this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     base: String,
@@ -52,8 +52,8 @@ impl fmt::Display for ServiceUrl {
     }
 }
 
-/// The reason why a `serviceUrl` is not trusted. The error texts do not repeat the URL, because the URL comes
-/// from a caller.
+/// The reason why a `serviceUrl` is not trusted. The error texts do not repeat the URL, because the sender of
+/// a request can write any text in place of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotTrusted {
     /// The URL has no host, has a scheme other than http and https, or has a user, a query or a fragment.
@@ -205,8 +205,9 @@ impl TrustPolicy {
     }
 
     /// Checks the URL of Direct Line. Direct Line is another API through which the poller can deliver alerts.
-    /// The poller sends the Direct Line secret to this URL. So the function refuses Connectors. It accepts
-    /// the Direct Line hosts of the cloud, and the hosts in `servicehosts`.
+    /// The poller sends the Direct Line secret to this URL. A Connector must not receive this secret. So with
+    /// `authmode=required`, the function accepts only the Direct Line hosts of the cloud, and the entries of
+    /// `servicehosts`.
     pub fn check_direct_line(&self, endpoint: &str) -> Result<ServiceUrl, NotTrusted> {
         let url = self.check(endpoint)?;
         // Loopback needs no further check. In anonymous mode, `check` accepts only loopback. With

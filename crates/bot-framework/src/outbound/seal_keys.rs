@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn sealkey_with_two_keys_returns_two_seal_keys_in_order() {
+    fn two_secrets_in_sealkey_give_two_seal_keys_in_the_same_order() {
         let (old, new) = ("an old key of 16+", "a new key of 16+");
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
         // Without `sealkey`, the bot derives the seal key from its password. Later, the operator sets
-        // `sealkey`, with the password as the second key. So the older envelopes stay valid.
+        // `sealkey`, with the password as the second secret. So the older envelopes stay valid.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);

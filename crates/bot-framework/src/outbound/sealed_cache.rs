@@ -1,5 +1,5 @@
-//! Keeps the bot's access token in the host's key-value store, for later requests and runs. The token is
-//! encrypted ("sealed").
+//! Keeps the bot's access token in the host's key-value store. So the bot can use the same token for later
+//! requests, and the poller can use the same token in later runs. The token is encrypted ("sealed").
 //!
 //! The hosting provider runs the key-value store, and perhaps other programs can read the store. So the bot
 //! encrypts each entry with a key that is derived from the bot's credential. No program can decrypt ("open")
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_of_another_bot_or_login_host_does_not_open() {
+    fn entry_that_is_changed_or_belongs_to_another_bot_login_host_or_scope_does_not_open() {
         let (host, cache) = stored(3599);
         let (key, entry) = host.store.borrow().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
         assert_eq!(load(&cache, &host), Some(token()));

@@ -83,8 +83,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self
     }
 
-    /// Returns the run's token in encrypted form. Returns `None` if the run used no token, or if the login
-    /// host issued the token for five minutes or less.
+    /// Returns the run's token in encrypted form. Returns `None` if the run has no token, or if the login
+    /// host issued a token with a lifetime of five minutes or less.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }

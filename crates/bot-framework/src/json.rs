@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_is_not_a_json_object_is_refused() {
+    fn body_must_be_a_json_object_and_can_have_a_byte_order_mark_and_lone_surrogates() {
         for (body, expected) in [
             (&b""[..], "body: expected valid JSON"),
             (b"{", "body: expected valid JSON"),

@@ -16,7 +16,7 @@
 //! inbound tokens, and the bot's own access tokens in encrypted form. The crate does not depend on queues,
 //! tables or Spin.
 //!
-//! Types and members have the same names as in the Bot Framework (`Activity`, `ConversationReference`,
+//! Types and JSON fields have the same names as in the Bot Framework (`Activity`, `ConversationReference`,
 //! `serviceUrl`). Activities are specified in
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>. The calls to the
 //! Connector are specified in `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.

@@ -136,9 +136,9 @@ impl InboundAuth {
     }
 
     /// Applies the rules that need only the headers. The function checks the claims before the signature. So
-    /// a token with a wrong claim, such as a wrong audience, causes no HTTP call to fetch signing keys. Only
-    /// the error [`NotAllowed`] comes after the check of the signature, because this error is for verified
-    /// callers.
+    /// a token with a wrong claim, such as a wrong audience, causes no HTTP call to fetch signing keys. One
+    /// rule for claims is an exception: another application than the bot gets [`NotAllowed`] only after the
+    /// check of the signature, because this error is for verified callers.
     pub async fn verify(
         &self,
         host: &impl Host,
@@ -247,10 +247,11 @@ impl VerifiedToken {
     }
 }
 
-/// Whether a signing key with these endorsements is allowed to sign for a channel. Microsoft has published
-/// keys without endorsements, which sign for Web Chat and Direct Line. The bot accepts such a key only for a
-/// channel whose clients choose their own ids. On such a channel, the bot ignores the tenant and the object
-/// id of a person, so a forged activity can do little harm.
+/// Whether a signing key with these endorsements is allowed to sign for a channel. In 2023, Microsoft's key
+/// for Web Chat and Direct Line lost its endorsements. So the bot accepts a key without endorsements, but
+/// only for a channel whose clients choose their own ids: Web Chat, Direct Line and Direct Line Speech. On
+/// such a channel, the bot ignores the tenant and the object id of a person. So even if an attacker makes one
+/// of Microsoft's services sign a forged activity, the activity can do little harm.
 fn may_sign_for_channel(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => clients_choose_ids(channel_id),

@@ -8,6 +8,7 @@
 //! One record holds everything that the bot stores about an inbound token. So the bot needs only one read of
 //! the key-value store for an activity with a recorded token. The record contains:
 //!
+//! - the digest that shows to which token the record belongs, and the time at which the record expires
 //! - the endorsements of the signing key (the channels for which the key is allowed to sign)
 //! - the *sealed token*: the bot's own access token for its calls to the Connector, in encrypted form. The
 //!   bot reads this record in each request anyway, so the sealed token costs no extra read
@@ -36,7 +37,7 @@ pub(super) struct RecordKey {
 /// The record of a token whose signature was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checked {
-    /// The endorsements of the token's key.
+    /// The endorsements of the key that signed the token.
     pub(super) endorsements: Vec<String>,
     /// When the signature must be checked again, in seconds since 1970.
     pub(super) until: i64,
@@ -90,8 +91,8 @@ impl RecordKey {
 /// the bot would still accept the recorded tokens that this key signed.
 pub(super) async fn delete_all(host: &impl Host) {
     for slot in 0..SLOTS {
-        // If the store fails, the function returns. The remaining records expire with their tokens, and at
-        // the latest a day after the bot fetched the keys.
+        // If the store fails, the function leaves the remaining records. This is acceptable, because each
+        // record expires at most a day after the check of the token's signature.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

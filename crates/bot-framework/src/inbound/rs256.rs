@@ -11,7 +11,7 @@ use super::error::BrokenRule;
 use super::key_set::SigningKey;
 
 /// The accepted sizes of a key's modulus, in bits. Smaller keys are weak, and larger keys only cost time. The
-/// crate `rsa` itself requires an exponent that is odd and below 2^33.
+/// crate `rsa` itself requires an exponent that is odd, at least 3 and below 2^33.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// Checks that `signature` is the signature of the text `signed`, made with the private half of `key`.
@@ -28,6 +28,5 @@ fn public_key(key: &SigningKey) -> Option<PublicKey> {
         (bytes.len() <= MODULUS_BITS.end() / 8 + 1).then(|| BoxedUint::from_be_slice_vartime(&bytes))
     };
     let (modulus, exponent) = (number(&key.modulus)?, number(&key.exponent)?);
-    // The smallest usable exponent is 3, because `rsa` refuses 1 and all even exponents.
     PublicKey::new_with_size_limits(modulus, exponent, MODULUS_BITS).ok()
 }

@@ -12,8 +12,8 @@ use super::strict_json;
 use crate::json::{FieldError, Fields};
 
 /// Header members that carry a key, or that change how a program reads the token. RFC 7515 allows a program
-/// to ignore some of these members. The bot refuses a token with any of them. No channel writes these
-/// members, so a token with such a member is probably an attack.
+/// to ignore some of these members. But the bot refuses every token that has one or more of these members.
+/// No channel writes these members, so a token with such a member is probably an attack.
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
 
 /// The maximum length of a `kid` (key id), in bytes. Issuers use hashes of about 30 characters.

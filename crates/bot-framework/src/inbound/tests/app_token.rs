@@ -24,7 +24,7 @@ fn outcome_of_app(host: &FakeHost, token: &str) -> String {
 }
 
 #[test]
-fn app_token_of_the_bots_own_tenant_is_accepted_and_its_roles_are_read() {
+fn valid_app_token_is_accepted_with_roles_and_invalid_app_token_is_refused() {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let changed = |name: &str, value: Value| sign(&with(claims_of_app(), name, value));
     let v1 = json!({

@@ -41,7 +41,7 @@ fn entra_token_is_refused_by_default() {
 }
 
 #[test]
-fn own_entra_token_is_accepted_if_every_claim_is_right() {
+fn own_entra_token_is_accepted_only_if_every_claim_is_right() {
     let changed = |name: &str, value: Value| sign(&with(own(), name, value));
     let changed_v1 = |name: &str, value: Value| sign(&with(own_v1(), name, value));
     let of_tenant = |tenant: &str| sign(&entra_claims(APP_ID, APP_ID, tenant, NOW));
@@ -110,6 +110,8 @@ fn own_entra_token_is_accepted_if_every_claim_is_right() {
 
 #[test]
 fn entra_token_of_another_bot_is_refused_with_every_setting() {
+    // In earlier versions, the variable `skillcallers` listed other bots that were allowed to call the bot.
+    // This version does not read `skillcallers`.
     for (settings, expected) in [
         (&[ACCEPT_EMULATOR_TOKENS][..], "CallerNotAllowed"),
         (&[("skillcallers", OTHER_BOT)], "WrongIssuer"),
@@ -137,7 +139,7 @@ fn only_a_channel_token_vouches_for_the_service_url() {
 }
 
 #[test]
-fn multi_tenant_bot_accepts_tokens_of_its_own_and_the_bot_framework_tenants_only() {
+fn multi_tenant_bot_accepts_only_tokens_of_its_own_tenant_and_of_the_bot_framework_tenants() {
     let rows = [
         ("d6d49420-f39b-4df7-a1dc-d59a935871db", "itself"),
         ("f8cdef31-a31e-4b4a-93e4-5f571e91255a", "itself"),

@@ -73,14 +73,14 @@ fn flood_of_unknown_key_ids_delays_a_new_key_by_at_most_a_minute() {
             }
         }
         assert!(found_after.is_some_and(|seconds| seconds <= 60), "{published_after}: {found_after:?}");
-        // Each fetch is two calls. The first token causes one fetch. The unknown key ids cause three fetches,
-        // ten seconds apart, and then one more every minute.
+        // Each fetch is two requests. The first token causes one fetch. The unknown key ids cause three
+        // fetches, ten seconds apart, and then one more every minute.
         assert_eq!(host.sent.borrow().len(), 2 * (1 + 3 + 9), "{published_after}");
     }
 }
 
 #[test]
-fn new_key_without_a_flood_is_found_at_once() {
+fn new_key_without_a_flood_is_found_ten_seconds_after_the_last_fetch() {
     let (host, stranger) = (bot(), TestKey::stranger());
     assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     publish(&host, vec![stranger.endorsed_jwk(&["msteams"])]);
@@ -113,8 +113,8 @@ fn bucket_that_other_requests_emptied_during_a_fetch_stays_empty() {
     assert_eq!(call_with_key(at(&host, 20), TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));
 }
 
-/// A channel sends an activity again after 503, but not after 401. So the bot returns 401 only if the issuer
-/// certainly has no key with this key id.
+/// A channel sends an activity again after 503 (`KeysUnavailable`), but not after 401 (`UnknownKey`). So for
+/// an unknown key id, the bot returns 401 only if the bot fetched the keys less than ten seconds ago.
 #[test]
 fn token_with_an_unknown_key_gets_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());

@@ -11,7 +11,7 @@ fn pieces(token: &str) -> Vec<String> {
 }
 
 #[test]
-fn token_does_not_appear_in_debug_output_error_log_or_store() {
+fn token_does_not_appear_in_debug_output_in_errors_in_the_log_or_in_the_store() {
     let stranger =
         TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims().to_string());
     for token in [token(), stranger, TestKey::issuer().sign(&with(claims(), "aud", "secret-audience"))] {

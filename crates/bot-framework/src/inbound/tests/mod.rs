@@ -1,6 +1,6 @@
-//! Tables of HTTP calls to the bot. A row is a valid call, usually with one change that breaks a rule for
-//! tokens or bodies. The row also contains the expected outcome: the accepted caller, or the code of the
-//! broken rule.
+//! Tables of HTTP calls to the bot. A row describes a valid call, usually with one change that breaks a
+//! rule for tokens or bodies. The row also contains the expected outcome: the accepted caller, or the code of
+//! the broken rule.
 //!
 //! If the bot does not apply a rule, the bot accepts the call in the row for this rule. So the test of this
 //! row fails.
@@ -95,8 +95,8 @@ fn outcome(called: Result<Caller, AuthError>) -> String {
     }
 }
 
-/// Checks the outcome of each row. A row is a description, a token and the expected outcome. Each row has its
-/// own bot, with an empty store.
+/// Checks the outcome of each row. A row contains a description, a token and the expected outcome. Each row
+/// has its own bot, with an empty store.
 #[track_caller]
 fn check(settings: &[(&str, &str)], rows: &[(&str, String, &str)]) {
     let outcomes = rows.iter().map(|(what, token, expected)| {

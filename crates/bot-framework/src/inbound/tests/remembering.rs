@@ -64,8 +64,8 @@ fn record_of_another_bot_is_not_found() {
     let shared = with(claims(), "aud", OTHER_BOT);
     let token = broken(&TestKey::issuer().sign(&shared));
     store_record(&host, &token, NOW + 3600);
-    // From here on, the bot with the id `OTHER_BOT` uses the store. The record in the store is from the first
-    // bot.
+    // From here on, the bot with the id `OTHER_BOT` uses the store. The record in the store is from the
+    // bot with the id `APP_ID`.
     host.settings.borrow_mut().insert("microsoftappid".into(), OTHER_BOT.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
 }
@@ -91,7 +91,7 @@ fn record_ends_a_day_after_the_signing_keys_were_fetched() {
 }
 
 #[test]
-fn record_ends_when_the_issuer_withdraws_the_key() {
+fn record_ends_when_the_bot_learns_that_the_issuer_withdrew_the_key() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);

@@ -25,9 +25,9 @@ use crate::retry_after;
 /// <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and the
 /// Connector's own `ErrorCode` list.
 ///
-/// If a response has one of these codes, the poller moves the message to the poison queue, and *pauses* the
-/// conversation (sends no alerts to the conversation for up to a day). With any other code, the fault can be
-/// in the service itself, so the poller does not pause the conversation.
+/// If a response has one of these codes and the status 403, 404 or 410, the poller moves the message to the
+/// poison queue, and *pauses* the conversation (sends no alerts to the conversation for up to a day). With
+/// any other code, the fault can be in the service itself, so the poller does not pause the conversation.
 ///
 /// Exception: if a 404 for a personal chat on Teams has one of these codes, the poller first tries to send
 /// the alert to a new chat.
@@ -59,13 +59,14 @@ pub enum Class {
     /// It is unknown whether the message was delivered (500, or the response was lost). A second send can
     /// deliver the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token (401, or 403 without an error code), or the login host refused
-    /// to issue a token. If the call had a fresh token or no token, the token cannot be the reason of a 403
-    /// without an error code. Such a 403 has the class [`Class::Permanent`].
+    /// The Connector refused the bot's token (401, or 403 without an error code). Or the login host (the host
+    /// that issues tokens) refused the bot. If the call had a fresh token or no token, the token cannot be
+    /// the reason of a 403 without an error code. Such a 403 has the class [`Class::Permanent`].
     Unauthorized,
-    /// The client did not send the message. Either the client could not get a token, or the client could not
-    /// start a conversation through Direct Line (another API for the delivery of alerts). The fault concerns
-    /// all messages, not only this message. A later try can succeed.
+    /// The message was not delivered, for one of three reasons. The login host issued no token this time,
+    /// but did not refuse the bot. Or the time limit of the call passed before the token arrived. Or no
+    /// conversation could be started through Direct Line (another API for the delivery of alerts). The fault
+    /// concerns all messages, not only this message. A later try can succeed.
     NoToken,
     /// The conversation is in another cloud of Microsoft (error code `InvalidBotApiHost`). Usually, this
     /// cloud is GCC (a part of Teams for US authorities). The Connector of GCC has another host.
@@ -77,9 +78,9 @@ pub enum Class {
     MessageGone,
     /// The channel supports no changes and no deletions of messages.
     NotChangeable,
-    /// No later try will succeed (400, 413, and every status that no other class names). A 404 without one of
-    /// `DESTINATION_GONE_CODES` is in this class. Such a 404 can come from a gateway, so perhaps the person
-    /// and the conversation still exist.
+    /// No later try will succeed (400, 413, 403 with any other error code, and every status that no other
+    /// class names). A 404 or 410 without one of `DESTINATION_GONE_CODES` is also in this class. Such a
+    /// response can come from a gateway, so perhaps the person and the conversation still exist.
     Permanent,
 }
 
@@ -118,7 +119,7 @@ impl Verdict {
     ///
     /// In both cases, the token is not the reason of the 403. So the 403 concerns only this message or this
     /// conversation. For example, the filter of a gateway can refuse a message. [`Class::Unauthorized`] would
-    /// stop the run, so one refused message could block all messages for ever.
+    /// stop the run (one execution of the poller), so one refused message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
@@ -214,9 +215,9 @@ pub(crate) fn read(response: &Result<http::Response<Bytes>, TransportError>, now
     Response { verdict, code, body }
 }
 
-/// Returns the error code of a body. Usually, the code is the member `error.code`. Teams also sends bodies of
-/// the form `{"errorCode":209,"message":"<JSON>"}`. In this form, `message` is a text with JSON inside, and
-/// the code is a member `subCode` of this inner JSON.
+/// Returns the error code of a body. Usually, the code is in the field `error.code`. Teams also sends bodies
+/// of the form `{"errorCode":209,"message":"<JSON>"}`. In this form, `message` is a text with JSON inside,
+/// and the code is in a field `subCode` of this inner JSON.
 pub(crate) fn error_code(body: &Value) -> Option<String> {
     let sub_code = || {
         body.get("errorCode")?;

@@ -10,8 +10,9 @@ use platform::{Settings, SettingsError};
 use crate::auth_mode::AuthMode;
 
 /// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id` and `from.aadObjectId`. If
-/// such a channel sends `deleteUserData` (a person wants to be forgotten), the bot forgets all conversations
-/// of the person. On other channels, the bot forgets at most the conversation of this activity.
+/// such a channel sends the activity `deleteUserData` (a person wants to be forgotten), the bot forgets all
+/// conversations of the person except groups. On other channels, the bot forgets at most the conversation
+/// that the activity `deleteUserData` names.
 const VOUCHING_CHANNELS: [&str; 1] = ["msteams"];
 
 /// Whether the channel, and not its client, sets the tenant of a conversation and the identity of the sender.

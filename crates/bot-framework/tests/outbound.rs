@@ -23,7 +23,7 @@ use serde_json::json;
 const SECRET: &str = "s3cr~t&=+ü";
 const CERTIFICATE: &str = concat!(include_str!("keys/pkcs8.pem"), include_str!("keys/certificate.pem"));
 
-/// Makes a fake of the bot's runtime. It has the variables of a single-tenant bot, and `variables`.
+/// Makes a fake of the bot's runtime. The fake has the variables of a single-tenant bot, and `variables`.
 fn host(variables: &[(&str, &str)]) -> FakeHost {
     let host = FakeHost::with_settings([
         ("microsoftappid", "app-id"),
@@ -233,7 +233,7 @@ fn token_request_goes_to_the_login_host_of_the_cloud() {
 }
 
 #[test]
-fn credential_that_is_missing_or_set_twice_is_refused() {
+fn credential_that_is_missing_unusable_or_not_the_only_one_is_refused() {
     let every =
         [("microsoftapppassword", "hunter2"), ("federatedtoken", "hunter2"), ("certificate", CERTIFICATE)];
     for (set, name, expected_text) in [
@@ -315,8 +315,8 @@ fn token_is_renewed_only_after_a_401_or_after_a_403_without_an_error_code() {
 }
 
 /// A 401 for a renewed token has the class `Unauthorized`, because the Connector refuses the bot itself. A
-/// 403 without an error code has the class `Permanent`, because it concerns only this message. In both cases,
-/// the client still sends the next message.
+/// 403 without an error code has the class `Permanent`, because this 403 concerns only this message. In both
+/// cases, a later message is still sent to the Connector.
 #[test]
 fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
     for (status, expected) in [(401, Class::Unauthorized), (403, Class::Permanent)] {
@@ -333,7 +333,7 @@ fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
 }
 
 #[test]
-fn send_without_a_token_calls_only_the_login_host() {
+fn send_that_gets_no_token_calls_only_the_login_host() {
     let refused = json!({"error": "invalid_client", "error_codes": [7_000_215]}).to_string();
     let ok = |status: u16, body: &str| Ok(response(status, body));
     let lost = || Err(TransportError::ResponseLost("hunter2".into()));
@@ -370,7 +370,7 @@ fn send_without_a_token_calls_only_the_login_host() {
 }
 
 #[test]
-fn token_request_that_fails_once_is_repeated_at_once() {
+fn token_request_that_fails_once_is_repeated_without_a_pause() {
     let host = with_secret();
     host.then_status(502, "<html>").then(token_response("t")).then_status(201, "");
     assert_eq!(send_once(&host).class, Class::Accepted);
@@ -391,6 +391,8 @@ fn short_lived_token_is_used_in_one_run_and_not_stored() {
     }
 }
 
+/// The deadline passes before the token arrives. The verdict is the same as for a missing token, so the
+/// poller does not count a failed try of the message.
 #[test]
 fn send_after_the_deadline_sends_nothing_to_the_connector() {
     let host = with_secret();

@@ -20,10 +20,10 @@ use crate::{QuestionKeys, time};
 /// such as Teams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
-    /// The person's object id in Entra. `None` if the channel lets a client choose this id. Teams sets the id
-    /// itself.
+    /// The person's object id in Entra, if the channel itself sets this id, as Teams does. On other channels,
+    /// a person's chat program could choose any id, so the value is `None`.
     pub aad_object_id: Option<String>,
-    /// The person's tenant in Entra. `None` if the channel lets a client choose the tenant.
+    /// The person's tenant in Entra, if the channel itself sets the tenant, as Teams does.
     pub tenant: Option<String>,
     /// The name, as the channel sent it.
     pub name: Option<String>,
@@ -103,10 +103,12 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for one place in the ledger (the table with one record for each alert).
-    /// [`Answer::open`] decrypts the text only for the same place. There are two kinds of places:
+    /// Encrypts the answer for one place in the ledger. The ledger is the table with one record (a row about
+    /// an alert) for each alert, and with other rows, such as rows for answers. [`Answer::open`] decrypts the
+    /// text only for the same place. There are two kinds of places:
     ///
-    /// - The answer's own row. The key of this row is `reply.<alert>.<row>`.
+    /// - The answer's own row. The key of this row is `reply.<alert>.<row>`, made of the parameters `alert`
+    ///   and `row`.
     /// - The record of an alert to which the answer belongs. `alert` is the id of this alert, and `row` is
     ///   empty.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {

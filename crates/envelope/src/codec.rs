@@ -54,7 +54,7 @@ impl Envelope {
         put(&mut object, "failure", failure.map(Failure::to_json));
         let json = match key {
             Some(key) => key.sealed_json(&object),
-            // This call does not fail, because all keys of the JSON are strings, and the call writes into
+            // This call does not fail, because all names of fields are strings, and the call writes into
             // memory.
             None => serde_json::to_vec(&object).unwrap_or_default(),
         };

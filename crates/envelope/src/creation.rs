@@ -15,8 +15,8 @@ use crate::time;
 /// - For a [thread](CreationOf::Thread), the conversation in `address` is the Teams channel in which the
 ///   thread begins.
 /// - For a personal chat, the conversation id in `address` is a [placeholder](Creation::placeholder). The
-///   poller keeps the order of alerts with the same conversation id. All alerts to one person have the same
-///   placeholder, so they stay in order.
+///   poller keeps the order of alerts with the same conversation id. All alerts that name a person by the
+///   same id or e-mail address have the same placeholder, so these alerts stay in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// `kind` and `email`: the conversation to create or to find.
@@ -69,8 +69,8 @@ impl Creation {
     }
 
     /// Returns the placeholder for the conversation id of a personal chat that the bot does not know yet. The
-    /// placeholder is the same for every alert to the person, and no real conversation has this id. `person`
-    /// is an object id in Entra, a user id on the channel, or an e-mail address.
+    /// placeholder is the same for every alert with the same `person`, and no real conversation has this id.
+    /// `person` is an object id in Entra, a user id on the channel, or an e-mail address.
     pub fn placeholder(tenant_id: &str, person: &str) -> String {
         format!("new:{}/{}", tenant_id.to_lowercase(), person.to_lowercase())
     }

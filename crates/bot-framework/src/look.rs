@@ -65,7 +65,7 @@ pub fn mentioned_names(text: &str) -> impl Iterator<Item = &str> {
     parts.filter_map(|part| part.split_once("</at>").map(|(name, _)| name))
 }
 
-/// Calls `see` for each string in a JSON value, but not for the names of members.
+/// Calls `see` for each string in a JSON value, but not for the names of JSON members.
 pub fn each_string<'v>(value: &'v Value, see: &mut dyn FnMut(&'v str)) {
     match value {
         Value::String(text) => see(text),
@@ -104,9 +104,10 @@ impl OutgoingMessage {
         self
     }
 
-    /// Adds the mentions to a message for Teams. Teams then shows the elements `<at>name</at>` in the text
-    /// and in Adaptive Cards as mentions. Other channels do not support mentions. In a message for another
-    /// channel, the function replaces each of these elements with the plain name.
+    /// Adds the mentions to a message for Teams, as *entities* (JSON objects with the id and the name of the
+    /// person). Teams then shows the elements `<at>name</at>` in the text and in Adaptive Cards as mentions.
+    /// Other channels do not support mentions. In a message for another channel, the function replaces each
+    /// of these elements with the plain name.
     #[must_use]
     pub fn mentioning(mut self, mentions: &[Mention]) -> Self {
         if mentions.is_empty() {
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn card_with_a_mention_keeps_what_its_json_member_msteams_already_contains() {
+    fn member_msteams_of_a_card_keeps_its_content_when_a_mention_is_added() {
         let mut own = card("<at>Kim</at> <at>Own</at>");
         own["attachments"][0]["content"]["msteams"] =
             json!({"width": "Full", "entities": [{"type": "mention"}]});

@@ -7,9 +7,9 @@ use crate::account::ChannelAccount;
 use crate::json::put;
 use crate::reference::ConversationReference;
 
-/// The members that an alert is allowed to add to a chat message, besides the text. The writer of the alert's
-/// queue message chooses the values of these members. This writer must not choose the sender, the recipient
-/// or the conversation, so the list has no member for them.
+/// The JSON members that an alert is allowed to add to a chat message, besides the text. The program that
+/// puts the alert on the queue chooses the values of these members. The list has no member for the sender,
+/// the recipient or the conversation, because the program must not choose these three.
 pub const MORE_MEMBERS: [&str; 5] =
     ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];
 
@@ -30,8 +30,8 @@ impl OutgoingMessage {
         let mut message = Map::new();
         put(&mut message, "type", Some("message"));
         put(&mut message, "text", Some(text));
-        // With `plain`, the channel does not read parts of the text as Markdown. The people who write the
-        // text do not mean Markdown.
+        // With `plain`, the channel does not read parts of the text as Markdown. The caller of `new` can
+        // change the format with `in_format`.
         put(&mut message, "textFormat", Some("plain"));
         put(&mut message, "from", reference.bot.as_ref().map(ChannelAccount::to_json));
         put(&mut message, "recipient", reference.user.as_ref().map(ChannelAccount::to_json));

@@ -51,8 +51,8 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// Returns the text behind a mention that the caller removes. `before` is the text in front of the mention,
-/// and `after` is the text behind the mention.
+/// Returns the text behind a mention. The caller removes the mention. `before` is the text in front of the
+/// mention, and `after` is the text behind the mention.
 ///
 /// If `before` is empty or ends with a blank, the function removes the blanks at the start of `after`, but
 /// stops at a line break. For example, in `tell <at>Bot</at> this`, the mention has a space on each side.
@@ -70,8 +70,8 @@ fn trim_end(mut text: &str) -> &str {
     text
 }
 
-/// Returns the text without the blanks at its start and end. If the rest has only white space and invisible
-/// characters, the result is empty.
+/// Returns the text without the blanks at its start and end. If no visible character remains, the result is
+/// empty.
 pub(super) fn trim(text: &str) -> &str {
     let text = trim_end(trim_start(text, is_blank));
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) { "" } else { text }

@@ -186,8 +186,8 @@ impl Output {
         }
     }
 
-    /// Writes the text of a tag, such as a line break for `<br>` or `<at>` for a mention. `after` is the HTML
-    /// that follows the tag. Returns the number of bytes of `after` that the caller must skip. For example,
+    /// Writes the text for a tag. For example, the text for `<br>` is a line break. `after` is the HTML that
+    /// follows the tag. Returns the number of bytes of `after` that the caller must skip. For example,
     /// the caller must skip the content of a script, because a reader does not see this content.
     fn write_tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn html_of_256_kib_of_markup_becomes_a_text_of_at_most_twice_its_length() {
+    fn text_from_256_kib_of_markup_has_at_most_twice_the_length_of_the_markup() {
         for html in ["<", "<a", "<!--", "&", "<span>", "</at>", "<p>", "<script>", "<a '"] {
             let page = html.repeat(256 * 1024 / html.len());
             assert!(to_text(&page).len() <= 2 * page.len());

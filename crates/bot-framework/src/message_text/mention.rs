@@ -10,7 +10,7 @@ pub(super) fn without_mention_text(text: &str, mention_text: &str) -> String {
     }
 }
 
-/// Removes each element `<at …>name</at>` for whose name `is_removed` returns true.
+/// Removes each element `<at …>name</at>`, if `is_removed` returns true for the name.
 pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) -> String {
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(element) = Element::find(rest) {
@@ -53,15 +53,16 @@ impl<'a> Element<'a> {
 }
 
 /// Returns the name in a mention, in the form in which names are compared. The function removes markup and
-/// invisible characters, decodes entities, and leaves one space between two words.
+/// invisible characters, decodes HTML entities, and leaves one space between two words.
 pub(super) fn name_of(markup: &str) -> String {
     let text = html::to_text(markup);
     let visible: String = text.chars().filter(|c| !blank::is_invisible(*c)).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the name in a mention. `mention_text` is the member `text` of an entity that marks a mention, such
-/// as `<at>Ann</at>`. If `mention_text` has no element `<at>`, the name is all of `mention_text`.
+/// Returns the name in a mention. An entry of the activity's list `entities` marks a mention.
+/// `mention_text` is the member `text` of this entry, such as `<at>Ann</at>`. If `mention_text` has no
+/// element `<at>`, the name is all of `mention_text`.
 pub(super) fn name_in_mention_text(mention_text: &str) -> String {
     name_of(Element::find(mention_text).map_or(mention_text, |element| element.inner))
 }

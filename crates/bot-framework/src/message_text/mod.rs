@@ -16,8 +16,9 @@ use crate::activity::Activity;
 
 pub use blank::is_invisible;
 
-/// The maximum number of mentions of the bot that are read. A usual message has one or two. The limit exists
-/// because each mention costs a copy of the text.
+/// The maximum number of mentions of the bot whose texts and names are read. A usual message has one or two.
+/// The limit exists because each mention costs a copy of the text. For mentions of others, the same limit
+/// applies separately.
 const MAX_MENTIONS: usize = 8;
 
 /// The maximum number of attachments that are searched for the HTML copy of the text. The copy is needed only
@@ -64,7 +65,7 @@ impl Activity {
 
     /// Whether the message is meant for the bot. A message is meant for the bot in four cases:
     ///
-    /// - No other person is in the conversation.
+    /// - The conversation is not a group, but the chat of one person with the bot.
     /// - The message mentions the bot.
     /// - The message comes from a card of the bot. Such a message has a member `value`.
     /// - The message is an email.

@@ -97,7 +97,7 @@ fn at_sign_and_bot_name_mention_the_bot_on_channels_other_than_teams() {
 }
 
 #[test]
-fn group_message_without_a_mention_is_not_for_the_bot() {
+fn group_message_is_for_the_bot_only_with_a_mention_or_a_value_or_as_an_email() {
     let mention = json!([{"type": "mention", "mentioned": {"id": "b"}}]);
     let other = json!([{"type": "mention", "mentioned": {"id": "a"}}]);
     let (chat, group) =
@@ -118,7 +118,7 @@ fn group_message_without_a_mention_is_not_for_the_bot() {
 }
 
 #[test]
-fn text_of_a_message_without_text_is_read_from_the_html_copy() {
+fn html_copy_is_used_only_if_the_message_has_no_text() {
     let html = |content: Value| json!([{"contentType": "image/png"}, {"contentType": "Text/HTML; charset=utf-8", "content": content}]);
     for (text, attachments, expected) in [
         (json!(""), html(json!("<div>x &lt; 5&nbsp;&copy;</div>")), "x < 5\u{a0}©"),

@@ -183,7 +183,7 @@ mod tests {
     const THUMBPRINT: &str = "Pjt0bBVCnjTOJpszfS1yzjicseZ4VfhyEmgFfeTRUEQ";
 
     #[test]
-    fn certificate_in_any_order_and_format_is_read() {
+    fn pem_blocks_in_any_order_and_format_are_read() {
         let unix = format!("{PKCS8}{OWN}");
         for pem in [
             unix.clone(),

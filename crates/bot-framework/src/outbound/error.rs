@@ -18,7 +18,8 @@ pub enum TokenError {
         reason: String,
         /// The pause that the login host asked for (`Retry-After`).
         retry_after: Option<Duration>,
-        /// Whether the bot sends a second request without a pause, because the second request can succeed.
+        /// Whether the bot sends a second request without a pause. The value is true for a fault that is
+        /// often short, such as a lost response, or status 500 without `Retry-After`.
         again_at_once: bool,
     },
 }
@@ -29,7 +30,8 @@ impl TokenError {
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time limit has passed".into(),
-            // The login host is not the cause, so the next run of the poller does not have to wait.
+            // The bot now has a token, so the next run of the poller does not have to wait for the login
+            // host.
             retry_after: Some(Duration::ZERO),
             again_at_once: false,
         }

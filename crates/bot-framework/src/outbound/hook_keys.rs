@@ -20,8 +20,9 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 ///
 /// If the only source is a federated token, the result is an error, because the token changes every hour.
 ///
-/// After a change of the secret, the operator must list the old secret as the second secret in `hookkey` or
-/// `sealkey`. Otherwise, the older webhook addresses become invalid.
+/// If the operator replaces the secret in use, the variable with the new secret must also hold the old
+/// secret, as the second secret. Otherwise, the older webhook addresses become invalid. Only `hookkey` and
+/// `sealkey` can hold two secrets.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn hookkey_error_for_a_short_key_or_three_keys_does_not_repeat_the_value() {
+    fn hookkey_error_for_a_short_secret_or_three_secrets_does_not_repeat_the_value() {
         for text in ["hunter2", "hunter2 hook key 1,hunter2 hook key 2,hunter2 hook key 3"] {
             let error = of(AuthMode::Required, &[("hookkey", text), PASSWORD]).expect_err(text);
             assert!(error.name == "hookkey" && !error.to_string().contains("hunter2"), "{error}");

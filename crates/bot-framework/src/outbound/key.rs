@@ -20,8 +20,8 @@ pub(super) enum KeyPurpose {
     EnvelopeSeal,
     /// The encryption of the bot's access token in the host's key-value store.
     TokenCache,
-    /// The proof that a *kick* comes from the bot. A kick is a call of the bot that starts a run of the
-    /// poller.
+    /// The proof that a *kick* comes from the bot. With a kick (an HTTP request to the poller), the bot
+    /// starts a run of the poller.
     Kick,
     /// The codes with which people subscribe to tags. A *tag* is a topic. An alert to a tag goes to all
     /// subscribers of the tag.

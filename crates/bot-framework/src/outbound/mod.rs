@@ -1,6 +1,6 @@
 //! Gets the bot's own tokens for the calls to the Connector (the HTTP API that delivers messages). The module
-//! also derives the bot's keys from its secrets, e.g. the key by which the poller recognizes calls of the
-//! bot.
+//! also derives the bot's keys from its secrets, e.g. the key by which the poller recognizes calls from
+//! the bot.
 //!
 //! The module gets tokens from Entra by the OAuth 2.0 grant *client credentials*. The source is "Authenticate
 //! requests from your bot to the Bot Connector service" on

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn response_200_without_a_token_is_unavailable() {
+    fn response_200_without_a_usable_token_gives_the_error_unavailable() {
         for body in [
             "",
             "<html>welcome to the hotel</html>",

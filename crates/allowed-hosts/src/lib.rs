@@ -8,8 +8,8 @@
 //!
 //! This crate parses an entry as Spin does, with all special cases (in Spin's repository:
 //! `crates/outbound-networking-config/src/allowed_hosts.rs`). There is one difference, in entries with the
-//! host `self`. In Spin, such an entry allows a component to call its own application by a relative URL. In
-//! this crate, such an entry allows nothing.
+//! host `self` or `self.alt`. In Spin, such an entry allows a component to call its own application. In this
+//! crate, such an entry allows nothing.
 
 #![warn(missing_docs)]
 
@@ -61,8 +61,8 @@ pub fn chained_component(uri: &http::Uri) -> Option<&str> {
 pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Parses all entries. The function fails if an entry is malformed. If the function skipped this entry,
-    /// requests would be denied later, and no error would name the entry.
+    /// Parses all entries. The function fails if an entry is malformed. If the function skipped a malformed
+    /// entry, requests would be denied later, and no error would name the entry.
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -255,8 +255,8 @@ mod tests {
             (&["*://example.com:7777"], "https://example.com:7777", true),
             (&["*://example.com:443"], "https://example.com", true),
             (&["*://example.com:443"], "http://example.com", false),
-            // An entry matches only a whole host name. The host of a URL is in lower case, so an entry in
-            // upper case matches no host.
+            // An entry matches only a whole host name. `Target::new` converts the host of a URL to lower
+            // case, so an entry in upper case matches no host.
             (&["https://example.com"], "https://EXAMPLE.com", true),
             (&["https://Example.com"], "https://example.com", false),
             (&["https://example.com"], "https://www.example.com", false),

@@ -1,6 +1,9 @@
 //! The accounts in an activity (a message or another event of the Bot Framework). An activity describes each
 //! person, bot and conversation as an account. Each type has methods for a few fields, and keeps all other
 //! fields unchanged.
+//!
+//! A channel is a service that connects people with the bot, such as Teams. Only the conversation type
+//! `channel` has another meaning: a channel of a team in Teams.
 
 use serde_json::{Map, Value};
 
@@ -114,8 +117,8 @@ impl ConversationAccount {
         self.text("conversationType")
     }
 
-    /// Whether the conversation is a group (on Teams: a group chat or a channel), and not the chat of one
-    /// person with the bot. The field `conversationType` decides. If this field is missing, `isGroup`
+    /// Whether the conversation is a group (on Teams: a group chat or a channel of a team), and not the chat
+    /// of one person with the bot. The field `conversationType` decides. If this field is missing, `isGroup`
     /// decides.
     pub fn is_group(&self) -> bool {
         match self.conversation_type() {

@@ -56,7 +56,7 @@ pub enum ActivityKind {
     InstallationUpdate,
     /// The conversation has ended.
     EndOfConversation,
-    /// The person asks the bot to delete all data about them.
+    /// The person asks the bot to delete all data about the person.
     DeleteUserData,
     /// A request whose result the bot returns in the HTTP response.
     Invoke,
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn activity_keeps_unknown_fields_and_an_unknown_type() {
+    fn activity_keeps_unknown_fields_and_an_unknown_type_but_drops_the_caller_id() {
         let json =
             r#"{"type":"newThing","conversation":{"id":"c","x":1},"y":{"z":[true]},"callerId":"urn:evil"}"#;
         let activity = parse(json).unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_of_an_update_sent_by_direct_line_or_web_chat_itself_has_no_user() {
+    fn conversation_reference_has_no_user_if_the_channel_itself_sent_the_update() {
         for (kind, channel, from, expected) in [
             ("conversationUpdate", "directline", "c", true),
             ("conversationUpdate", "webchat", "c", true),

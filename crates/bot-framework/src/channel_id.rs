@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channel_id_is_lower_case_ascii_or_refused() {
+    fn channel_id_becomes_lower_case_or_is_refused() {
         let longest = "x".repeat(64);
         for (text, expected) in [
             ("msteams", Some("msteams")),

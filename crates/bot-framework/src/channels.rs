@@ -14,9 +14,9 @@ use thiserror::Error;
 use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
 
 /// The largest card that Teams accepts, in bytes, according to the documentation of Teams. Teams also limits
-/// a whole chat message to 100 KB in UTF-16. The bot does not check this second limit, because an envelope
-/// (an alert as JSON on the queue) is smaller. It has at most 48 KiB in UTF-8, and so at most 96 KiB (98 304
-/// bytes) in UTF-16.
+/// a whole chat message to 100 KB in UTF-16. The bot does not check this second limit. The poller makes each
+/// message from an envelope (an alert as JSON on the queue), and every envelope is below this limit. An
+/// envelope has at most 48 KiB in UTF-8, and so at most 96 KiB (98 304 bytes) in UTF-16.
 pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
 
 /// The highest number of suggested actions (buttons below a message) that Teams shows.
@@ -79,7 +79,7 @@ pub enum NotShown {
         /// The index of the attachment.
         index: usize,
     },
-    /// The channel has no cards.
+    /// The message has an attachment, such as a card or a picture, and the channel shows no cards.
     #[error("activity.attachments: `{channel}` shows no cards; put what matters into `text`")]
     NoCards {
         /// The id of the channel.
@@ -127,9 +127,9 @@ pub enum NotShown {
         /// The id of the channel.
         channel: String,
     },
-    /// The text mentions a person whose id on Teams the bot does not know. So Teams shows the name, and does
-    /// not notify the person. A mention in a card does not need the id on Teams, because in a card Teams also
-    /// accepts the person's object id in Entra.
+    /// The text mentions a person, and the bot does not know the person's id on Teams. So Teams shows the
+    /// name, and does not notify the person. A mention in a card does not need the id on Teams, because in a
+    /// card Teams also accepts the person's object id in Entra.
     #[error(
         "mentions: Teams does not notify `{name}` of a mention in the text, because the bot has no Teams id of \
          this person; let the person write to the bot, or mention them in a card"
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn execute_button_without_a_fallback_is_reported_for_web_chat() {
+    fn execute_button_without_a_fallback_is_reported_for_web_chat_direct_line_and_the_emulator() {
         let execute = card(json!({"body": [], "actions": [{"type": "Action.Execute", "verb": "x"}]}));
         let nested = card(json!({"actions": [{"type": "Action.ShowCard", "card": {"body": [
             {"type": "ActionSet", "actions": [{"type": "Action.Execute"}]}]}}]}));

@@ -58,7 +58,7 @@ impl Cloud {
         }
     }
 
-    /// The URL of the login host, where Entra issues tokens.
+    /// The URL of the host where Entra issues tokens.
     pub fn login_endpoint(self) -> &'static str {
         match self {
             Self::Public => "https://login.microsoftonline.com",
@@ -80,9 +80,9 @@ impl Cloud {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether `host` (in lower case) is a login host of this cloud: the host of [`Cloud::channel_metadata`]
-    /// or of [`Cloud::login_endpoint`]. The bot accepts signing keys from a login host, even if the OpenID
-    /// metadata that names the URL of the keys is on another host.
+    /// Whether `host` (in lower case) is one of the two login hosts of this cloud: the host of
+    /// [`Cloud::channel_metadata`] or of [`Cloud::login_endpoint`]. OpenID metadata names the URL of the
+    /// signing keys. The bot accepts a URL on a login host, even if the metadata is on another host.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }

@@ -42,7 +42,7 @@ impl<'a, H: Host> Connector<'a, H> {
         Self { host, tokens, deadline }
     }
 
-    /// Gets the bot's token before the first send. Without this call, the first send would wait for the
+    /// Gets the bot's token before the first send. Without `get_ready`, the first send would wait for the
     /// token, and the poller could not send at its fixed rate. Anonymous mode needs no token.
     ///
     /// If the client cannot get the token, the error is a verdict (the classified result of a call). Each
@@ -97,10 +97,11 @@ impl<'a, H: Host> Connector<'a, H> {
         }
     }
 
-    /// Replies in the thread of a message. In a channel of a Teams team, each thread is a conversation of its
-    /// own. The id of the thread contains the id of the thread's first message. Everywhere else, the client
-    /// replies as [`Connector::reply`] does. If the verdict has the class [`Class::WrongCloud`], the client
-    /// sends the message once more, as in [`Connector::send_in_any_cloud`].
+    /// Replies in the thread of a message. In a team channel (a channel of a team in Teams), each thread is a
+    /// conversation of its own. The id of the thread contains the id of the thread's first message. The
+    /// client sends the reply to the thread, as [`Connector::send`] does. In every other conversation, the
+    /// client replies as [`Connector::reply`] does. If the verdict has the class [`Class::WrongCloud`], the
+    /// client sends the message once more, as in [`Connector::send_in_any_cloud`].
     pub async fn reply_in_thread(
         &self,
         trust: &TrustPolicy,
@@ -191,8 +192,8 @@ impl<'a, H: Host> Connector<'a, H> {
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Response {
         // If the deadline passed while the client waited for the token, the client sends nothing. The verdict
-        // is the same as for a missing token. So the poller does not count this call as a failed try of the
-        // message.
+        // then has the class `NoToken`, as if the client had got no token. The poller does not count a call
+        // with this class as a failed try of the message.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -221,8 +222,8 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 }
 
-/// The text between the two parts of a Teams thread's id: the id of the channel, and the id of the thread's
-/// first message.
+/// The text between the two parts of a Teams thread's id: the id of the team channel, and the id of the
+/// thread's first message.
 const THREAD: &str = ";messageid=";
 
 /// One call to the Connector.
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn each_call_for_a_message_in_a_trace_has_the_trace_id() {
+    fn connector_call_has_the_trace_id_of_the_message() {
         let host = FakeHost::default();
         host.answers(|_| Some(Ok(response(503, ""))));
         let (reference, url) = (reference(), service_url());

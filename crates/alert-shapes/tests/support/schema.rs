@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
-/// The types of elements. A line has the form `type: member=kind member=kind`. The kind (such as `bool`)
-/// decides which values the member can have. `!` marks a required member. `+element` and `+action` add the
-/// members that [`shared`] returns.
+/// The types of elements, and of the other objects in a card, such as actions and facts. A line has the form
+/// `type: member=kind member=kind`. The kind (such as `bool`) decides which values the member can have. `!`
+/// marks a required member. `+element` and `+action` add the members that [`shared`] returns.
 const TYPES: &str = "
 AdaptiveCard: version=text! body=elements actions=actions selectAction=action fallbackText=text \
   backgroundImage=text minHeight=text rtl=bool speak=text lang=text verticalContentAlignment=end
@@ -37,7 +37,7 @@ Action.ToggleVisibility: targetElements=texts! +action
 Action.ShowCard: card=card +action
 ";
 
-/// Returns the members that all elements have (`+element`), or that all actions have (`+action`).
+/// Returns the members that `+element` or `+action` adds to a type.
 fn shared(name: &str) -> &'static str {
     match name {
         "+element" => "height=height id=text isVisible=bool separator=bool spacing=spacing",
@@ -49,7 +49,8 @@ fn shared(name: &str) -> &'static str {
 pub(crate) fn check(card: &Value) -> Result<(), String> {
     let mut card = card.clone();
     let members = card.as_object_mut().ok_or("the card is no object")?;
-    // Only Teams reads the member `msteams`, and the published schema does not contain it.
+    // Only Teams reads the member `msteams`. Like the published schema, `TYPES` does not contain this member.
+    // So the function checks the member here, and removes the member from the card.
     if let Some(teams) = members.remove("msteams")
         && teams != serde_json::json!({"width": "Full"})
     {

@@ -16,8 +16,8 @@ use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Response, Verdict};
 
-/// The largest page of members that the client reads, in bytes. One member in the response has about 400
-/// bytes.
+/// The largest page of members that the client (the type [`Connector`]) reads, in bytes. One member in the
+/// response has about 400 bytes.
 const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
 /// How many members the client requests for one page. Teams allows 50 to 500.
@@ -155,8 +155,8 @@ impl<H: Host> Connector<'_, H> {
     }
 
     /// Finds a member of a conversation by an e-mail address, a user principal name or an id. Returns `None`
-    /// if the conversation has no such member, or if the bot has left the conversation (status 400, 403 or
-    /// 404).
+    /// if the conversation has no such member, or if the bot has left the conversation. In both cases, Teams
+    /// returns status 400, 403 or 404.
     pub async fn member(
         &self,
         service_url: &ServiceUrl,
@@ -170,8 +170,8 @@ impl<H: Host> Connector<'_, H> {
         let Response { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
         match (verdict.class, verdict.status) {
             (Class::Accepted, _) => Ok(Member::of(&body)),
-            // If Teams refuses the call, only the HTTP status counts, because Teams does not document the
-            // error codes.
+            // Teams does not document the error codes with which it refuses this call. So only the HTTP
+            // status counts here.
             (_, Some(400 | 403 | 404)) => Ok(None),
             _ => Err(without_delivery(verdict)),
         }
@@ -233,7 +233,8 @@ fn created(response: Response, trust: &TrustPolicy, service_url: Option<String>)
 }
 
 /// Corrects the verdict of a call that sends no message. Such a call cannot deliver a message twice, so the
-/// bot can always repeat the call. The classes that warn of a second delivery become [`Class::Unavailable`].
+/// bot can always repeat the call. [`Class::PossiblyDelivered`] and [`Class::GatewayFailed`] warn of a second
+/// delivery. So this function replaces both classes with [`Class::Unavailable`].
 fn without_delivery(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,

@@ -89,7 +89,8 @@ fn authorization(secret: &Secret) -> Option<HeaderValue> {
 }
 
 /// A client of Direct Line for one run (one execution of the poller). The first trigger of the run starts a
-/// Direct Line conversation, and the run posts all its triggers into this conversation.
+/// Direct Line conversation. The client posts all triggers of the run into this conversation. If Direct Line
+/// reports that the conversation has ended, the next trigger starts a new conversation.
 #[derive(Debug)]
 pub struct DirectLine<'a, H> {
     host: &'a H,
@@ -110,9 +111,10 @@ impl<'a, H: Host> DirectLine<'a, H> {
     /// Posts a trigger to the bot, and waits for the bot's response. [`Class::Accepted`] means that the bot
     /// returned success. If `trace` is given, the call has the trace id in the header `traceparent`.
     ///
-    /// The Direct Line conversation is not the conversation with the person. If Direct Line reports that its
-    /// conversation is missing, the bot can perhaps still reach the person. So the class is
-    /// [`Class::Unavailable`] (a later try can succeed), and never [`Class::DestinationGone`].
+    /// The Direct Line conversation is not the conversation with the person. If Direct Line reports that the
+    /// Direct Line conversation has ended (404 or 410), the conversation with the person perhaps still
+    /// exists. So the class is [`Class::Unavailable`] (a later try can succeed), and never
+    /// [`Class::DestinationGone`].
     ///
     /// If the client cannot start the Direct Line conversation, the class shows the reason:
     ///
@@ -139,9 +141,9 @@ impl<'a, H: Host> DirectLine<'a, H> {
         trigger_verdict(verdict)
     }
 
-    /// Returns the id of the run's Direct Line conversation, encoded as a segment of a path. The first call
-    /// starts the conversation. If the start fails, the error is the verdict of the start, and all later
-    /// calls return the same error.
+    /// Returns the id of the current Direct Line conversation, encoded as a segment of a path. If there is no
+    /// current conversation, the function starts a conversation. If the start fails, the error is the verdict
+    /// of the start, and all later calls return the same error.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -197,8 +199,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
 /// The verdict of a response to a trigger.
 ///
 /// - 502: Direct Line called the bot, and the bot failed or refused. The class stays
-///   [`Class::GatewayFailed`]: by default, the poller makes up to five tries. The poller does so even though
-///   the Connector has perhaps accepted the alert before the bot failed.
+///   [`Class::GatewayFailed`]: by default, the poller makes up to five tries. If the bot sent the alert to
+///   the Connector and failed after that, the next try sends the alert again. The poller accepts this risk.
 /// - 504: Direct Line called the bot, and the bot did not respond within 15 s. The bot continues, and can
 ///   still send the alert. Each further try could send the alert again. So the class is
 ///   [`Class::PossiblyDelivered`]: by default, the poller tries only once more.
@@ -210,17 +212,17 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (_, class) => class,
     };
     // All triggers use the same Direct Line secret. If Direct Line refuses the secret, the poller can send no
-    // trigger, and must stop the run. The poller always stops the run if the verdict has no HTTP status. With
-    // a status, the poller could take the refusal as the refusal of one conversation, and continue the run.
-    // So this function removes the status.
+    // trigger, and must stop the run. After an `Unauthorized` without an HTTP status, the poller always stops
+    // the run. With a status, the poller could take the refusal as the refusal of one conversation, and
+    // continue the run. So this function removes the status.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
 /// The verdict for a trigger if the Direct Line conversation could not be started. The client did not send
-/// the trigger, and the failure concerns all triggers. In the same way, a missing token for the Connector
-/// concerns all messages. So the verdict has the class of a missing token: [`Class::Unauthorized`] or
-/// [`Class::NoToken`]. Exception: after a 429, the class is [`Class::Throttled`].
+/// the trigger, and the failure concerns all triggers. So the verdict has one of the two classes for failures
+/// that concern all messages: [`Class::Unauthorized`] or [`Class::NoToken`]. Exception: after a 429, the
+/// class is [`Class::Throttled`].
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,

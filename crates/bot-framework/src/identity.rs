@@ -15,8 +15,8 @@ pub struct BotIdentity {
     /// `microsoftapptenantid`: the bot's own tenant. A single-tenant bot (`microsoftapptype`) needs this
     /// variable. For a multi-tenant bot, the variable can be empty.
     pub tenant_id: Option<String>,
-    /// The tenant that issues the bot's tokens: the Bot Framework's tenant for a multi-tenant bot, and the
-    /// bot's own tenant for a single-tenant bot.
+    /// The tenant from which the bot requests the access tokens for its own calls to the Connector: the Bot
+    /// Framework's tenant for a multi-tenant bot, and the bot's own tenant for a single-tenant bot.
     pub token_tenant: String,
     /// The URL of the login host, without a slash at the end: the value of `loginendpoint`, or the default of
     /// the cloud.
@@ -63,7 +63,7 @@ impl BotIdentity {
         })
     }
 
-    /// Whether the Bot Framework's tenant issues the bot's tokens.
+    /// Whether the bot requests its access tokens from the Bot Framework's tenant.
     pub(crate) fn is_multi_tenant(&self) -> bool {
         self.token_tenant == self.cloud.multi_tenant()
     }
@@ -82,9 +82,9 @@ pub fn is_guid(text: &str) -> bool {
         })
 }
 
-/// Reads the variable `name`, whose URL replaces a default URL. Returns the URL without slashes at the end,
-/// or `None` if the variable is empty. The URL must be https. For tests, the URL can also be http to
-/// loopback.
+/// Reads a variable with a URL that replaces a default URL. `name` is the name of the variable. Returns the
+/// URL without slashes at the end, or `None` if the variable is empty. The URL must be https. Only a loopback
+/// URL can be http, e.g. for a local test.
 pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();

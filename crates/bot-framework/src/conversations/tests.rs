@@ -1,5 +1,5 @@
-//! Tests of the bodies that the client sends to Teams, and of the results that the client makes from the
-//! responses of Teams.
+//! Tests of the bodies that the client (the type [`Connector`]) sends to Teams, and of the results that the
+//! client makes from the responses of Teams.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn thread_is_created_with_the_channel_and_the_first_message() {
 }
 
 #[test]
-fn refused_creation_of_a_chat_is_classified_by_status_and_code() {
+fn failed_creation_of_a_chat_is_classified_by_status_and_body() {
     let coded = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"words"}}}}"#);
     for (status, body, expected) in [
         (403, coded("BotNotInConversationRoster"), "NotInstalled"),

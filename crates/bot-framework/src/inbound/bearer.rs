@@ -6,8 +6,8 @@ use platform::bearer;
 
 use super::error::BrokenRule;
 
-/// The maximum length of a token, in bytes. A token that a channel sends has about 1 KiB. A token that Entra
-/// issued has about 2 KiB.
+/// The maximum length of a token, in bytes. A token that a channel (a chat service such as Teams) sends has
+/// about 1 KiB. A token that Entra issued has about 2 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// For each possible byte, whether a token is allowed to contain this byte. The allowed bytes are letters,

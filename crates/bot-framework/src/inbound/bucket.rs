@@ -12,15 +12,16 @@
 /// The number of permits in a full bucket. Each permit allows one fetch.
 const FETCHES: i64 = 3;
 
-/// How many seconds pass until the bucket gets one more permit. A flood of unknown key ids delays the use of
-/// a new key by at most this time.
+/// How many seconds pass until the bucket gets one more permit. Each fetch gets all keys of the issuer. So a
+/// fetch for an invented key id gets a new key, too, and a flood of invented key ids delays the use of a new
+/// key by at most this time.
 const ONE_MORE_SECONDS: i64 = 60;
 
 /// A bucket of permits for fetches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bucket {
-    /// The time at which the bucket is full again, in seconds since 1970. For each minute until this time,
-    /// rounded up, one permit is missing.
+    /// The time at which the bucket is full again, in seconds since 1970. The number of minutes until this
+    /// time, rounded up, is the number of permits that are missing from the bucket.
     pub(super) full_at: i64,
 }
 
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn flood_takes_at_most_seven_fetches_out_of_the_bucket_within_five_minutes() {
+    fn flood_takes_at_most_seven_permits_out_of_the_bucket_within_five_minutes() {
         let mut bucket = Bucket::default();
         let times: Vec<i64> = (0..3600).filter(|at| bucket.take(NOW + at)).collect();
         let most =

@@ -68,7 +68,9 @@ pub enum BrokenRule {
     /// A claim is missing or has the wrong type.
     #[error("token: a claim is missing or has the wrong type")]
     Claim,
-    /// The issuer is neither Azure Bot Service (for channels) nor an accepted tenant of Entra.
+    /// The bot does not accept the issuer. In a request with an activity, the bot accepts Azure Bot Service
+    /// (which issues the tokens of channels) and, if `emulatortokens=accept`, certain tenants of Entra. In a
+    /// call to the API (`/api/alerts` and others), the bot accepts only the tenant in `microsoftapptenantid`.
     #[error("token: the issuer is not accepted")]
     Issuer,
     /// The audience is not this bot.

@@ -31,7 +31,8 @@ pub(super) enum EntraVersion {
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
     /// The ids of the accepted tenants: the bot's own tenant and, for a multi-tenant bot, the tenants of the
-    /// Bot Framework, which issue the bot's tokens.
+    /// Bot Framework. A token that Entra issues to a multi-tenant bot names one of the Bot Framework's
+    /// tenants as its issuer.
     tenants: Vec<String>,
 }
 
@@ -57,7 +58,8 @@ impl EntraPolicy {
         Ok(Some(Self { tenants }))
     }
 
-    /// Returns the tenant and the version of an issuer, if the bot accepts the issuer.
+    /// Returns the tenant and the version of a token if the bot accepts `issuer` (the claim `iss` of the
+    /// token).
     pub(super) fn find(&self, cloud: Cloud, issuer: &str) -> Option<Issuer<'_>> {
         self.tenants.iter().find_map(|tenant| issuer_in(tenant, cloud, issuer))
     }

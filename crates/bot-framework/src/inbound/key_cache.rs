@@ -105,11 +105,11 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The bot stores the time of the attempt before the fetch. Other requests see this time, and do not
-        // start a second fetch. If the cache has no keys, the bot stores the time after the fetch. In this
-        // case, the other requests also need to fetch the keys, e.g. if a channel sends its first activities
-        // together. If these requests saw the time of the attempt, they would not fetch the keys, and would
-        // fail.
+        // Before the fetch starts, the bot stores the time of this attempt. Other requests see this time, and
+        // do not start a second fetch. But if the cache has no keys, the bot stores this time only after the
+        // fetch. In this case, the other requests also need to fetch the keys, e.g. if a channel sends its
+        // first activities together. If these requests saw the time of the attempt, they would not fetch the
+        // keys, and would fail.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
@@ -150,7 +150,8 @@ impl<H: Host> KeyCache<'_, H> {
         format!("jwks:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(&self.source.metadata_url)))
     }
 
-    /// Loads the entry. If the store fails or the entry is unreadable, the result is an entry without keys.
+    /// Loads the entry. If the key-value store fails or the entry is unreadable, the result is an entry
+    /// without keys.
     async fn load(&self) -> Cached {
         let stored = self.host.get(&self.key()).await.ok().flatten().unwrap_or_default();
         let stored = value_of(&stored).unwrap_or_default();
@@ -163,7 +164,7 @@ impl<H: Host> KeyCache<'_, H> {
         }
     }
 
-    /// Stores the entry. If the store fails, the next request fetches the keys again.
+    /// Stores the entry. If the key-value store fails, the next request fetches the keys again.
     async fn store(&self, cached: &Cached) {
         let value = json!({
             "keys": cached.keys.to_json(), "fetchedAt": cached.fetched_at, "triedAt": cached.tried_at,

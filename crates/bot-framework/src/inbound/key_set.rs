@@ -15,10 +15,10 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e` of the JWK, in base64url.
     pub(super) exponent: String,
-    /// The channels for which the key is endorsed, i.e. is allowed to sign. Only the keys of channels have
-    /// endorsements. The list is empty if the JWK has no member `endorsements`, or if the member is an empty
-    /// list. A key with an empty list still signs for Web Chat, Direct Line and Direct Line Speech
-    /// (`may_sign_for_channel`).
+    /// The channels for which the key is endorsed, i.e. is allowed to sign. Only the keys of Azure Bot
+    /// Service (which issues the tokens of channels) have endorsements. The list is empty if the JWK has no
+    /// member `endorsements`, or if the member is an empty list. A key with an empty list still signs for Web
+    /// Chat, Direct Line and Direct Line Speech (see `may_sign_for_channel` in the module `inbound`).
     ///
     /// If an entry is not a string, an empty string replaces the entry. The empty string names no channel.
     /// Without this replacement, a list of such entries would become empty, and the key would sign for these

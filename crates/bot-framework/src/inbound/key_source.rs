@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jwks_uri_on_an_unknown_host_is_refused() {
+    fn untrusted_jwks_uri_is_refused() {
         let public = "https://login.botframework.com/v1/.well-known/openidconfiguration";
         let local = "http://127.0.0.1:9000/v1/.well-known/openidconfiguration";
         for (metadata_url, named, expected) in [

@@ -4,18 +4,19 @@ use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
 /// The poller's own counts of its attempts. The queue also counts how often a message is dequeued
-/// (DequeueCount). But not every dequeue is a failed attempt. For example, the Connector limits the rate, or
-/// the run (one execution of the poller) has no time left.
+/// (DequeueCount). But not every dequeue is a failed attempt. For example, the Connector refuses an attempt
+/// because of too many requests, or the run (one execution of the poller) has no time left for an attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Attempts that failed, although the Connector's host was known to work. The limit of tries counts these
-    /// attempts.
+    /// Attempts that failed, although the Connector's host was known to work. The number of these attempts is
+    /// limited.
     pub tries: u32,
-    /// Attempts that failed when the poller did not know whether the Connector's host was up or down. A
-    /// separate limit counts these attempts. For a job (a message that holds no alert), this field counts all
-    /// failed attempts, and the number of attempts has no limit.
+    /// Attempts that failed when the poller did not know whether the Connector's host was up or down. The
+    /// number of these attempts has a limit of its own. For a job (a message that holds no alert), this field
+    /// counts all failed attempts, and the number of attempts has no limit.
     pub outages: u32,
-    /// Attempts that failed because the Connector limited the rate. No limit counts these attempts.
+    /// Attempts that the Connector refused because of too many requests. These attempts do not count as
+    /// failed. The number of these attempts has no limit.
     pub throttled: u32,
     /// Attempts with no clear result: perhaps the alert was delivered.
     pub uncertain: u32,
@@ -66,7 +67,7 @@ impl Delivery {
         counts.into()
     }
 
-    /// The number of attempts that failed, were throttled, or had no clear result.
+    /// The sum of `tries`, `outages`, `throttled` and `uncertain`.
     pub fn attempts(&self) -> u32 {
         let counts = [self.tries, self.outages, self.throttled, self.uncertain];
         counts.into_iter().fold(0, u32::saturating_add)

@@ -13,7 +13,8 @@ const FIELD: &str = "failure";
 /// The field `failure`, as the poller writes it: `{id, outcome, reason, status?, at, attempts}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The id of this dead letter (a message on the poison queue) in the table `<tableprefix>runs`.
+    /// The id of this dead letter (a message on the poison queue). The table `<tableprefix>runs` has a row
+    /// for each dead letter, and this id is the row key.
     pub id: String,
     /// The poller's word for the outcome, such as `destinationGone`.
     pub outcome: &'static str,

@@ -19,8 +19,8 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
-        // The field `at` orders the alerts with the same alert key (the sender's name for a problem). So the
-        // `at` of the later alert is its due time.
+        // The field `at` orders the alerts with the same alert key (the sender's name for a problem). If
+        // an alert has a due time, `at` is the due time.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
         // The mark `once` tells the poller that the queue can hold the new envelope twice. For example, a run
         // (one execution of the poller) puts the envelope on the queue. Then the run is killed before it

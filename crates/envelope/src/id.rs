@@ -10,9 +10,9 @@ use platform::{excerpt, hex, name_of};
 pub struct EnvelopeId(String);
 
 impl EnvelopeId {
-    /// Makes the id of the envelope for a person's chat message. The channel can send the activity (the JSON
-    /// with the chat message) again. For example, Teams does this if the bot's response takes too long. The
-    /// envelope for the repeated activity has the same id.
+    /// Makes the id for an envelope without an id in a trigger activity (an activity with a queue message in
+    /// it, which a program sends to the bot). The channel can send the activity again. The envelope in the
+    /// repeated activity then has the same id.
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }

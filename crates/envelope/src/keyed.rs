@@ -11,8 +11,8 @@ const ID_FORM: &str = "32 hexadecimal digits in lower case";
 /// The rules for a chat message that the conversation already shows. There are three kinds of envelopes with
 /// this field:
 ///
-/// - An alert with an alert key. If the conversation shows an alert with the same alert key, the poller
-///   follows the rule in `again`.
+/// - An alert with an alert key. If the conversation shows an alert with the same alert key in the state
+///   `firing`, the poller follows the rule in `again`.
 /// - A change of an earlier alert (`edits`). The poller changes the chat message of the earlier alert.
 /// - An envelope that takes an earlier alert back (`takesBack`). The poller deletes the chat message of the
 ///   earlier alert.
@@ -27,7 +27,8 @@ pub struct Keyed {
     pub at: i64,
     /// `state`: whether the reported problem still lasts.
     pub state: KeyState,
-    /// `again`: the rule for this alert, if the conversation already shows an alert with the same alert key.
+    /// `again`: the rule for this alert, if the conversation already shows an alert with the same alert key
+    /// in the state `firing`.
     pub again: Again,
     /// `notify`: whether the poller also sends a short reply after it has changed a chat message. The reply
     /// tells people about the change, because channels do not notify people of a changed chat message.
@@ -123,8 +124,8 @@ impl Keyed {
     }
 
     /// Returns the JSON of this value, without `at`, `edits` and `takesBack`. The ledger (the table of all
-    /// alerts) stores this JSON in the record of the alert. If a program changes the alert later, the bot
-    /// reads the `key` and the rules of the change from this JSON.
+    /// alerts) stores this JSON in the record of the alert. If a program later changes the alert, or takes
+    /// the alert back, the new envelope gets the `key`, `state` and `again` from this JSON.
     pub fn to_note(&self) -> String {
         let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
         Value::Object(note.to_json()).to_string()

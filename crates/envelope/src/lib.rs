@@ -6,7 +6,8 @@
 //! Use this crate to write a message for the queue ([`Envelope::encode`]), to read a message
 //! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal a message ([`SealKey`]). A *seal* is an
 //! HMAC that only the bot and the poller can make. The crate never calls the queue, and does not decide
-//! whether an address is trusted. Only [`is_run_at_work`] does I/O: it reads the key-value store once.
+//! whether an address is trusted. Only [`is_run_at_work`] does I/O: this function reads the key-value
+//! store once, to find out whether a run (one execution of the poller) is at work.
 //!
 //! On the queue, a message is UTF-8 JSON in base64, the default of Azure Functions. The JSON has at most
 //! [`MAX_JSON_BYTES`]. The fields of the JSON are `version`, `seal`, and the fields of [`Envelope`]. Every
@@ -102,7 +103,7 @@ pub struct Envelope {
     /// it sends the alert.
     pub cancellable: bool,
     /// `stoppable`: whether a person's command `stop` also stops this alert. Alerts of programs are
-    /// stoppable. The person's own messages and reminders are not.
+    /// stoppable. Alerts that the bot makes from the person's own chat messages, such as reminders, are not.
     pub stoppable: bool,
     /// `once`: the queue can hold several messages with this id. The poller must deliver at most one of these
     /// messages.

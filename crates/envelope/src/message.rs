@@ -6,8 +6,9 @@ use crate::{Envelope, QuestionKeys};
 
 impl Envelope {
     /// Makes the chat message for the Connector. The chat message consists of the text with `Alert:` in
-    /// front, the further members of the activity, the format, the mentions and the trace. `keys` make the
-    /// MACs of a question's buttons ([`Envelope::shown`]).
+    /// front, the further members of the activity, the format and the mentions. The call to the Connector
+    /// carries the trace id of the alert in a header. `keys` make the MACs of a question's buttons
+    /// ([`Envelope::shown`]).
     pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
         let (text, activity) = self.shown(keys);
         let message = OutgoingMessage::new(&self.address, &text).with(&activity);

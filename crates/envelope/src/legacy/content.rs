@@ -1,4 +1,4 @@
-//! The result of each `read` function in this folder.
+//! The result of `read` in each module that reads one shape of message, such as the module `node`.
 
 use bot_framework::ConversationReference;
 

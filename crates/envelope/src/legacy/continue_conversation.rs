@@ -1,6 +1,6 @@
 //! Reads messages of Bot Framework Composer (its action `ContinueConversationLater`) and of the Bot Framework
 //! SDK (its class `AzureQueueStorage`). Such a message is an event activity: `{type: "event", name:
-//! "ContinueConversation", conversation, serviceUrl, from, recipient, channelId, value?, relatesTo?}`.
+//! "ContinueConversation", conversation, serviceUrl, from, recipient, channelId, value?, text?, relatesTo?}`.
 //!
 //! The older bots that received such a message continued a dialog. The argument of the dialog was `value`,
 //! which can be any JSON. The bot of this project has no dialogs, and only sends a text. If `value` is a

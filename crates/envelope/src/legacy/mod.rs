@@ -3,10 +3,11 @@
 //! wrote `ContinueConversation` events. The case of the JSON keys does not matter, because C# messages mix
 //! Pascal case and camel case.
 //!
-//! From such a message, this module reads only an address and a text. The *carrier* of the message (the
-//! queue, or an activity) supplies the id and the time ([`Arrival`]). With `IsTrustedServiceUrl`, a message
-//! can claim that its address is trusted. This module ignores the claim. The code that sends the alert
-//! decides whether the address is trusted.
+//! From such a message, this module reads only an address and a text. The *carrier* of the message supplies
+//! the id and the time ([`Arrival`]). The carrier is the queue, or a trigger activity (an activity with a
+//! queue message in it, which a program sends to the bot). With `IsTrustedServiceUrl`, a message can claim
+//! that its address is trusted. This module ignores the claim. The code that sends the alert decides whether
+//! the address is trusted.
 
 mod content;
 mod continue_conversation;
@@ -54,8 +55,9 @@ const KEYS: [&str; 30] = [
     "value",
 ];
 
-/// Reads a message that has no `version`. The function drops unknown fields. The reason: in version 1 (this
-/// bot's own format), a field with the same name can have another meaning.
+/// Reads a message that has no `version`. The function drops unknown fields. Otherwise,
+/// [`Envelope::encode`] would write these fields into a message of version 1 (this bot's own format). In
+/// version 1, a field with the same name can have another meaning.
 pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::new(with_known_spelling(object), "");
     let has = |name: &str| fields.as_object().contains_key(name);

@@ -71,8 +71,8 @@ impl Asked {
         })
     }
 
-    /// Returns the alert id in the key of the answer's row. This id is the question's `lead`. If the question
-    /// has no `lead`, this id is `alert`, the id of the question's alert.
+    /// The ledger has one row for each answer. Returns the alert id in the key of such a row. This id is the
+    /// question's `lead`. If the question has no `lead`, this id is `alert`, the id of the question's alert.
     pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
         self.question.lead.as_deref().unwrap_or(alert)
     }

@@ -48,8 +48,8 @@ impl Looks {
     }
 }
 
-/// Whether the bot can try to change a card on this channel. For example, Web Chat and Direct Line refuse
-/// changes.
+/// Whether the bot can try to change a card on this channel. The result is `false` if the channel shows
+/// buttons as suggested actions, or if the channel refuses changes, as Web Chat and Direct Line do.
 pub fn can_change(channel_id: &str) -> bool {
     Looks::of(channel_id) != Looks::Text && can_change_messages(channel_id)
 }
@@ -118,8 +118,8 @@ impl Question {
         self.actions.iter().enumerate().map(button).collect()
     }
 
-    /// Adds the buttons as suggested actions. A press of an answer button sends the button's title as the
-    /// person's message.
+    /// Adds the buttons as suggested actions. A press of an *answer button* (every button that opens no
+    /// web page) sends the button's title as the person's message.
     fn suggest(
         &self,
         text: &str,
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_card_has_the_line_and_only_the_buttons_that_open_web_pages() {
+    fn answered_card_has_the_line_and_keeps_the_answer_buttons_only_on_request() {
         let empty = Map::new();
         let answered = |keeps: Option<ButtonData<'_>>| {
             let (_, activity) = question().show_answered(

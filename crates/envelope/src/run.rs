@@ -1,6 +1,6 @@
 //! The hint that a run of the poller is at work. The poller writes the hint into the key-value store, and the
-//! bot reads the hint. A *kick* is a call of the bot that starts a run. While the hint is valid, the bot
-//! sends no kick, because the run at work also dequeues new messages.
+//! bot reads the hint. A *kick* is a request from the bot to the poller, and starts a run. While the hint is
+//! valid, the bot sends no kick, because the run at work also dequeues new messages.
 //!
 //! A missing or wrong hint does no harm, because the hint does not decide whether a run may work. The *run
 //! lock* (a row in a table) decides: it lets one run work at a time.

@@ -50,8 +50,8 @@ impl Series {
     pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
         let passed = (now - self.start).num_seconds().max(0);
         let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
-        // A change of the zone's offset, such as summer time, moves an alert by less than a day. So the
-        // estimate is wrong by at most one.
+        // The zone matters only if `every` is a number of whole days. A change of the zone's offset, such as
+        // summer time, moves an alert by less than a day. So the estimate is wrong by at most one.
         let near = (estimate.saturating_sub(1)..=estimate.saturating_add(1)).rev();
         near.into_iter().find(|index| self.moment(*index).is_some_and(|due| due <= now)).unwrap_or_default()
     }

@@ -1,6 +1,7 @@
 //! The shapes of queue messages of this bot and of older bots.
 
-/// The shape of a queue message: the JSON members that hold the address and the text.
+/// The shape of a queue message: the JSON members that hold the address of the conversation and
+/// the text of the alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shape {
     /// The shape that this crate writes.

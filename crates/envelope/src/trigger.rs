@@ -8,15 +8,16 @@ use serde_json::{Value, json};
 use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, codec, json_of};
 
 impl Envelope {
-    /// Makes the `value` that carries this envelope. `text` is the text of the queue message with the
-    /// envelope.
+    /// Makes the `value` that carries this envelope. The parameter `text` is the text of the queue message
+    /// with the envelope.
     ///
-    /// The bots of both 2017 templates can read this value: the Node.js bot reads `address` and `text`, and
-    /// the C# bot reads `Message`. This bot reads `Message`, too. A queue message of an older bot contains no
-    /// id. For such a message, this bot takes the id from the member `id` beside `Message`.
+    /// The bots of both 2017 templates can read this value: the Node.js bot reads `address` and `text` (the
+    /// text of the alert), and the C# bot reads `Message`. This bot reads `Message`, too. A queue message of
+    /// an older bot contains no id. For such a message, this bot takes the id from the member `id` beside
+    /// `Message`.
     ///
     /// `Message` is the JSON of the queue message as a string. If `Message` were an object, a program on the
-    /// way could parse the object, and write its values in another form. The other form would break the seal
+    /// way could parse the object, and write the data in another form. The other form would break the seal
     /// (the HMAC of the envelope). For example, .NET parses a string that looks like a time, and drops the
     /// zeros at the end of the seconds.
     pub fn trigger_value(&self, text: &str) -> Value {

@@ -5,7 +5,7 @@
 //! | the member `question` of an envelope (an alert as JSON in a queue message) | here |
 //! | how a channel (such as Teams) shows the buttons, and the card that shows the answer | `card.rs` |
 //! | the data in a button, and the MAC against forged data | `press.rs` |
-//! | the part of a question in the ledger (the table with one record for each alert) | `asked.rs` |
+//! | the part of a question in the ledger (the table of alerts and answers) | `asked.rs` |
 
 mod asked;
 mod card;
@@ -30,7 +30,7 @@ use crate::words::Words;
 /// `acknowledge`.
 pub const ACKNOWLEDGE: &str = "acknowledge";
 
-/// The `action` of an answer if the person wrote a text that chooses no button.
+/// The id of the action in an answer if the person wrote a text that chooses no button.
 pub const REPLY: &str = "reply";
 
 /// How many answers a question takes.
@@ -172,13 +172,14 @@ pub struct Question {
     /// question. In a group, the text is a reply in the thread of the question.
     pub reply: bool,
     /// The alert id in the key of the answer's row in the ledger. `None` if the key contains the id of this
-    /// question's own alert. In two cases, the key contains another id:
+    /// question's own alert. If the question takes only one answer, the key contains another id in two cases:
     ///
-    /// - Several alerts of an API call share one answer. The ledger has one row for this answer, and the
-    ///   row's key contains the id of the first alert of the call.
-    /// - The alert takes the place of an earlier alert, as a new chat message. The answer's row keeps its
-    ///   key. So the new question gets the `lead` of the earlier question. If the earlier question has no
-    ///   `lead`, the new question gets the earlier alert's id.
+    /// - Several alerts of an API call share the answer, and this question's own alert is not the first of
+    ///   these alerts. The ledger has one row for the answer, and the row's key contains the id of the first
+    ///   alert.
+    /// - The alert takes the place of an earlier alert, as a new chat message. The two alerts share one row
+    ///   for the answer. So the new question gets the `lead` of the earlier question. If the earlier question
+    ///   has no `lead`, the new question gets the earlier alert's id as `lead`.
     pub lead: Option<String>,
     /// The id of the earlier alert, if the envelope changes the chat message of an earlier alert. A press of
     /// a button then answers the earlier alert.
@@ -195,12 +196,12 @@ impl Question {
         self.actions.iter().find(|action| action.id() == Some(id))
     }
 
-    /// Reads a person's text as an answer. Returns the id of the action and the input, or `None` if the text
-    /// is no answer.
+    /// Reads a person's text as an answer. Returns the id of the action, and the person's text without the
+    /// title of the action. `None` if the text is no answer.
     ///
-    /// A text that is the title of an action chooses this action. If the action has an input, the title can
-    /// be followed by more text, which becomes the input. Any other text is an answer with the id [`REPLY`]
-    /// if `reply` is true and `only_titles` is false. Otherwise, such a text is no answer.
+    /// A text that is the title of an action chooses this action. If the action has an input field, more text
+    /// can follow the title. Any other text is an answer with the id [`REPLY`] if `reply` is true and
+    /// `only_titles` is false. Otherwise, such a text is no answer.
     pub fn answer_of(
         &self,
         text: &str,

@@ -31,10 +31,10 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
-    /// The alert id in the key of the answer's row in the ledger (the table with one record for each alert).
-    /// `None` if the key contains `alert`. For example, several alerts of an API call share one answer. The
-    /// ledger then has one row for the answer, and the row's key contains the id of the first alert of the
-    /// call.
+    /// The alert id in the key of the answer's row in the ledger (the table of alerts and answers). `None` if
+    /// this id is the same as `alert`. The two ids can differ if several alerts of an API call share one
+    /// answer. The ledger then has one row for the answer, and the row's key contains the id of the first of
+    /// these alerts.
     pub lead: Option<String>,
 }
 
@@ -51,8 +51,8 @@ impl Press {
         bytes
     }
 
-    /// The data as JSON: `{"proactivebot": {a, c, i, m, x, l?, s}}`. The members from `a` to `l` are the
-    /// fields of [`Press`], in the same order. The member `s` is the MAC.
+    /// The data as JSON: `{"proactivebot": {a, c, i, m, x, l?, s}}`. The member `s` is the MAC. The other
+    /// members are the fields of [`Press`], in the same order.
     pub fn data(&self, keys: &QuestionKeys) -> Map<String, Value> {
         let mac = keys.mac(&self.bytes()).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);

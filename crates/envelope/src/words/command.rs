@@ -22,8 +22,8 @@ pub enum Command {
     },
     /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// Stops the alerts of programs in this conversation. The bot still sends the person's reminders, and
-    /// still sends the person's own messages back.
+    /// Stops the alerts that programs send to this conversation. The bot still sends the person's reminders,
+    /// and still sends the person's own messages back.
     Stop,
     /// Allows the alerts of programs again, after [`Command::Stop`].
     Start,

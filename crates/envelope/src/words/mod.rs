@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_a_language_differ_from_each_other_and_from_other_languages() {
+    fn texts_differ_within_each_language_and_nearly_all_differ_between_languages() {
         for (index, words) in TABLES.iter().enumerate() {
             let texts = words.texts();
             for (number, text) in texts.iter().enumerate() {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn help_explains_each_command_in_each_language() {
+    fn help_lists_eight_valid_commands_in_each_language() {
         for words in TABLES {
             let lines: Vec<_> = words.help.lines().skip(1).collect();
             let commands: Vec<_> = lines
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn locale_picks_the_language_by_its_first_part() {
+    fn first_part_of_the_locale_picks_the_language() {
         for (locale, expected) in [
             (Some("en-US"), "en"),
             (Some("de-DE"), "de"),

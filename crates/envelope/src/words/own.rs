@@ -4,8 +4,9 @@
 use super::TABLES;
 
 /// The largest number of characters that [`are_own`] compares, without white space. 24 characters are enough,
-/// because no person begins a message by chance with so many characters of a text of the bot. More characters
-/// might not fit into the first line of a quotation.
+/// because no person begins a message by chance with the same 24 characters as a text of the bot. More
+/// characters could be on the second line of a quotation. This line can begin with a sign such as `>`, and
+/// the comparison would not ignore this sign.
 const DECISIVE_CHARACTERS: usize = 24;
 
 /// Whether a text begins in the same way as one of the bot's texts, in any language. The comparison ends at

@@ -77,9 +77,9 @@ pub struct Words {
     /// The reply to a person's message that the bot could not put on the queue. The queue certainly has no
     /// copy of the message.
     pub queue_unavailable: &'static str,
-    /// The reply to a person's message that the bot did not put on the queue, because the ledger (the table
-    /// with one record for each alert) failed. If the channel (such as Teams) sends the message for the
-    /// second time, the message is perhaps already on the queue.
+    /// The reply to a person's message if the ledger (the table with one record for each alert) or the table
+    /// of conversations fails. The bot then does not put the message on the queue. If the channel (such as
+    /// Teams) has sent the same message before, the bot perhaps put the message on the queue at that time.
     pub ledger_unavailable: &'static str,
     /// The reply to a person's message if the bot does not know whether the message is on the queue.
     pub perhaps_queued: &'static str,

@@ -3,10 +3,10 @@
 //!
 //! Bots that were made with Microsoft's 2017 templates let Azure Functions read the queue. The queue trigger
 //! of Azure Functions calls .NET's `Convert.FromBase64String`, which skips blanks and line ends
-//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
-//! `'base64'` also accepts base64url (base64 with another alphabet), and needs no padding
-//! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>). So this module accepts all these
-//! forms of base64.
+//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). A function in Node.js can
+//! decode base64 with `Buffer.from`, which also accepts base64url (base64 with another alphabet), and needs
+//! no padding (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>). This module accepts all
+//! these forms of base64, so that the poller can read all messages that the old functions could read.
 //!
 //! A *seal* (the HMAC of a message) covers the members of the parsed JSON, and not the encoding around the
 //! JSON. So no encoding makes a broken seal valid.
@@ -84,7 +84,8 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
         });
         LENIENT.decode(plain.collect::<Vec<_>>()).map_err(|_| DecodeError::NotJson)
     })?;
-    // The first bytes of gzip (RFC 1952).
+    // The first bytes of gzip (RFC 1952). Some old C# bots compressed the address of a message (the
+    // `ResumptionCookie`) with gzip.
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(COMPRESSED_COOKIE);
     }
@@ -93,7 +94,7 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
 
 /// Decodes UTF-8 or UTF-16. The function detects UTF-16 by its byte order mark. Without the mark, it detects
 /// UTF-16 by a zero byte beside the first brace, because .NET's `Encoding.Unicode.GetBytes` writes no mark.
-/// Half of a surrogate pair becomes the replacement character.
+/// If one half of a surrogate pair is missing, the other half becomes the replacement character.
 fn characters(bytes: Vec<u8>) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match *bytes {
         [0xFF, 0xFE, ..] | [b'{', 0, ..] => u16::from_le_bytes,

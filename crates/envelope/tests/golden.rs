@@ -52,7 +52,7 @@ fn golden_file_that_is_read_and_written_stays_the_same() {
 }
 
 #[test]
-fn envelope_has_its_text_and_ids_where_the_2017_template_has_them() {
+fn envelope_has_its_text_and_ids_in_the_members_that_old_node_js_bots_read() {
     let envelope = read(include_str!("golden/v1-full.json")).unwrap();
     let json: Value =
         serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
@@ -113,9 +113,9 @@ fn envelope_that_is_one_byte_too_long_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // The mark `once` says that the queue perhaps holds the envelope twice. If a call to Put Message fails,
-    // the bot repeats the call, and adds the mark. So an envelope without the mark must leave room for the
-    // mark.
+    // If a call to Put Message fails, the queue perhaps holds the envelope nevertheless. So the bot repeats
+    // the call with the mark `once`, which tells the poller to deliver the envelope at most once. An envelope
+    // without the mark must leave room for the mark.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();

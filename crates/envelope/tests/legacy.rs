@@ -30,8 +30,8 @@ const GOLDEN: [(&str, Shape, &str, &str); 7] = [
 ];
 
 /// The id and the time of the carrier: the queue, or a trigger activity. A *trigger activity* brings a
-/// message directly to the bot. The reader uses these values, because messages of older bots contain no id
-/// and no time.
+/// message directly to the bot. The message is in the `value` of the activity (the *trigger value*). The
+/// reader uses the id and the time of the carrier, because messages of older bots contain no id and no time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }
@@ -80,10 +80,11 @@ fn message_of_an_older_bot_becomes_the_expected_envelope_of_version_1() {
 fn case_of_a_json_key_does_not_matter() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // The test changes the case of every JSON key. The reader restores the case of known keys, and leaves
-        // unknown keys as they are. So the comparison would fail if an unknown key got into the envelope. The
-        // reader copies all keys of an account (`user`, `bot`), so the accounts in the files have only known
-        // keys. One file has the unknown key `dialog`, but the reader does not copy this key.
+        // The test changes the case of every JSON key. The reader restores the case of known keys, but not of
+        // unknown keys. So the comparison would fail if the reader copied an unknown key into the envelope.
+        // The reader copies all keys of an account (`user`, `bot`), so the accounts in the files have only
+        // known keys. One file has the unknown key `dialog`, but not in an account, so the reader drops this
+        // key.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {
@@ -118,7 +119,7 @@ fn service_url_of_teams_without_a_path_gets_the_path_of_teams_and_every_other_ur
 }
 
 #[test]
-fn text_of_a_composer_event_is_the_value_or_the_member_text() {
+fn text_of_a_continue_conversation_event_is_in_its_value_or_else_in_its_member_text() {
     for (value, text, expected) in [
         (json!("a"), json!("b"), Some("a")),
         (json!({"text": "a"}), json!("b"), Some("a")),
@@ -189,7 +190,7 @@ fn message_without_a_usable_address_or_text_gives_the_reason() {
 }
 
 #[test]
-fn unknown_fields_of_an_older_message_are_dropped() {
+fn field_that_only_version_1_has_is_dropped_from_an_older_message() {
     let mut json = parse(GOLDEN[0].2);
     for (name, value) in [
         ("expires", json!("x")),

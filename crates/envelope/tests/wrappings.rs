@@ -1,5 +1,6 @@
-//! Tests of the encodings around the JSON of a queue message. The reader decodes each encoding, and no
-//! encoding makes a broken *seal* (the HMAC of the message) valid.
+//! Tests of the *wrappings*: the encodings around the JSON of a queue message. The JSON is an *envelope* (an
+//! alert). The reader decodes each encoding, and no encoding makes a broken *seal* (the HMAC of the message)
+//! valid.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -19,8 +20,9 @@ const GOLDEN: [&str; 5] = [
 ];
 
 /// The id and the time of the carrier: the queue, or a trigger activity. A *trigger activity* brings a
-/// message directly to the bot. The reader uses these values for messages of older bots, which contain no id
-/// and no time.
+/// message directly to the bot. The message is in the `value` of the activity (the *trigger value*). The
+/// reader uses the id and the time of the carrier for messages of older bots, which contain no id and no
+/// time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }

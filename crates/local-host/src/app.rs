@@ -159,7 +159,7 @@ mod tests {
     use crate::variables::Sources;
 
     #[test]
-    fn malformed_literal_stops_the_start_and_malformed_entry_with_a_variable_denies_all_requests() {
+    fn malformed_literal_stops_the_start_and_invalid_entry_with_a_variable_denies_all_requests() {
         let declared = toml::from_str("host = { default = 'a/b' }").unwrap();
         let variables = Variables::resolve(&declared, &Sources::default()).unwrap();
         let hosts = |entry: &str| {

@@ -53,8 +53,9 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
                 continue;
             }
         };
-        // Like Spin's listener, this listener does not set TCP_NODELAY. So the client waits up to 40 ms
-        // longer if the host sends a response in two pieces.
+        // Like Spin's listener, this listener does not set TCP_NODELAY. If the host sends a response in two
+        // pieces, the operating system keeps the second piece until the client has acknowledged the first
+        // piece. The acknowledgement can come up to 40 ms late.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {

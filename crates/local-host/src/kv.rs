@@ -12,9 +12,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// The name of the file. Spin uses the same name.
 const FILE: &str = "sqlite_key_value.db";
 
-/// All key-value stores of the application. A call blocks the *guest* (an instance of a component) that made
-/// the call. If the call changes a value, the guest waits until the value is on the disk. Meanwhile, guests
-/// without a call continue on other threads.
+/// The open SQLite file. The file can hold several key-value stores, but this host offers only the store
+/// `default`. A call blocks the *guest* (an instance of a component) that made the call. If the call changes
+/// a value, the guest waits until the value is on the disk. Meanwhile, guests without a call continue on
+/// other threads.
 #[derive(Debug)]
 pub(crate) struct KeyValue(Mutex<Connection>);
 

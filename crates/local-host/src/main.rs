@@ -3,9 +3,9 @@
 //! This host is for development and tests, never for production. It has the features of `spin up` that this
 //! repository needs: HTTP and cron triggers, variables, the key-value store, `allowed_outbound_hosts`,
 //! `wasi:http` in both directions, and all of WASI 0.2. Each HTTP request and each cron tick (a call at a
-//! time of the cron schedule) gets a new instance of its component, with fresh memory. This host imitates the
-//! behaviour of Spin's source code. The comments in this crate name the files of Spin, e.g. `spin:
-//! crates/loader`.
+//! time of the cron schedule) gets a new instance of its component, with fresh memory. This host imitates
+//! Spin. The comments in this crate name the files of Spin's source code that show Spin's behaviour, e.g.
+//! `spin: crates/loader`.
 //!
 //! ```text
 //! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin]
@@ -27,8 +27,9 @@
 //!
 //! Not supported:
 //!
-//! - manifest keys that are not in `manifest.rs`: files, environment, SQLite, Redis, LLM, dependencies,
-//!   static responses, private routes, and routes with `:name`;
+//! - manifest keys that are not in `manifest.rs`: the keys for files, environment, SQLite, Redis, LLM,
+//!   dependencies and static responses;
+//! - private routes, and routes with `:name`;
 //! - requests to the application itself by a relative URL (the entry `self` in `allowed_outbound_hosts`);
 //! - components for WASI 0.3;
 //! - runtime configuration files, and every key-value store except `default` (the other stores need such a
@@ -39,8 +40,8 @@
 //! - limits of memory and time. An instance in an endless loop runs until the host ends, but does not block
 //!   other instances.
 //!
-//! These operations deliberately take as much time as in Spin, so that measurements with this host are
-//! realistic:
+//! In these points, this host deliberately takes as much time as Spin, so that measurements with this host
+//! are realistic:
 //!
 //! - The key-value store is a SQLite file, and each change is flushed to the disk.
 //! - Outbound connections over plain HTTP are reused.

@@ -40,7 +40,7 @@ pub(crate) struct Shared {
 /// Calls the component with this id. Returns `None` if the host is ending and has already dropped the routes.
 pub(crate) type CallComponent = dyn Fn(String, Request<WasiBody>) -> Option<Called> + Send + Sync;
 
-/// A running call of a component. The call returns the component's response.
+/// A running call to a component: the future that returns the component's response.
 pub(crate) type Called = Pin<Box<dyn Future<Output = anyhow::Result<Response<WasiBody>>> + Send>>;
 
 impl std::fmt::Debug for Shared {
@@ -148,9 +148,9 @@ impl WasiHttpHooks for Outbound {
 }
 
 /// Returns the longest time from the beginning of an HTTPS request until the head of the response.
-/// `default_send_request` has a time-out for each phase except the TLS handshake. Without this limit, the
-/// guest would wait for ever if the server sent nothing in this handshake. The connect time-out counts twice,
-/// because `default_send_request` applies this time-out to the TCP connection, and again to the HTTP
+/// `default_send_request` has no time-out for the TLS handshake. Without the limit of this function, the
+/// guest would wait for ever if the server sent nothing in the TLS handshake. The connect time-out counts
+/// twice, because `default_send_request` applies this time-out to the TCP connection, and again to the HTTP
 /// handshake.
 fn https_head_limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);

@@ -53,8 +53,8 @@ impl std::fmt::Display for Route {
     }
 }
 
-/// Finds the best route for a path. An exact route has precedence over a wildcard, and a longer wildcard over
-/// a shorter wildcard.
+/// Finds the best route for a path. An exact route has precedence over a route with a wildcard. Of two routes
+/// with a wildcard, the longer route has precedence.
 pub(crate) fn find<'a, T>(routes: &'a [(Route, T)], path: &str) -> Option<&'a (Route, T)> {
     routes
         .iter()
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exact_route_and_longer_wildcard_have_precedence() {
+    fn exact_route_has_precedence_and_then_the_longest_route_with_a_wildcard() {
         let routes = ["/...", "/one", "/one/...", "/one/two/...", "/one/two/three"]
             .map(|pattern| (Route::new(pattern), pattern));
         for (path, expected) in [

@@ -94,7 +94,8 @@ mod tests {
             ("5min tea", Some((300, "tea"))),
             ("an hour tea", Some((3600, "tea"))),
             ("2 weeks tea", Some((1_209_600, "tea"))),
-            // The text of the reminder begins with the first word that is not part of the time.
+            // In a command for a reminder, the text of the reminder follows the time. This text begins with
+            // the first word that is not part of the time.
             ("5 minutes and tea", Some((300, "and tea"))),
             ("5 minutes 2 eggs", Some((300, "2 eggs"))),
             ("5 minutes a tea", Some((300, "a tea"))),

@@ -2,8 +2,8 @@
 //! e.g. Teams) to the bot. For example, the channel sends a person's message as an activity.
 //!
 //! The record of a conversation holds the conversation's address, to which alerts are sent, and the time at
-//! which the conversation was last active. By the *index rows*, the bot finds the conversations of a person,
-//! of a tenant, or of the subscribers of a tag.
+//! which the conversation was last active. An *index row* points to a conversation. The bot reads index rows
+//! to find the conversations of a person or of a tenant, or the conversations that subscribe to a tag.
 //!
 //! The bot keeps a [`Fingerprint`] (hashes of the stored record) in its key-value store. If the fingerprint
 //! shows that an activity changes nothing, the bot makes no storage call.
@@ -66,7 +66,8 @@ impl<H: Host> Conversations<'_, H> {
         self.record(reference, sign, None).await
     }
 
-    /// Records an activity without checking a fingerprint. A new record gets the time zone `zone`.
+    /// Records an activity without checking a fingerprint. A new record gets the time zone `zone`. If the
+    /// activity is a message, the time zone of the message can replace this time zone.
     pub(super) async fn record(
         &self,
         reference: &ConversationReference,
@@ -123,7 +124,8 @@ impl<H: Host> Conversations<'_, H> {
                 after.paused_until = None;
                 entity = entity.with_int64("pausedUntil", 0);
             }
-            // The merge keeps the properties that a later version of the bot has written.
+            // A later version of the bot can add a property to a record that this version can still read. The
+            // merge keeps this property.
             let is_written = match &etag {
                 None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
                 Some(etag) => matches!(self.table.merge(&entity, Some(etag)).await?, Conditional::Done(_)),
@@ -137,7 +139,7 @@ impl<H: Host> Conversations<'_, H> {
             self.put_indexes(&key, &indexes, now, false).await?;
             self.put_roster(&after.address, now).await?;
             // The new tag rows are written a second time. Until the record got the new tenant, these rows did
-            // not match the record. Perhaps another call read the index during this time, and deleted these
+            // not match the record. During this time, another reader of the index has perhaps deleted these
             // rows as stale.
             for tag in &moving_tags {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;

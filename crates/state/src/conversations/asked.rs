@@ -5,10 +5,11 @@
 //! conversation's record hold the id of the alert and the time at which the question ends.
 //!
 //! The bot reads the record only if the conversation's [`Fingerprint`](super::Fingerprint) (hashes of the
-//! record) is missing, or does not match an activity. So the poller deletes the fingerprint. Then the bot
-//! reads the record when the person's next message arrives. Another replica (running instance) of the bot can
-//! still have the fingerprint in its own key-value store. This replica learns from the ledger (the table with
-//! a record of each alert) that perhaps a question is open ([`Unasked`](crate::ledger::Unasked)).
+//! record) is missing, or does not match an activity. So when the poller writes an open question into the
+//! record, the poller deletes the fingerprint. Then the bot reads the record when the person's next message
+//! arrives. Another replica (running instance) of the bot can still have the fingerprint in its own key-value
+//! store. This replica learns from the ledger (the table with a record of each alert) that perhaps a question
+//! is open ([`Unasked`](crate::ledger::Unasked)).
 //!
 //! In a channel of Teams, people answer in the thread of the chat message that asks the question. For this
 //! chat message, the table has the row `<key>.r.<message id>`, where `<key>` is the key of the channel's

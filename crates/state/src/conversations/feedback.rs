@@ -118,8 +118,8 @@ impl<H: Host> Conversations<'_, H> {
     /// Counts a response. If the message asks a question that is still open, the method returns the id of the
     /// alert that asks this question.
     ///
-    /// If the message has no row yet, the method inserts a row only if the bot knows the conversation, and if
-    /// a count is greater than zero.
+    /// The counts of a message are in a row of the message. If the table does not have this row yet, the
+    /// method inserts the row only if the bot knows the conversation, and if a count is greater than zero.
     pub async fn record_response(
         &self,
         key: &ConversationKey,

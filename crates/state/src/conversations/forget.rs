@@ -38,8 +38,8 @@ impl<H: Host> Conversations<'_, H> {
         match address {
             Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
             // Without a record that this version can read, the address is unknown. So the index rows of the
-            // person and of the tenant can remain. These rows are stale. The next call that reads such an
-            // index deletes its stale row.
+            // person, of the tenant, and of the tags in the tenant can remain. These rows are stale. When the
+            // bot next reads such a row, the bot deletes the row.
             None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
         let index_rows = indexes.iter().map(|index| index.row(key));

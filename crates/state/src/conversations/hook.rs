@@ -96,8 +96,8 @@ mod tests {
     use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
     use super::*;
 
-    /// Reads the generation whose address works. When a program posts to the webhook address, the bot also
-    /// reads the generation by the method `known`.
+    /// Reads the generation whose address works. The bot calls the same method, `known`, when a program posts
+    /// to the webhook address.
     fn working(stage: &Stage) -> Option<u16> {
         run(stage.conversations().known(&key())).unwrap().hook
     }
@@ -129,6 +129,8 @@ mod tests {
         let stage = stored();
         let conversations = stage.conversations();
         assert_eq!(run(conversations.renew_hook(&key())), Ok(1));
+        // The method `forget` does not end the address. If a person or a program asks the bot to forget the
+        // conversation, the bot calls `end_hook` before `forget`.
         run(conversations.forget(&key())).unwrap();
         assert_eq!(run(conversations.known(&key())).unwrap().conversation, None);
         stage.record_activity(&with(|_| {}), Sign::Installed);
@@ -147,6 +149,7 @@ mod tests {
             write_entity(&other.0, &other.1, |entity| entity.with(GENERATION, 7).with(OFF, false));
         });
         assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(8));
+        // After the greatest generation, the generations begin again at 1.
         write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, 65_535).with(OFF, false));
         assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(1));
         // If the row cannot be read, no address works, and the generations begin again at 1.

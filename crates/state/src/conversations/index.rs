@@ -1,10 +1,12 @@
-//! Indexes: partitions of the table whose rows point to conversations. There is an index for each person, for
-//! each tenant, and for each tag of a tenant.
+//! Indexes. An index is a partition of the table. There is an index for each person, for each tenant, and for
+//! each tag of a tenant. The rows of these indexes point to conversations. A further index has other rows:
+//! the index of a tenant's teams and chats (`Index::of_rosters`).
 //!
 //! An index row only points to a conversation. The conversation's own rows decide whether the conversation
-//! belongs to the index. If the conversation does not belong to the index, the index row is *stale*. A call
-//! that reads the index deletes a stale row if the row still has the ETag that the call has read. If another
-//! writer has written the row again in the meantime, the ETag has changed, and the row is kept.
+//! belongs to the index. If the conversation does not belong to the index, the index row is *stale*. When the
+//! bot finds a stale row in an index, the bot deletes the row if the row still has the ETag that the bot has
+//! read. If another writer has written the row again in the meantime, the ETag has changed, and the row is
+//! kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -60,9 +62,9 @@ impl Index {
         Self::of_tag(tenant_of(address), tag)
     }
 
-    /// The indexes that contain a conversation with this address. An alert for a person is sent to a
-    /// conversation in an index of the person. So a group is in no index of a person, because all members of
-    /// the group could read the alert.
+    /// The indexes that contain a conversation with this address. A group is in no index of a person. The
+    /// bot sends an alert for a person to a conversation in an index of the person. In a group, all members
+    /// of the group could read this alert.
     ///
     /// Without the following two rules, a client could claim the id of another person, and receive that
     /// person's alerts. A user id that a client chose has an index only if the operator allows such ids
@@ -79,8 +81,8 @@ impl Index {
     }
 
     /// The indexes in which this version or another version of the bot can have written a row for this
-    /// address. The bot deletes these rows when the address changes, or when the bot forgets the
-    /// conversation.
+    /// address. When the bot forgets the conversation, the bot deletes these rows. When the address changes,
+    /// the bot deletes only the rows in the indexes that do not contain the new address.
     pub(super) fn ever_of_address(address: &ConversationReference) -> Vec<Self> {
         let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = &address.user {

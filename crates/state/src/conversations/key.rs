@@ -46,10 +46,11 @@ impl ConversationKey {
     /// The first digit of the key. This digit determines the partitions for:
     ///
     /// - the rows of the conversation,
-    /// - the records of the messages that people write in the conversation, in the ledger (the table with a
-    ///   record of each alert),
-    /// - the ledger's records of alert keys. (A program can give an alert an *alert key*, the member `key`.
-    ///   Alerts with the same alert key share one chat message.)
+    /// - the ledger's records of the messages that people write in the conversation. (The *ledger* is the
+    ///   table with a record of each alert. This table also has records of people's messages.)
+    /// - the ledger's counts of the bot's replies in the conversation,
+    /// - the ledger's records of alert keys. (A program can give an alert an *alert key*, in the JSON member
+    ///   `key`. Alerts with the same alert key share one chat message.)
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }

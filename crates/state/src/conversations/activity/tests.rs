@@ -35,7 +35,7 @@ fn activity_of_a_new_conversation_stores_the_record_and_the_index_rows() {
 }
 
 #[test]
-fn activity_that_the_fingerprint_covers_makes_no_call() {
+fn activity_that_the_fingerprint_covers_makes_no_storage_call() {
     let stage = Stage::new();
     let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let calls = stage.calls();
@@ -149,7 +149,7 @@ fn activity_changes_only_the_parts_of_the_record_that_the_activity_s_kind_allows
 }
 
 #[test]
-fn activity_of_another_member_of_a_group_changes_nothing() {
+fn record_of_a_group_holds_no_person_and_is_not_changed_by_the_message_of_another_member() {
     let stage = Stage::new();
     let group = |user: &str| {
         with(|json| {

@@ -167,7 +167,7 @@ fn feedback_in_an_unknown_conversation_writes_nothing() {
 }
 
 #[test]
-fn receipt_is_stored_even_if_another_writer_changes_the_record_between_the_read_and_the_merge() {
+fn receipt_that_conflicts_with_another_write_is_checked_again_with_the_changed_record() {
     let stage = known();
     stage.before_call(2, || write_entity(&place().0, &place().1, |entity| entity.with("seen", 1)));
     stage.read("1000");

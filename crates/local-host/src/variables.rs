@@ -1,8 +1,8 @@
 //! Finds the values of the application's variables, and fills in templates. A template is a text in the
 //! manifest that contains variables as `{{ name }}`.
 //!
-//! The host finds the value of each variable once, at start-up. Later changes of the environment or of `.env`
-//! have no effect.
+//! `local-host` (the program that runs the application) finds the value of each variable once, at start-up.
+//! Later changes of the environment or of `.env` have no effect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -129,8 +129,9 @@ impl Variables {
         Ok(filled)
     }
 
-    /// Returns the variables of one component. `templates` is the table `[component.<id>.variables]` of the
-    /// manifest. The component gets only the variables in this table.
+    /// Returns the names and values of one component's variables. `templates` is the table
+    /// `[component.<id>.variables]` of the manifest, with the name and the template of each variable of the
+    /// component. The component sees no other variables.
     pub(crate) fn of_component(
         &self,
         templates: &BTreeMap<String, String>,
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn variable_in_several_sources_has_the_value_of_the_first_source() {
+    fn value_comes_from_the_flag_else_the_environment_else_dotenv_else_the_default() {
         let mut sources = Sources { flags: strings(&[("must", "m")]), ..Default::default() };
         let expect = |sources: &Sources, value: &str| {
             assert_eq!(Variables::resolve(&declared(), sources).unwrap().0["a_1"], value);

@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearer_with_scheme_in_upper_or_lower_case_and_one_space_returns_the_credential() {
+    fn credential_is_the_text_after_bearer_in_any_case_and_one_space() {
         for (value, expected) in [
             ("Bearer x", Some("x")),
             ("bearer x", Some("x")),

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excerpt_of_more_than_64_characters_is_cut_between_two_characters() {
+    fn text_of_more_than_64_characters_is_cut_between_two_characters() {
         for letter in ["x", "ü", "語", "🍕"] {
             assert_eq!(excerpt(&letter.repeat(64)), letter.repeat(64));
             assert_eq!(excerpt(&letter.repeat(65)), format!("{}…", letter.repeat(64)));

@@ -23,10 +23,10 @@ pub trait HttpClient {
 
 /// The limits of one request: the time of each phase, the total time, and the size of the response.
 ///
-/// The limits of the phases do not end every call. For example, a server can send one byte at a time, always
-/// within `between_bytes`, for days. `total` ends every call. Set `total` to at least `connect` plus
-/// `first_byte`, with a few more seconds for the body. With a smaller `total`, a call can fail although each
-/// phase is within its limit.
+/// The limits of the phases do not end every call of [`HttpClient::send`]. For example, a server can send one
+/// byte at a time, always within `between_bytes`, for days. `total` ends every call. Set `total` to at least
+/// `connect` plus `first_byte`, with a few more seconds for the body. With a smaller `total`, a call can fail
+/// although each phase is within its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the beginning of the call until the connection is open. On some platforms, this phase includes
@@ -45,10 +45,11 @@ pub struct Timeouts {
     pub max_response_bytes: usize,
 }
 
-/// The time that [`Timeouts::within`] keeps between the end of the connect phase and the deadline. So if a
-/// host cannot be reached, the connect phase fails first, with [`TransportError::NotSent`]. If the total time
-/// ended first, the error would be [`TransportError::ResponseLost`], although nothing was sent. If only this
-/// time or less is left until the deadline, the connect phase gets 1 ms.
+/// [`Timeouts::within`] ends the connect phase at least this long before the caller's deadline. So if a host
+/// cannot be reached, the connect phase fails before `total` ends the call, and the error is
+/// [`TransportError::NotSent`]. If `total` ended the call first, the error would be
+/// [`TransportError::ResponseLost`], although nothing was sent. If only this time or less is left until the
+/// deadline, the connect phase gets 1 ms.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 
 impl Timeouts {

@@ -25,7 +25,7 @@ const SEPARATOR: char = '\u{1f}';
 pub struct Joined {
     /// The name of the component's variable in the manifest.
     pub variable: &'static str,
-    /// The names of the application's variables.
+    /// The names of the application's variables that the component's variable joins.
     pub names: &'static [&'static str],
 }
 

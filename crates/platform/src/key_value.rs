@@ -23,7 +23,8 @@ pub trait KeyValue {
 /// key, a value or a connection string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
-    /// The platform has no store of this name.
+    /// The platform does not have the store that the components use. On Spin, this store has the name
+    /// `default`.
     #[error("key-value store: the platform has no store of this name; configure the store on the platform")]
     NoSuchStore,
     /// The component is not allowed to use the store.

@@ -18,8 +18,8 @@ pub trait Log {
     where
         Self: Clock,
     {
-        // This function joins the parts itself, so that the line begins with the fields that people look for
-        // first.
+        // A JSON value of `serde_json` has its members in alphabetical order. So this function joins the
+        // texts of the members itself. Then the line begins with the members that people look for first.
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         // Both calls of `to_string` succeed, because they write a JSON value into memory.
         let event = serde_json::to_string(event).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The result of an HTTP entry point, the function that serves a request. The result is the response, and the
-//! work that follows the response.
+//! The result of the function that serves an HTTP request. The result is the response, and the work that
+//! follows the response.
 
 use std::pin::Pin;
 
@@ -19,7 +19,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Makes the result of an entry point from a response and from the work that follows the response.
+    /// Makes the result from a response and from the work that follows the response.
     pub fn then(response: Response<Bytes>, work: impl Future<Output = ()> + 'a) -> Self {
         Self { response, then: Some(Box::pin(work)) }
     }

@@ -1,11 +1,11 @@
-//! Settings: the variables of the application. Each name is one word. The section *Variables* of the README
-//! lists the variables.
+//! Settings: the variables of the application. Each name consists of letters only. The section *Variables*
+//! of the README lists the variables.
 
 use thiserror::Error;
 
 /// The trait for settings, one of the [ports](crate) to the platform.
 pub trait Settings {
-    /// Returns the value of a variable. The value of an empty variable is the empty string.
+    /// Returns the value of a variable. The value can be the empty string.
     ///
     /// Read each variable only once in each request, and only once in each run of the poller. If Azure Key
     /// Vault provides the variables, each read is an HTTPS call.

@@ -208,8 +208,10 @@ impl Randomness for FakeHost {
     fn fill(&self, buffer: &mut [u8]) {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));
-            // The low byte of the counter repeats after 256 bytes. Some code takes random numbers until a
-            // number is small enough. If the bytes repeated, this code could get the same numbers for ever.
+            // The low byte of the counter begins again at 0 after 256 steps. So `high`, the next byte of the
+            // counter, changes the result, too. Some code takes random numbers until a number is small
+            // enough. If the same 256 bytes came again and again, this code could get the same numbers
+            // for ever.
             let [low, high, ..] = self.counter.get().to_le_bytes();
             *byte = low ^ high.wrapping_mul(167);
         }

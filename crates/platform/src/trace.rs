@@ -1,7 +1,8 @@
 //! The header `traceparent` of W3C Trace Context: one trace id follows a request through several programs.
 //!
-//! Specification: <https://www.w3.org/TR/trace-context/>. The bot ignores the header `tracestate`. That
-//! header is for the tracing systems of the sender, and can be longer than an alert.
+//! Specification: <https://www.w3.org/TR/trace-context/>. The bot ignores the header `tracestate`, in
+//! which the tracing systems of the sender can write 512 characters. If the bot kept this header, the poller
+//! would pass these characters on to the Connector, an external service.
 
 use std::fmt;
 

@@ -21,7 +21,8 @@ pub enum TransportError {
     /// No valid response arrived, but the server has perhaps received the request.
     #[error("the response was lost: {0}")]
     ResponseLost(String),
-    /// The head of the response arrived, but the body did not arrive completely. The HTTP status is valid.
+    /// The head of the response arrived, but the body did not arrive completely. The caller can use
+    /// the status and the headers.
     #[error(transparent)]
     BodyLost(Box<BodyLost>),
 }

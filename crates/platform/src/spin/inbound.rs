@@ -93,8 +93,8 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
 /// Drops the stream of a body, and then finishes the body. WASI requires this order.
 fn finish(stream: OutputStream, body: OutgoingBody) {
     drop(stream);
-    // `finish` fails if the client has closed the connection, which needs no report. `finish` also fails if
-    // too few bytes were written. Then `write_all` has already failed, and `serve` logs the error of
+    // `finish` fails if the client has closed the connection. The log does not need this error. `finish` also
+    // fails if too few bytes were written. Then `write_all` has already failed, and `serve` logs the error of
     // `write_all`.
     _ = OutgoingBody::finish(body, None);
 }

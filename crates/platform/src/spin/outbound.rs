@@ -29,7 +29,7 @@ impl HttpClient for SpinHost {
         let (parts, body) = request.into_parts();
         let outgoing = outgoing_request(&parts, body.len())?;
         // This function takes the handle of the body only if there is a body. If a component takes the handle
-        // and writes nothing, Spin sends the request with `Transfer-Encoding: chunked`.
+        // and writes nothing, Spin announces a body with `Transfer-Encoding: chunked`, but there is none.
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
         let outgoing_body = outgoing_body.and_then(|outgoing_body| write_at_once(outgoing_body, &body));
         let options = request_options(timeouts)?;
@@ -78,8 +78,8 @@ fn outgoing_request(
     let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
-    // If this header is missing, Spin sends a body with `Transfer-Encoding: chunked`, and sends an empty PUT
-    // without a length. Azure refuses a PUT without a length, with 411.
+    // Without the header `content-length`, Spin sends a body with `Transfer-Encoding: chunked`, and sends an
+    // empty PUT without a length. Azure refuses a PUT without a length, with 411.
     if body_bytes > 0 || matches!(parts.method, http::Method::PUT | http::Method::POST) {
         headers.push(("content-length".into(), body_bytes.to_string().into_bytes()));
     }
@@ -124,7 +124,7 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
 /// Writes the body before the request is sent, if the stream accepts the whole body at once. Then the WASI
 /// host sends the head and the body together. If the host sends them separately, the body waits until the
 /// server acknowledges the head. On a WASI host that does not set TCP_NODELAY (such as Spin 4.1), this wait
-/// takes 40 ms.
+/// can take 40 ms.
 ///
 /// If the stream does not accept the whole body at once, this function writes nothing, and returns the
 /// handles for a later write. The stream is first in the returned pair, because Rust drops the first part of

@@ -24,8 +24,8 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
 ///
 /// spin-executor keeps the pollable during the sleep. If a caller drops this future during the sleep, the
 /// [`CancelOnDropToken`] drops the pollable at once. Without the token, spin-executor would drop the pollable
-/// later, perhaps after its resource (e.g. the stream). WASI does not permit this order, and the WASI host
-/// would end the instance with an error.
+/// later, perhaps after the caller has dropped the stream to which the pollable belongs. WASI does not permit
+/// this order, and the WASI host would end the component's instance with an error.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

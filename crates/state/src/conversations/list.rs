@@ -14,10 +14,10 @@ use crate::StateError;
 /// The conditions that each conversation on a page meets.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The conversation subscribes to this tag, in one of these tenants. (A program can send an alert to all
-    /// subscribers of a tag.)
+    /// The conversation is one of these subscribers of a tag. (A program can send an alert to all subscribers
+    /// of a tag.)
     pub tag: Option<Subscribers>,
-    /// The conversation is in this tenant.
+    /// The conversation has this tenant, and the channel vouches for the tenant (sets the tenant itself).
     pub tenant_id: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub struct Filter {
 pub struct Page {
     /// The conversations of the page, often fewer than the limit. The page leaves out a conversation if the
     /// bot has forgotten the conversation in the meantime, if the conversation does not match the filter, or
-    /// if this version cannot read its record.
+    /// if this version of the bot cannot read the conversation's record.
     pub conversations: Vec<(ConversationKey, Conversation)>,
     /// The conversation key to pass as `after` for the next page; `None` on the last page.
     pub next: Option<ConversationKey>,
@@ -147,8 +147,8 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Reads rows until the page is full, or until there are no more rows.
     async fn gather(&self, filter: Rule, gathered: &mut Gathered) -> Result<(), StateError> {
-        // Most conversations have one row. A `stop`, a tombstone and tags add a few rows. So the query asks
-        // for about two rows for each conversation, and for at least 40 rows.
+        // Most conversations have one row. A `stop` (a person refuses alerts) and each tag add a row. So the
+        // query asks for about two rows for each conversation, and for at least 40 rows.
         let query = Query { filter, top: top((gathered.limit * 2 + 2).max(40)), select: Vec::new() };
         let mut continuation = None;
         loop {
@@ -177,7 +177,7 @@ pub(super) fn top(rows: usize) -> u16 {
     u16::try_from(rows).unwrap_or(MAX_TOP).min(MAX_TOP)
 }
 
-/// The conversations that were read so far, with their rows, in the order of their keys.
+/// The conversations that were read so far, with their rows, in the order of the conversation keys.
 #[derive(Debug, Default)]
 struct Gathered {
     limit: usize,
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn page_of_a_table_with_foreign_entities_and_newer_records_contains_only_conversations() {
+    fn page_leaves_out_foreign_entities_and_newer_records_and_stops_without_a_record() {
         let stage = Stage::new();
         let mut keys: Vec<_> = (0..40).map(|number| stage.add(number, "29:u", "t")).collect();
         keys.sort();

@@ -35,9 +35,8 @@ impl<H: Host> Conversations<'_, H> {
         self.of_person(&Index::of_aad_object(id)).await
     }
 
-    /// Finds the one conversation of a person to which alerts are delivered: the conversation in which the
-    /// person was active last. A paused conversation is returned only if all conversations that the lookup
-    /// reads are paused.
+    /// Finds the conversation that gets a person's alerts: the conversation in which the person was active
+    /// last. A paused conversation is returned only if all conversations that the lookup reads are paused.
     async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
         let mut newest: Vec<Entity> = Vec::new();
         let mut continuation = None;
@@ -92,8 +91,9 @@ impl<H: Host> Conversations<'_, H> {
     ///
     /// Another call, `record_activity`, can write the conversation at the same time. `record_activity` writes
     /// the record first, and the index row after the record. So this method reads in the opposite order:
-    /// first the index row, and then the conversation. If this method does not see the new record,
-    /// `record_activity` writes the index row after this method has read the index row. There are two cases:
+    /// first the index row, and then the conversation. Suppose that this method does not see the new record.
+    /// Then `record_activity` writes the record after this method has read the conversation, and the index
+    /// row even later. There are two cases:
     ///
     /// - `record_activity` writes the index row before the delete. The write changes the ETag, so the service
     ///   refuses the delete.

@@ -11,11 +11,11 @@ use super::record::{Rows, partition_of};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// The most rows that the query of a *range* reads for each requested conversation in the range. A range is
-/// the rows from the first to the last requested conversation of a shard (a partition `c<digit>`). The limit
-/// saves time, because a range can also contain many rows of conversations that were not requested. If the
-/// query reads all rows of at most one requested conversation, each remaining conversation is read with its
-/// own query.
+/// A *range* is the rows from the first to the last requested conversation of a shard (a partition
+/// `c<digit>`). The query of a range reads at most this number of rows, times the number of requested
+/// conversations in the range. The limit saves time, because a range can also contain many rows of
+/// conversations that were not requested. If a query of a range reads only one requested conversation
+/// completely, or none, each remaining requested conversation is read with its own query.
 const ROWS_FOR_EACH: usize = 8;
 
 /// A value for each conversation, e.g. its stored facts ([`Known`]), sorted by the conversations' keys.
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn few_conversations_of_many_take_at_most_one_query_each_and_one_query_for_each_shard() {
+    fn few_conversations_in_a_large_table_take_at_most_one_query_each_and_one_query_for_each_shard() {
         let stage = Stage::new();
         let keys = conversations(&stage, 0..640);
         let few: Vec<_> = keys.iter().step_by(40).cloned().collect();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn record_pause_and_stop_of_each_conversation_are_read_even_if_a_stop_has_no_record() {
+    fn each_conversation_and_its_pause_and_stop_are_read_even_if_a_stop_has_no_record() {
         let stage = Stage::new();
         let mut keys = conversations(&stage, 0..40);
         keys.extend((40..60).map(|number| ConversationKey::of(&numbered(number, "29:u", "t"))));

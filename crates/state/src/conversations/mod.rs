@@ -105,7 +105,8 @@ impl<'a, H: Host> Conversations<'a, H> {
         self
     }
 
-    /// The account's endpoint and the table's name, which identify the table in a [`Fingerprint`].
+    /// The account's endpoint and the table's name. Both identify the table in a [`Fingerprint`] (hashes of a
+    /// conversation's record, from which the bot knows whether an activity would change the table).
     fn place(&self) -> [&str; 2] {
         [self.account.endpoint(Service::Table).unwrap_or_default(), self.tables.conversations.as_str()]
     }

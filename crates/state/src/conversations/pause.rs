@@ -17,7 +17,8 @@ use crate::StateError;
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses a conversation until the time `until`, and deletes the conversation's fingerprint. Without the
+    /// Pauses a conversation until the time `until`, and deletes the conversation's fingerprint (hashes of
+    /// the record, from which the bot knows whether an activity would change the table). Without the
     /// fingerprint, the bot reads the record when the person's next message arrives, and then ends the pause.
     ///
     /// The Connector of `reference` could not reach the person. If the record has the URL of another
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_changes_no_other_property_and_no_record_with_another_connector() {
+    fn pause_changes_only_paused_until_and_no_record_with_another_connector() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");

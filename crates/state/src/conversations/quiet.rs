@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_have_the_zone_of_the_last_message() {
+    fn quiet_hours_have_the_zone_of_the_record_or_utc() {
         let stage = Stage::new();
         let berlin = Zone::parse("Europe/Berlin");
         let record = |zone| {

@@ -135,7 +135,7 @@ pub(super) struct Rows {
     pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
     pub(super) hook: Option<Hook>,
-    /// The last message that the person has read, from the row `<key>`.
+    /// The last chat message that the person has read. The row `<key>` holds the value.
     pub(super) last_read: Option<LastRead>,
     pub(super) responses: Vec<Responses>,
 }

@@ -1,4 +1,4 @@
-//! Moves a conversation from a chat that Teams has purged to the new chat that the poller has created.
+//! Replaces a conversation whose chat Teams has purged. The poller has created a new chat with the person.
 
 use bot_framework::ConversationReference;
 use platform::Host;
@@ -10,10 +10,10 @@ use super::stored_form::Sign;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Moves the conversation `old` to the new chat at `address`. The new conversation gets the time
-    /// zone, the tags, the `stop` (the person wants no alerts of programs) and the quiet hours of `old`. Then
-    /// the method deletes `old` with [`Self::forget`]. If `old` has no record, the method writes nothing. If
-    /// a call to this method is interrupted, the caller can repeat the call.
+    /// Stores the new chat at `address` as a new conversation that replaces `old`. The new conversation gets
+    /// the time zone, the tags, the `stop` (the person wants no alerts of programs) and the quiet hours of
+    /// `old`. Then the method deletes `old` with [`Self::forget`]. If `old` has no record, the method writes
+    /// nothing. If a call to this method is interrupted, the caller can repeat the call.
     pub async fn replace(
         &self,
         old: &ConversationKey,

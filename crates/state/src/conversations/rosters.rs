@@ -36,9 +36,9 @@ pub fn without_thread(conversation_id: &str) -> &str {
     conversation_id.split_once(THREAD).map_or(conversation_id, |(channel, _)| channel)
 }
 
-/// The key of the row for the team or chat to which a conversation belongs. The result is `None` for a
-/// conversation of one person, and for a conversation without a
-/// [vouched tenant](ConversationReference::vouched_tenant).
+/// The key of the row for the team or chat to which a conversation belongs. Each channel of a team has its
+/// own row, which all threads of the channel share. The result is `None` for a conversation of one person,
+/// and for a conversation without a [vouched tenant](ConversationReference::vouched_tenant).
 fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     let tenant = address.vouched_tenant().filter(|_| address.conversation.is_group())?;
     let id = without_thread(&address.conversation.id);
@@ -48,7 +48,7 @@ fn key_of_roster(address: &ConversationReference) -> Option<Key> {
 
 /// The key of the row for a conversation's team or chat, for [`Conversations::forget`], which deletes this
 /// row. The result is `None` if the conversation has no such row. The result is also `None` if the
-/// conversation is a thread, because the row belongs to the channel of the thread.
+/// conversation is a thread, because the channel and the other threads of the channel still need the row.
 pub(super) fn key_of_ended_roster(address: &ConversationReference) -> Option<Key> {
     key_of_roster(address).filter(|_| without_thread(&address.conversation.id) == address.conversation.id)
 }
@@ -105,8 +105,8 @@ impl<H: Host> Conversations<'_, H> {
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
-        // The caller can use any conversation of the tenant, so the first page of the index is enough. The
-        // method first tries the conversation on the page that was active last.
+        // The caller can use any conversation of the tenant, so the first page of the index is enough. From
+        // this page, the method first tries the conversation that was active last.
         let query = Query { top: 100, ..index.query() };
         let mut rows = self.table.query(&query, None).await?.entities;
         rows.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));

@@ -3,7 +3,8 @@
 use bot_framework::{ChannelAccount, ConversationReference};
 use zones::Zone;
 
-/// The kind of an activity. The kind decides which parts of the conversation's record the activity changes.
+/// The kind of an activity: whether the activity is a sign that the person is present. The kind decides which
+/// parts of the conversation's record the activity changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// A person sent a message.
@@ -43,7 +44,8 @@ pub(super) fn stored_locale(reference: &ConversationReference) -> Option<&str> {
     reference.locale.as_deref().filter(|_| !reference.conversation.is_group())
 }
 
-/// The time zone in the stored form. A group has no zone, because its members can be in different zones.
+/// The time zone to store with the address. A group has no zone, because its members can be in different
+/// zones.
 pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>) -> Option<Zone> {
     zone.filter(|_| !reference.conversation.is_group())
 }

@@ -2,15 +2,15 @@
 //!
 //! The records of a *period* (eight days) are in four partitions. Each partition also has an index
 //! (`index.rs`). The rows of an index are in the order of time. Each row points to the record of one alert,
-//! or to the records of the alerts of one call.
+//! or to the records of up to 100 alerts of one API call.
 //!
 //! To make a page of the list, the ledger reads the four indexes of a period at once, and merges their rows.
-//! Then the ledger reads the records to which the rows point. One query reads the records of a whole call,
-//! because the row keys of these records follow each other. If a row points to one record, the ledger reads
-//! the record by its key. If the page is not full, the ledger continues with the previous period.
+//! Then the ledger reads the records to which the rows point. If a row points to several records, one query
+//! reads these records, because their row keys follow each other. If a row points to one record, the ledger
+//! reads the record by its key. If the page is not full, the ledger continues with the previous period.
 //!
-//! With a filter that joins several row keys by `or`, one query could read the records of several rows. But
-//! for such a filter, the service reads the whole partition.
+//! The ledger does not read the records of several index rows with one query. Such a query needs a filter
+//! that joins several row keys by `or`. For such a filter, the service reads the whole partition.
 
 use std::fmt;
 
@@ -32,20 +32,21 @@ pub const MAX_CALLS: usize = 30;
 const MAX_ROWS: u16 = 1000;
 
 /// The most index rows that one page needs. Reading the records of an index row takes at least one storage
-/// call, so a page has the alerts of at most `MAX_CALLS` rows. The ledger reads one more row: the first row
-/// is perhaps the last row of the previous page, and has no more alerts.
+/// call, so a page has the alerts of at most `MAX_CALLS` rows. The ledger reads one more row, because perhaps
+/// all alerts of the first row are on the previous page.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
 /// The most storage calls that run at once.
 const AT_ONCE: usize = 8;
 
-/// The most empty pages that the ledger skips when it queries one index. The service can return an empty page
-/// although more rows follow. If the page after the skipped pages is also empty, the ledger returns an error.
+/// The most empty result pages that the ledger skips when it queries one index. A *result page* is a part of
+/// the result of a query, not a page of the list. The service can return an empty result page although more
+/// rows follow. If the result page after the skipped result pages is also empty, the ledger returns an error.
 const MAX_EMPTY: usize = 3;
 
-/// The number of digits of a row's name in a [`Position`]. These digits distinguish the rows of the same
-/// millisecond. A position does not contain the whole name, because the name of a row can be the id of an
-/// alert that the caller must not see.
+/// The number of digits of a row's name in a [`Position`]. The key of an index row is `at.<time>.<name>`. The
+/// first digits of the name distinguish the rows of the same millisecond. A position does not contain the
+/// whole name, because the name of a row can be the id of an alert that the caller must not see.
 const POSITION_DIGITS: usize = 16;
 
 /// The conditions for the alerts on a page, and the size of the page.
@@ -151,9 +152,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let (mut records, mut calls, mut is_oldest_known) = (Vec::new(), 0, false);
         while at.period() >= oldest {
             let period = at.period();
-            // In the periods before the previous period, most records have expired. The other records there
-            // belong to alerts that were due long after their acceptance. So the ledger first finds the
-            // oldest period that still has a row.
+            // Most records have expired, except in the current period and the period before it. The records
+            // that are left in older periods belong to alerts that were due long after their acceptance. So
+            // the ledger first finds the oldest period that still has a row.
             if period < this.before() && !is_oldest_known {
                 calls += 1;
                 is_oldest_known = true;
@@ -195,9 +196,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // `read_to` can be the key of a row that another program wrote, e.g. `at.x`. `after_row` makes no
-            // position from this key. The row `at.x` comes after all rows of the index, because letters sort
-            // after digits. So the list continues with the previous period.
+            // `read_to` can be the key of a row that another program wrote, e.g. `at.x` (the index has keys
+            // of the form `at.<time>.<name>`). `after_row` makes no position from `at.x`. The row `at.x`
+            // comes after all rows of the index, because letters sort after digits. So the list continues
+            // with the previous period.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
@@ -205,8 +207,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Finds the oldest period with an index row, among the periods from `oldest` to `newest`. Returns `None`
-    /// if no period has an index row. If the service returns an empty page and more pages follow, returns
-    /// `oldest`.
+    /// if no period has an index row. If the service returns an empty result page and more result pages
+    /// follow, returns `oldest`.
     async fn oldest_in_index(&self, oldest: Period, newest: Period) -> Result<Option<Period>, TableError> {
         let filter = Filter::partitions(&oldest.prefix(), &newest.after().prefix()).rows(FIRST, END);
         let page = self.table.query(&Query { filter, top: 1, select: vec![ALERTS] }, None).await?;
@@ -258,7 +260,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Reads the records of a row's alerts, but skips the first `taken` alerts. Returns each record with the
-    /// index of its alert in the row. Leaves out a record that was inserted together with another row
+    /// index of its alert in the row. Leaves out a record to which another index row belongs
     /// ([`Row::is_of`]).
     async fn records_of(&self, row: &Row, taken: u8) -> Result<Vec<(u8, Record)>, TableError> {
         let (Some(from), Some(to)) = (row.id(taken), row.id(row.len())) else { return Ok(Vec::new()) };
@@ -295,7 +297,7 @@ impl Position {
 }
 
 impl Wanted<'_> {
-    /// Whether the row can stand for a wanted alert.
+    /// Whether at least one alert of the row is perhaps wanted.
     fn admits(&self, row: &Row) -> bool {
         self.sender.is_none_or(|sender| row.sender.as_deref() == Some(sender))
             && self.tag.is_none_or(|tag| row.has_tag(tag))
@@ -309,7 +311,7 @@ impl Wanted<'_> {
     }
 }
 
-/// The error if the service returns too many empty pages one after the other.
+/// The error if the service returns too many empty result pages one after the other.
 fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }

@@ -1,7 +1,7 @@
-//! Records in the ledger (the table with one record for each alert) that a queue message of an alert is
-//! missing. A *run* is one execution of the poller. A run has a message *in hand* from the dequeue until the
-//! run deletes the message, or hides the message until the next try. Each run stores a list of its messages
-//! in hand, with their pop receipts.
+//! This module records in the ledger (the table with one record for each alert) that a queue message of an
+//! alert is missing. A *run* is one execution of the poller. A run has a message *in hand* from the dequeue
+//! until the run deletes the message, or hides the message until the next try. Each run stores a list of its
+//! messages in hand, with their pop receipts.
 //!
 //! A run deletes a message right after the Connector has accepted the alert. To save storage calls, the run
 //! records several deliveries together, up to half a second later. If the run is killed in this half second,
@@ -31,9 +31,10 @@ const DEQUEUED_AGAIN_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The result of recording that an alert's message is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
-    /// The alert had ended, so nothing was recorded.
+    /// The alert had ended, so nothing was recorded. Or an operator had *replayed* the alert (sent the alert
+    /// again in a new message), and the old message is missing; in this case, too, nothing was recorded.
     Ended {
-        /// The final status.
+        /// The final status of the alert; [`Status::Dead`] for the old message of a replayed alert.
         status: Status,
         /// True if the alert had two queue messages, and the final status came from the other message. The
         /// missing message was then a copy.
@@ -62,9 +63,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let is_copy = record.message.as_deref().is_some_and(|other| other != message);
             if record.replayed_from.as_deref() == Some(message) && record.message.as_deref() != Some(message)
             {
-                // The killed run had moved this message to the poison queue. Then an operator replayed the
-                // alert, and the alert got a new message. The record now describes the new message, so this
-                // method does not change the record. The old message has ended as `dead`.
+                // The killed run had moved this message to the poison queue (the queue for the messages of
+                // dead alerts). Then an operator replayed the alert, and the alert got a new message. The
+                // record now describes the new message, so this method does not change the record. The old
+                // message has ended as `dead`.
                 return Ok(Missed::Ended { status: Status::Dead, is_copy: false });
             }
             if record.status.is_final() {

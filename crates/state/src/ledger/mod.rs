@@ -11,8 +11,8 @@
 //!
 //! The bot inserts the record before the Put. If the record exists already, a sender has repeated a call, or
 //! the channel (such as Teams) has sent an activity again. To save storage calls, the poller records the
-//! status of many alerts in one batch. For the same reason, the poller does not read the record of an alert
-//! that it delivers at the first attempt.
+//! status of many alerts in one batch. For the same reason, the poller usually delivers an alert at the first
+//! attempt without reading the alert's record. (A run reads recent cancellations from a separate list.)
 
 mod answers;
 mod claim;
@@ -75,7 +75,8 @@ pub struct Ledger<'a, H> {
 /// The result of accepting an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
-    /// The alert is new, and its record was inserted.
+    /// The alert is new, and its record was inserted. Rare exception: the alert was accepted before, but its
+    /// record was deleted a moment ago. Then no record was inserted.
     New,
     /// The alert was accepted before. This is its record.
     Known(Box<Record>),
@@ -87,9 +88,9 @@ pub enum Withdrawn {
     /// The ledger has recorded the cancellation, now or earlier. When a run dequeues the message, the run
     /// drops the alert.
     Yes,
-    /// The alert was cancelled more than two hours ago ([`DEQUEUED_WITHIN`]), but no run has recorded a
-    /// result. No run sends the alert any more. But perhaps a run sent the alert before the cancellation, and
-    /// could not record the delivery.
+    /// The alert was cancelled and was due more than two hours ago ([`DEQUEUED_WITHIN`]), but no run has
+    /// recorded a result. No run will send the alert, because a run drops a cancelled alert. But perhaps a
+    /// run sent the alert before the cancellation, and could not record the delivery.
     Unseen,
     /// No run will send the alert, because a run has dropped the alert, or because the Put failed.
     Done,
@@ -140,9 +141,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
     }
 
-    /// Accepts all alerts of a call, or none of them. The bot accepts a call with more than 100 alerts in
-    /// pages, and calls this method for each page. So `alerts` has at most 100 alerts. If the first alert was
-    /// accepted before, the result is the record of the first alert.
+    /// Accepts all of these alerts of a call, or none of them. The bot divides a call with more than 100
+    /// alerts into *pages* of at most 100 alerts, and runs this method for each page. So `alerts` has at most
+    /// 100 alerts. If the first alert was accepted before, the result is the record of the first alert.
     pub async fn accept_call(&self, alerts: &[NewAlert]) -> Result<Accepted, TableError> {
         let [first, rest @ ..] = alerts else { return Ok(Accepted::New) };
         if rest.is_empty() {
@@ -184,7 +185,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// record of the first alert.
     ///
     /// If both calls came in the same millisecond, they share one row, and this method does not delete the
-    /// row. If the Delete fails, the list skips the superfluous row, but needs one more storage call.
+    /// row. If the deletion fails, the list skips the superfluous row, but needs one more storage call.
     async fn remove_superfluous_row(&self, row: Option<&Entity>, first: &Record) {
         if let Some(row) = row
             && !index::is_row_of(row, first)
@@ -242,7 +243,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 
     /// Records that an alert is cancelled, even if the alert belongs to a series. The bot calls this method
-    /// for the newest alert of a series that the sender has ended.
+    /// after a sender has ended a series, for the newest alert of the series.
     pub async fn withdraw_of_series(&self, id: &AlertId) -> Result<Withdrawn, TableError> {
         self.cancel(id, None, None, true).await
     }

@@ -140,8 +140,9 @@ fn list_of_a_sender_and_a_tag_contains_only_matching_alerts() {
     ] {
         assert_eq!(world.all(&wanted).0.into_iter().collect::<BTreeSet<_>>(), expected, "{wanted:?}");
     }
-    // The list finds the records by index rows. An index row also names the sender of its records. If another
-    // program has changed the sender in the index row, the list uses the sender in the record.
+    // An index row also names the sender of its records. The list of a sender contains an alert only if both
+    // the index row and the record name this sender. So if another program has changed the sender in the
+    // index row, the list of the wrong sender does not contain the alert.
     let mut tables = world.tables.borrow_mut();
     for ((_, row), properties) in tables.entities_mut(TABLE) {
         if row.starts_with(FIRST) {
@@ -174,8 +175,8 @@ fn alert_that_is_accepted_again_is_listed_once() {
     }
     assert_eq!(world.rows_by_time(), 5);
     assert_eq!(world.all(&no_filter(100)).0.len(), 1 + 1 + 2 + 100 + 1);
-    // A call without alerts has a record, but no index row, because the list has nothing to show for the
-    // call.
+    // A call without alerts has one record, which only describes the call. The call has no index row, because
+    // the list has no alert to show.
     let empty = CallNote { fingerprint: "f".into(), alerts: 0, next: None };
     let empty = NewAlert { call: Some(empty), status: Status::Expired, ..alert(call.alert(0)) };
     run(world.ledger().accept_call(&[empty])).unwrap();
@@ -291,7 +292,7 @@ fn list_since_a_time_contains_no_older_alerts() {
 }
 
 #[test]
-fn list_with_a_filter_that_few_alerts_match_ends_and_contains_all_matches() {
+fn list_has_a_last_page_and_all_matches_even_if_few_alerts_match_the_filter() {
     let world = World::new();
     for number in 0..120 {
         world.hears(char::from(b'0' + number % 10), &number.to_string());
@@ -318,7 +319,7 @@ fn list_with_a_filter_that_few_alerts_match_ends_and_contains_all_matches() {
 }
 
 #[test]
-fn message_with_a_send_time_in_another_period_is_listed() {
+fn message_that_was_sent_in_the_period_before_the_acceptance_is_listed() {
     let world = World::new();
     world.pass(DAY);
     let key = ConversationKey::parse(&"a".repeat(32)).unwrap();

@@ -26,8 +26,10 @@ pub enum Tagged {
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Subscribes a conversation to a tag. The conversation must have a record, because the key of the index
-    /// row contains the tenant in the record. (The index of a tag lists the tag's subscribers.)
+    /// Subscribes a conversation to a tag. Writes two rows: a row of the conversation itself, and an *index
+    /// row*. The index of a tag in a tenant has an index row for each subscriber in the tenant. The key of
+    /// the index row contains the tenant, and the conversation's record holds the tenant. So the conversation
+    /// must have a record.
     pub async fn tag(&self, key: &ConversationKey, tag: &Tag) -> Result<Tagged, StateError> {
         let rows = self.rows_of(key).await?;
         let address = match rows.stored {
@@ -50,9 +52,9 @@ impl<H: Host> Conversations<'_, H> {
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
         // Deleting the conversation's own row ends the subscription. The key of the index row contains the
-        // tenant. If the record cannot be read, the tenant is unknown, so the index row stays and becomes
-        // stale. When the record is missing or can be read again, the next call that reads the index deletes
-        // the stale row.
+        // tenant. If the record is missing or cannot be read, the tenant is unknown, so the index row stays
+        // and becomes stale. A later call that reads the index deletes the stale row, unless the conversation
+        // then has a record that cannot be read.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
         if let Stored::Record(record) = &rows.stored {
             self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;
@@ -187,8 +189,8 @@ mod tests {
         stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
         // The first four storage calls by `record_activity` read the record, read all rows of the
-        // conversation, write the new index row, and merge the record. Right before the fourth call, another
-        // call reads the index, and deletes the new index row as stale.
+        // conversation, write the new index row, and merge the record. Right before the fourth storage call,
+        // a reader of the index deletes the new index row as stale.
         let (_, row) = place();
         stage.before_call(4, move || delete_entity("t.t.x", &row));
         stage.record_activity(&with(|_| {}), Sign::Message);

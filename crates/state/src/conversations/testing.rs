@@ -27,8 +27,9 @@ thread_local! {
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// The actions of the test that are still to be performed. Each action is performed right before the
-    /// storage call with its number. The first storage call of a [`Stage`] has the number 1.
+    /// The actions of the test that are still to be performed. Each action has the number of a storage call,
+    /// and is performed right before this storage call. The first storage call of a [`Stage`] has the number
+    /// 1.
     static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 
@@ -100,14 +101,14 @@ impl Stage {
         SERVICE.with_borrow_mut(|service| service.respond_with_empty_pages(pages));
     }
 
-    /// Every row, as `partition/row`.
+    /// The keys of all entities, in the form `<partition key>/<row key>`.
     pub(super) fn rows(&self) -> Vec<String> {
         SERVICE.with_borrow(|service| {
             service.entities(TABLE).keys().map(|(partition, row)| format!("{partition}/{row}")).collect()
         })
     }
 
-    /// The entity of a record with this address.
+    /// The entity of a record whose address is the stored form of this reference.
     pub(super) fn record_entity(reference: &ConversationReference) -> Entity {
         let address = super::stored_form::stored_form(reference);
         let record = super::record::Record {

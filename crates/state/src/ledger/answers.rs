@@ -1,8 +1,8 @@
 //! The answers of people to the question of an alert. The ledger (a table) has one row for each answer, in
 //! the partition of the alert's record.
 //!
-//! If an alert takes one answer, the row key is the same for every answer. So if two people answer at once,
-//! only one of the two inserts succeeds. The other answer does not count.
+//! If an alert accepts only one answer, the row key is the same for every answer. So if two people answer at
+//! once, only one of the two inserts succeeds. The other answer does not count.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// The id of the *press*: the button press or the text message with which the person answered. The id is
-    /// a hash of the alert, the row, the person and the answer.
+    /// a hash of the alert's id, the last part of the row key, the person's id, and the answer.
     pub press: String,
     /// The answer, encrypted.
     pub answer: String,
@@ -99,8 +99,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Writes an encrypted answer, and the time of the answer, into the alert's record. Returns false if the
-    /// alert has no record.
+    /// Writes an encrypted answer, and the time of the answer, into the alert's record. The answer also has a
+    /// row of its own ([`Self::insert_answer`]). If an alert has several answers, the record holds only the
+    /// answer that was recorded last. Returns false if the alert has no record.
     pub async fn record_answer(
         &self,
         alert: &AlertId,
@@ -119,8 +120,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         self.table.merge(&entity, None).await.map(drop)
     }
 
-    /// Reads whether a person has answered at least one of these alerts. Makes one query for each
-    /// [`CallId`](super::CallId) in the ids of the alerts.
+    /// Reads whether a person has answered at least one of these alerts. The ids of the alerts of one API
+    /// call begin with the same call id ([`CallId`](super::CallId)). This method makes one query for each
+    /// call id.
     pub async fn is_one_answered(&self, alerts: &[AlertId]) -> Result<bool, TableError> {
         let records = self.of_calls(alerts, vec![ANSWERED_AT, "status"]).await?;
         Ok(records.iter().any(|record| {
@@ -129,7 +131,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Reads the records of all alerts that have the same [`CallId`](super::CallId) as one of these alerts.
-    /// If a record says that a newer alert has replaced its alert, also reads the record of the newer alert.
+    /// If a newer alert has replaced one of the alerts, also reads the record of the newer alert.
     ///
     /// This method makes one query for each call id, and one read for each replaced alert. The query leaves
     /// out the properties that do not affect the state of an alert, such as `question`.

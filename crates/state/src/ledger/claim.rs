@@ -21,7 +21,7 @@ pub enum Claim {
     /// The caller is allowed to send the alert. After the attempt, the caller has to record the result or
     /// release the claim.
     Yes,
-    /// The alert has an earlier claim, from this time. No result of this claim is recorded yet.
+    /// The alert has an earlier claim, from this time. No result of the earlier claim is recorded yet.
     Before(DateTime<Utc>),
     /// The alert already has this final status. If the sender has cancelled the alert, the status is
     /// [`Status::Cancelled`].
@@ -29,8 +29,9 @@ pub enum Claim {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Claims an alert. If the alert has no record, inserts a record. An alert in the poison queue can be
-    /// claimed, because no delivery of the alert is recorded.
+    /// Claims an alert. If the alert has no record, inserts a record. An alert in the poison queue
+    /// ([`Status::Dead`]) can be claimed. This status is final, but does not mean that the alert was
+    /// delivered.
     pub async fn claim(&self, key: &RecordKey) -> Result<Claim, TableError> {
         let now = self.host.now();
         let mut claim = Entity::new(key.to_key());
@@ -66,8 +67,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// the claim in two cases:
     ///
     /// - The Connector certainly did not deliver the alert.
-    /// - A gateway failed (status 408, 502 or 504), and `onUncertain` in the envelope is `retry`. Perhaps the
-    ///   Connector has delivered the alert. Then the person gets the alert twice.
+    /// - A gateway failed (HTTP status 408, 502 or 504), and `onUncertain` in the envelope is `retry`.
+    ///   Perhaps the Connector has delivered the alert. Then the person gets the alert twice.
     pub async fn release_claim(&self, key: &RecordKey) -> Result<(), TableError> {
         let mut released = Entity::new(key.to_key());
         released.int64("takenAt", 0);

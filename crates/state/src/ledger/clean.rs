@@ -1,10 +1,10 @@
 //! Deletes expired records from the ledger. One call of [`Ledger::clean`] is a *cleaning*.
 //!
-//! The ledger stores the records by *period* (eight days). One query finds the expired records of all earlier
-//! periods. These periods also hold records that have not expired, e.g. of alerts that are due in a year. To
-//! find the expired records, the table service reads all records of these periods part by part, and returns
-//! one page for each part. So the query can have more pages than one cleaning reads. Each cleaning stores
-//! where it stopped, and the next cleaning continues there.
+//! The ledger stores the records by *period* (eight days). One query finds the expired records of all periods
+//! that ended at least 25 hours ago. These periods also hold records that have not expired, e.g. of alerts
+//! that are due in a year. To find the expired records, the table service reads all records of these periods
+//! part by part, and returns one page for each part. So the query can have more pages than one cleaning
+//! reads. Each cleaning stores where it stopped, and the next cleaning continues there.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -25,8 +25,9 @@ struct Search {
 }
 
 impl Search {
-    /// Reads the search that the last cleaning did not finish. Returns `None` if the search had no more
-    /// pages, or if the stored time is in the future. A time in the future comes from a wrong clock, and
+    /// Reads the search that the last cleaning stored. Returns `None` if the search has no continuation,
+    /// because the last cleaning finished the search, or because the service refused the continuation. Also
+    /// returns `None` if the stored time is in the future. A time in the future comes from a wrong clock, and
     /// would select records that have not expired.
     fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
         let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
@@ -42,12 +43,12 @@ impl Search {
     }
 
     fn query(&self) -> Query {
-        // An idempotency key identifies a call for 24 hours, the term of the key. After the term, the sender
-        // can use the key for another call. So in one period, the same key can identify several calls, one
-        // after the other: turn 0, turn 1 and so on (`turn` in `CallId::of_key`). To find the last call, the
-        // bot reads the records of the turns in order, until a record is missing. If a cleaning deleted the
-        // record of turn 0 too early, the bot would not find turn 1. So no cleaning deletes records of a
-        // period before the terms of all keys in the period have ended.
+        // An idempotency key identifies an API call for 24 hours, the term of the key. After the term, the
+        // sender can use the key for another API call. So in one period, the same key can identify several
+        // API calls, one after the other: turn 0, turn 1 and so on (`turn` in `CallId::of_key`). To find the
+        // last API call, the bot reads the records of the turns in order, until a record is missing. If a
+        // cleaning deleted the record of turn 0 too early, the bot would not find turn 1. So no cleaning
+        // deletes records of a period before the terms of all keys in the period have ended.
         let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
         let filter = Filter::partitions("", &last.prefix())
             .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));
@@ -59,7 +60,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Deletes expired records in two steps. Each step reads at most `pages` pages. Returns the number of
     /// deleted records.
     ///
-    /// 1. The first step deletes records of earlier periods. It continues where the last cleaning stopped.
+    /// 1. The first step deletes records of the periods that ended at least 25 hours ago. The
+    ///    first step continues where the last cleaning stopped.
     /// 2. The second step, [`Ledger::clean_keys`], deletes records of *alert keys*. A sender can give several
     ///    alerts the same alert key (`key`). The record of the alert key describes the chat message that the
     ///    conversation shows for these alerts.
@@ -91,8 +93,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
                 for chunk in partition.chunks(MAX_OPERATIONS) {
                     let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
-                    // If another run has deleted one of the records, the service refuses the whole batch. A
-                    // later search deletes the other records of the batch.
+                    // If another cleaning has deleted one of the records, the service refuses the whole
+                    // batch. A later search deletes the other records of the batch.
                     if self.table.batch(&operations).await? == Batch::Done {
                         deleted += chunk.len();
                     }

@@ -37,8 +37,9 @@ const MAX_ALERTS: u32 = 100;
 /// The property with the name of the sender's API key. The variable `alertkeys` gives each API key its name.
 pub(super) const SENDER: &str = "key";
 
-/// The property with the number of alerts. A row without this property stands for one alert, and the alert's
-/// id is the row's name.
+/// The property with the number of alerts. If a replay inserted the row ([`row_for_remade`]), the
+/// number is always [`MAX_ALERTS`], because the true number is unknown. A row without this property stands
+/// for one alert, and the alert's id is the row's name.
 pub(super) const ALERTS: &str = "alerts";
 
 /// The time of an index row, as a number that counts down.
@@ -76,8 +77,8 @@ impl Countdown {
 }
 
 /// Makes the row for alerts that the bot accepts together. `key` is the key of the first alert's record.
-/// Returns `None` for a page without alerts. (For such a page, `alerts` has one element. The record of
-/// this element only describes the page.)
+/// Returns `None` for a page whose call description (`call`) says that the page has no alerts. For such a
+/// page, `alerts` has one element that is not an alert. The record of this element only describes the page.
 pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) -> Option<Entity> {
     let first = alerts.first().filter(|first| first.call.as_ref().is_none_or(|call| call.alerts > 0))?;
     let (name, count) = match alerts.len() {
@@ -146,7 +147,7 @@ pub(super) struct Row {
     /// The id of the alert, or the part of the ids that all alerts of the page share.
     pub(super) name: String,
     pub(super) partition: String,
-    /// The number of alerts; `None` if the row stands for one alert.
+    /// The value of [`ALERTS`]; `None` if the row stands for one alert.
     alerts: Option<u8>,
     pub(super) sender: Option<String>,
     tags: String,
@@ -168,7 +169,7 @@ impl Row {
         row.id(0).map(|_| row)
     }
 
-    /// The number of alerts that the row stands for.
+    /// The greatest number of alerts that the row can stand for.
     pub(super) fn len(&self) -> u8 {
         self.alerts.unwrap_or(1)
     }
@@ -177,7 +178,7 @@ impl Row {
         self.tags == ANY_TAG || self.tags.split(' ').any(|own| own == tag)
     }
 
-    /// The id of one of the row's alerts. `index` counts these alerts from 0.
+    /// The id of one of the row's alerts. `index` is the position of the alert in the page, from 0.
     pub(super) fn id(&self, index: u8) -> Option<AlertId> {
         match self.alerts {
             None => AlertId::parse(&self.name),
@@ -185,7 +186,7 @@ impl Row {
         }
     }
 
-    /// The index of the alert with this id. The row's alerts are counted from 0.
+    /// The position in the page, from 0, of the alert with this id.
     pub(super) fn index_of(&self, id: &str) -> Option<u8> {
         u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
     }

@@ -71,9 +71,10 @@ impl Period {
     }
 }
 
-/// The id of an alert that the bot accepted: 32 hexadecimal digits. The id contains a period: the period in
-/// which the bot accepted the alert, or in which the person sent the message. So the ledger can find the
-/// record by the id alone.
+/// The id of an alert that the bot accepted: 32 hexadecimal digits. The bot accepts alerts from programs, and
+/// also makes an alert from a person's message. The id contains a period: the period in which the bot
+/// accepted the program's alert, or in which the person sent the message. So the ledger can find the record
+/// by the id alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
 
@@ -186,8 +187,9 @@ pub(super) fn partition(period: Period, digit: char) -> String {
 }
 
 /// The partition key and the row key of an alert's record. The JSON has short member names, because a run (an
-/// execution of the poller) stores many of these keys in one record: a key for each queue message that the
-/// run has in hand.
+/// execution of the poller) stores many of these keys in the record of the run lock, which one run holds
+/// at a time: a key for each queue message that the run has dequeued and not finished, and a key for each
+/// finished alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
     #[serde(rename = "p")]
@@ -212,8 +214,9 @@ impl RecordKey {
     /// - `put_at` is the time at which the message was put on the queue.
     ///
     /// For a sealed message with an id of the bot, the result is the key of [`Self::of`]. Any other message
-    /// has a separate record, in the period of `put_at`. A message without a valid seal has a separate record
-    /// for this reason: perhaps another program has copied the id of an alert of the bot.
+    /// has a different key, in the period of `put_at`. A message without a valid seal has a different key for
+    /// this reason: perhaps another program has copied the id of an alert of the bot. The message must not
+    /// change the record of the bot's alert.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn alerts_of_a_call_share_a_partition_in_order_and_calls_have_different_ids() {
+    fn record_keys_of_a_call_are_sorted_in_one_partition_and_different_calls_have_different_ids() {
         let now = at("2026-11-28T22:00:00Z");
         let call = CallId::of_key(Period::of(now), None, "k", 0);
         let keys: Vec<_> = (0..100).map(|index| RecordKey::of(&call.alert(index), now).unwrap()).collect();

@@ -19,8 +19,9 @@ pub struct LastReplay(i64);
 impl LastReplay {
     /// The value for an unknown last replay: a run could not read the record before it moved a message to the
     /// poison queue. When the run then records the status `dead`, the ledger reads the record again. The
-    /// record of a replayed alert holds the id that the dead message had on the queue (`replayedFrom`). If
-    /// this is the id of the run's message, the ledger does not record `dead`.
+    /// record of a replayed alert usually holds a message id (`replayedFrom`): the id that the replayed
+    /// message had on the queue before a run moved the message to the poison queue. If `replayedFrom` is the
+    /// id of the run's message, the ledger does not record `dead`.
     pub(super) const UNKNOWN: Self = Self(-1);
 
     /// Makes the value from the time of the last replay. `replayed_at` is `None` if the alert was not

@@ -135,7 +135,7 @@ pub struct NewAlert {
     /// The tag because of which the conversation gets the alert: the call names the tag as a target, and the
     /// conversation subscribes to the tag. If the call names several such tags, this is the first of them.
     pub tag: Option<String>,
-    /// In the first alert of a call with an idempotency key: the description of the call.
+    /// In the first alert of each page of a call with an idempotency key: the description of the page.
     pub call: Option<CallNote>,
     /// The name of the sender's API key, from the variable `alertkeys`; `None` for a person's message.
     pub key: Option<String>,
@@ -154,17 +154,18 @@ pub struct NewAlert {
     pub question: Option<String>,
 }
 
-/// The description of a call with an idempotency key. With this description, the bot distinguishes a repeated
-/// call from another call that uses the same idempotency key. A call with more than 100 alerts has several
-/// *pages*, and each page has its own description.
+/// The description of one page of a call with an idempotency key. A *page* is a group of at most 100 alerts:
+/// a call with more than 100 alerts has several pages. With the description, the bot distinguishes a repeated
+/// call from another call that uses the same idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallNote {
     /// The fingerprint (a hash) of the body. Equal bodies have equal fingerprints.
     pub fingerprint: String,
     /// The number of alerts on this page of the call.
     pub alerts: u32,
-    /// The place at which the next page of the call begins; `None` on the last page. If a response has the
-    /// member `next`, the sender's next call continues at this place.
+    /// The place at which the following page begins; `None` on the last page. If the bot does not process the
+    /// following page in this call, the response has this place as the member `next`. The sender then repeats
+    /// the call with this `next`.
     pub next: Option<String>,
 }
 
@@ -193,7 +194,7 @@ pub struct Record {
     pub ends_at: Option<DateTime<Utc>>,
     /// The reason of the status, as text for people.
     pub reason: Option<String>,
-    /// The id that the Connector returned for the activity.
+    /// The activity id that the Connector returned when it accepted the alert.
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
@@ -201,7 +202,8 @@ pub struct Record {
     pub tag: Option<String>,
     /// When the bot recorded that the alert is on the queue. Usually the bot does not record this, to save a
     /// storage call. The bot records this only if the sender probably repeats the API call, or the channel
-    /// probably sends the activity again. For example, the Put of another alert of the API call has failed.
+    /// probably sends the person's message again. For example, the Put of another alert of the API call has
+    /// failed.
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -209,11 +211,13 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a run found that the alert's queue message was missing: a killed run had dequeued the message,
-    /// and the queue refused the message's pop receipt.
+    /// When a run found that the alert's queue message was missing. An earlier run had dequeued the message,
+    /// and was killed. The run used the pop receipt of the earlier run, but the queue refused this pop
+    /// receipt.
     pub missed_at: Option<DateTime<Utc>>,
-    /// If the missing queue message still exists, a run dequeues the message by this time. If no run has
-    /// dequeued the message by this time, the alert counts as delivered ([`Record::is_delivered_unseen`]).
+    /// Perhaps the killed run did not delete the missing message, but only hid the message until the next
+    /// try. Then a run probably dequeues the message by this time. If no run has dequeued the message by this
+    /// time, the alert counts as delivered ([`Record::is_delivered_unseen`]).
     pub missing_from: Option<DateTime<Utc>>,
     /// When the bot claimed the alert ([`Claim`](super::Claim)); `None` if the bot has released the claim.
     /// The bot claims an alert if the bot itself sends the alert, without the queue.
@@ -228,7 +232,8 @@ pub struct Record {
     /// If an operator has replayed the alert: the id of the queue message that a run had moved to the poison
     /// queue.
     pub replayed_from: Option<String>,
-    /// The call that made the alert, if this is the first alert of the call.
+    /// The description of the page, if this is the first alert of a page, and the call has an idempotency
+    /// key.
     pub call: Option<CallNote>,
     /// The name of the sender's API key, from the variable `alertkeys`; `None` if the bot did not accept the
     /// alert from a program.
@@ -251,8 +256,8 @@ pub struct Record {
     pub edited: Option<(i64, String)>,
     /// The id of the newer alert that took the place of this alert on the queue.
     pub replaced_by: Option<String>,
-    /// The address (JSON) of the channel in which the alert starts a thread. After the delivery, this is the
-    /// address of the thread.
+    /// The address (JSON) of the Teams channel in which the alert starts a thread. After the delivery, this
+    /// is the address of the thread.
     pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
@@ -345,7 +350,8 @@ impl Record {
     }
 
     /// Whether the queue perhaps has no message of the alert, e.g. because the Put failed, or because the bot
-    /// was killed before the Put.
+    /// was killed before the Put. Usually the bot does not record a successful Put in `put_at`. So the result
+    /// is often true although the queue has the message.
     pub fn is_perhaps_not_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }
@@ -372,7 +378,7 @@ pub struct Transition {
     /// The address (JSON) of the thread in which the alert sent or changed a chat message, if the alert went
     /// to a Teams channel.
     pub thread: Option<String>,
-    /// The id that the Connector returned for the activity.
+    /// The activity id that the Connector returned when it accepted the alert.
     pub activity_id: Option<String>,
     /// True if it is unknown whether the alert was delivered.
     pub uncertain: bool,
@@ -398,7 +404,7 @@ impl Transition {
         self.known_replay.is_some() || self.unless_ended
     }
 
-    /// Makes a change to `status`, without further details.
+    /// Makes a transition to `status`, without further details.
     pub fn to(key: RecordKey, status: Status) -> Self {
         Self {
             key,

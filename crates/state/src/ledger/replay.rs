@@ -142,9 +142,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// 1. A run collects transitions for up to half a second, and then writes these transitions together.
     /// 2. During this write, the run records the final status of one of the alerts in a separate write.
     /// 3. The separate write reaches the table first. Then the older transition replaces the final status.
-    ///
-    /// The run then writes the final status once more. But if the run is killed before this last write, the
-    /// record keeps the older status.
+    /// 4. The run writes the final status once more. But if the run is killed before step 4, the record keeps
+    ///    the older status.
     pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
         let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
@@ -189,8 +188,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
-    /// Inserts a new record for a dead alert whose record has been deleted. Also inserts an index row, which
-    /// brings the alert into the list of alerts.
+    /// Inserts a new record for a dead alert whose record has been deleted. If the bot accepted the alert,
+    /// this method also inserts an index row, which brings the alert into the list of alerts.
     pub async fn remake(
         &self,
         key: &RecordKey,
@@ -205,8 +204,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.into(), value.as_str().into());
             }
         }
-        // The list has only the alerts that the bot accepted. So an alert of another program gets no index
-        // row.
+        // The list has only the alerts that the bot accepted. If a program other than the bot put the alert
+        // on the queue, the bot did not accept the alert. So the alert gets no index row.
         let row = key.alert_id().and_then(|id| {
             let ends_at = ends_at(self.host.now(), replay.until);
             index::row_for_remade(&id, key, origin.sender.as_deref(), replay.accepted_at, ends_at)
@@ -260,15 +259,17 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 entity.properties.insert(name.to_owned(), "".into());
             }
         }
-        // The property `replayedFrom` names the message that a run moved to the poison queue. After the
-        // replay, a run perhaps still tries to record one of two facts about this old message. The ledger
-        // finds the message's id in `replayedFrom`, and does not record the fact:
+        // The property `replayedFrom` is the id of the old message, i.e. of the message that a run moved to
+        // the poison queue. In two cases, a run still tries to record a fact about the old message after the
+        // replay. Then the ledger finds the id of the old message in `replayedFrom`, and does not record the
+        // fact:
         //
-        // - The run that moved the message records that the alert is dead. Usually, this run has read the
-        //   time of the last replay before it moved the message, and the ledger compares this time. The
-        //   ledger needs `replayedFrom` only if the run could not read the record.
-        // - The run that moved the message was killed before it could record that the alert is dead. The next
-        //   run does not find the message on the queue, and records that the message is missing.
+        // - The run that moved the old message tries to record that the alert is dead. Usually, this run has
+        //   read the time of the last replay before the move, and the ledger compares this time. The ledger
+        //   needs `replayedFrom` only if the run could not read the record.
+        // - The run that moved the old message was killed before it could record that the alert is dead. The
+        //   next run does not find the old message on the queue, and tries to record that the old message is
+        //   missing.
         if let Some(message) = replay.message {
             entity.properties.insert("replayedFrom".into(), message.into());
         }

@@ -113,23 +113,23 @@ enum Counted {
     Yes,
     /// The alert's record, or the row `once.<hash>`, exists already. Nothing was written.
     RecordExists,
-    /// The ledger has no mark of the conversation. The *mark* is a row that shows that no alert waits for the
-    /// person's answer to a question (see [`Unasked`]). Nothing was written.
+    /// The ledger has no mark of the conversation. The *mark* is a row that shows that no earlier alert waits
+    /// for the person's answer to a question (see [`Unasked`]). Nothing was written.
     NoMark,
     /// The conversation has reached the limit, or is silent. `begins` is explained at [`Allowed::No`].
     No { begins: bool },
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Accepts a person's message: inserts the alert's record, and counts the reply. If the message was
-    /// accepted before, writes nothing, and returns [`Accepted::Known`]. If the conversation has reached its
-    /// limit or is silent, returns [`Allowed::No`].
+    /// Accepts a person's message: inserts the record of the alert that the bot makes from the message, and
+    /// counts the reply. If the message was accepted before, writes nothing, and returns [`Accepted::Known`].
+    /// If the conversation has reached its limit or is silent, returns [`Allowed::No`].
     ///
-    /// A question of an alert is *open* if the alert waits for the person's answer. If the caller does not
-    /// know whether a question is open in the conversation, the caller passes [`Unasked::Perhaps`]. Then this
-    /// method looks for the *mark* of the conversation: a row of the ledger that shows that no question is
-    /// open. If the ledger has no mark, this method writes nothing and returns `None`. The caller then has to
-    /// read the conversation's record, and look for an open question.
+    /// A question is *open* if an earlier alert waits for the person's answer to the question. If the caller
+    /// does not know whether a question is open in the conversation, the caller passes [`Unasked::Perhaps`].
+    /// Then this method looks for the *mark* of the conversation: a row of the ledger that shows that no
+    /// question is open. If the ledger has no mark, this method writes nothing and returns `None`. The caller
+    /// then has to read the conversation's record, and look for an open question.
     pub async fn accept_message(
         &self,
         alert: &NewAlert,

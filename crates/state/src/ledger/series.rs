@@ -11,7 +11,8 @@ use super::key::{AlertId, Period};
 use super::record::ends_at;
 use super::{Ledger, Record};
 
-/// The value of `seriesNext` after the last alert of a series.
+/// The value of `seriesNext` if no further alert follows. A run writes this value before the run sends the
+/// last alert of a series.
 const NONE_FOLLOWS: &str = "none";
 
 /// The next alert of a series, according to the record of the series' first alert.
@@ -21,7 +22,7 @@ pub enum Following {
     First,
     /// This alert is next, and is on the queue.
     Alert(AlertId),
-    /// No alert is next, because the series has ended.
+    /// No alert is next, because a run has dequeued the last alert of the series.
     Nothing,
 }
 
@@ -51,7 +52,7 @@ impl Record {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Records the next alert of a series in the record of the series' first alert. `next` is the id and the
-    /// due time of the next alert; `None` after the last alert. This write also postpones the expiry of the
+    /// due time of the next alert; `None` if no alert follows. This write also postpones the expiry of the
     /// record, because the ledger needs the record until the series has ended.
     pub async fn record_following(
         &self,

@@ -145,7 +145,7 @@ fn commands_and_messages_of_a_conversation_share_one_limit() {
 }
 
 #[test]
-fn activity_that_is_sent_again_is_recognised_and_not_counted_even_in_a_silent_minute() {
+fn activity_that_is_sent_again_is_recognised_and_not_counted_even_if_the_conversation_is_silent() {
     let world = World::new();
     let [one, _] = conversations();
     let known = || match world.accept_message(&one, "1", TEN) {
@@ -190,8 +190,8 @@ fn conversation_becomes_silent_even_if_another_replica_counted_a_reply_in_the_ne
     });
     assert_eq!(begins.count(), 1);
     world.pass(60);
-    // In this minute, the row of the reply to `ahead` is not a silent row. So the bot makes the next minute
-    // silent, too.
+    // The bot takes a minute for a silent minute only if all rows of the minute are silent rows. In this
+    // minute, one row is the row of the reply to `ahead`. So the bot makes the next minute silent, too.
     assert_eq!(world.accept_message(&one, "later", TEN), Allowed::No { begins: true });
 }
 

@@ -29,9 +29,9 @@ const VERSION: i64 = 1;
 const LATEST_MILLISECONDS: i64 = 99_999_999_999_999;
 /// The number of digits of [`LATEST_MILLISECONDS`].
 const DIGITS: usize = 14;
-/// The greatest length of a message id that becomes part of a row key unchanged. If an id is longer, or has
-/// characters other than letters, digits and `-`, the row key contains its hash. The ids of the queue service
-/// have 36 characters.
+/// The greatest length of a message id that becomes part of a row key unchanged. If an id is empty, is
+/// longer, or has characters other than letters, digits and `-`, the row key contains the hash of the id. The
+/// ids of the queue service have 36 characters.
 const MAX_ID_CHARACTERS: usize = 64;
 /// The greatest number of characters in a stored reason.
 const MAX_REASON_CHARACTERS: usize = 500;
@@ -109,8 +109,9 @@ pub fn digest_of(text: &str) -> String {
 pub struct DeadLetter {
     /// The id of the dead letter.
     pub id: DeadLetterId,
-    /// The id of the alert; empty if the message holds no *envelope* (an alert as JSON). If a program other
-    /// than the bot chose the id, this is an excerpt of the id.
+    /// The id of the alert; empty if the message holds no *envelope* (an alert as JSON). This text has at
+    /// most the first 64 characters of the id and a `…`, because programs other than the bot can choose ids
+    /// of any length.
     pub alert: String,
     /// The key of the conversation; empty if the message holds no envelope.
     pub conversation: String,
@@ -247,7 +248,8 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
     }
 
     /// Deletes these rows. A missing row is not an error. One storage call deletes up to a hundred rows. If
-    /// one of these rows is missing, each of them takes a separate storage call.
+    /// one of the rows of a call is missing, the service deletes no row of that call. Then each row of that
+    /// call takes a separate storage call.
     pub async fn remove_all(&self, ids: &[DeadLetterId]) -> Result<(), TableError> {
         for chunk in ids.chunks(MAX_OPERATIONS) {
             if let [only] = chunk {

@@ -5,8 +5,8 @@
 //! this record regularly anyway, to renew the lock. So the figures cost no additional storage call.
 //!
 //! The same record lists the messages that the run has *in hand*: the run has dequeued them, and has not
-//! finished them. When a message has left the queue, one write stores its count, and removes the message from
-//! this list. So no count is lost, even in these cases:
+//! finished them. When a message has left the queue, the run counts the message. One write stores the new
+//! count, and removes the message from this list. So no count is lost, even in these cases:
 //!
 //! - The run is killed before this write. The next run finds the message in the list. If the queue no longer
 //!   holds the message, the next run counts the message.
@@ -127,7 +127,8 @@ pub struct LastRun {
 pub struct PausedConversation {
     /// The conversation's key.
     pub conversation: String,
-    /// When the pause ends. If the person writes earlier, the pause ends earlier.
+    /// When the pause ends. If a person writes to the bot in this conversation, or installs the bot again,
+    /// the pause ends earlier.
     pub until: i64,
 }
 
@@ -194,7 +195,8 @@ impl Figures {
         self.missing.len() != before
     }
 
-    /// Adds a conversation to `paused`, and removes the conversations whose pauses have ended.
+    /// Adds a conversation to `paused`, and removes the conversations whose pauses have ended. If the
+    /// list is still full, also removes the conversation at the start of the list.
     pub fn add_paused(&mut self, conversation: &str, until: DateTime<Utc>, now: DateTime<Utc>) {
         let ends_later = |paused: &PausedConversation| paused.until > now.timestamp_millis();
         self.paused.retain(|paused| paused.conversation != conversation && ends_later(paused));
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_another_version_keep_the_known_members_and_unreadable_figures_begin_at_zero() {
+    fn figures_of_another_version_keep_the_known_properties_and_unreadable_figures_begin_at_zero() {
         let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
         let read = Figures::read(Some(r#"{"accepted": 7, "unknown": [], "lastRun": {"id": "r"}}"#), now);
         assert_eq!((read.accepted, read.last_run.id.as_str()), (7, "r"));

@@ -1,6 +1,6 @@
-//! Two lists in the record of the run lock: the queue messages that a run has *in hand*, and the alerts that
-//! the run has finished. A *run* is one execution of the poller. Only the run that holds the *run lock* works
-//! on the queue. The run has a message in hand if it has dequeued the message, and has not finished it.
+//! Two lists in the record of the run lock: the queue messages that a run has *in hand* (see [`InHand`]), and
+//! the alerts that the run has finished. A *run* is one execution of the poller. Only the run that holds the
+//! *run lock* works on the queue.
 //!
 //! The record stores each list as JSON text in several properties, because the table service limits the
 //! length of a property.
@@ -35,10 +35,12 @@ pub struct InHand {
     /// The name of the message's *lane*. A lane usually holds the dequeued messages of one conversation.
     #[serde(rename = "l")]
     pub lane: String,
-    /// Two times, by which runs order messages. The first is the time at which the message was put on the
-    /// queue, by the queue's clock, in seconds since 1970. The second orders messages of the same second: it
-    /// is the time at which the bot accepted the alert, in milliseconds since 1970. For a message without an
-    /// alert, the second is the first time in milliseconds.
+    /// Two numbers, by which runs order messages:
+    ///
+    /// - the time at which the message was put on the queue, by the queue's clock, in seconds since 1970
+    /// - the time at which the bot accepted the alert, in milliseconds since 1970. If two messages have the
+    ///   same first number, this number orders them. For a message without a readable alert, this number is
+    ///   the time at which the message was put on the queue, in milliseconds.
     #[serde(rename = "a")]
     pub age: (i64, i64),
     /// The key of the alert's record in the ledger (the table with one record for each alert).
@@ -68,13 +70,13 @@ pub struct EndedAlert {
     /// True if it is unknown whether the alert was delivered.
     #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     uncertain: bool,
-    /// When the alert is due, or when the next alert of its series is due ([`Transition::until`]). In
-    /// milliseconds since 1970.
+    /// The later of two times, in milliseconds since 1970: when the alert is due, and when the next alert of
+    /// its series is due. The ledger keeps the alert's record beyond this time (see [`Transition::until`]).
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
-    /// The last *replay* of the alert before the run moved the alert's message to the poison queue. In a
-    /// replay, an operator puts the alert on the main queue again. If a later replay follows, the ledger does
-    /// not record the status.
+    /// The last *replay* that the run found in the alert's record, before the run moved the alert's message
+    /// to the poison queue. In a replay, an operator puts the alert on the main queue again. If the record
+    /// has a later replay than this one, the ledger does not record the final status.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     known_replay: Option<LastReplay>,
 }
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_hand_messages_of_any_number_survive_a_round_trip() {
+    fn messages_in_hand_and_finished_alerts_that_are_written_can_be_read_again() {
         for count in [0, 1, 300, 2000] {
             let in_hand: Vec<InHand> = (0..count)
                 .map(|index| InHand {

@@ -61,7 +61,7 @@ pub enum PauseReason {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
     /// The bot has no access token for now. Either the login host returned no token, or Direct Line did not
-    /// open a conversation (only with `delivery=directline`).
+    /// open a conversation (only if the variable `delivery` is `directline`).
     NoToken,
 }
 
@@ -274,7 +274,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         self.skipped.key()
     }
 
-    /// Sets how many times the client sends each storage call at most.
+    /// Sets the greatest number of times that the client sends each storage call.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { table: self.table.with_attempts(attempts), ..self }

@@ -22,8 +22,9 @@ pub struct Overview {
     pub pause: Option<(PauseReason, DateTime<Utc>)>,
     /// When a run last found nothing to do. Runs store this time at most once in 150 seconds.
     pub idle_at: Option<DateTime<Utc>>,
-    /// The time by which the clock of this Spin host is ahead of the table service's clock; negative if the
-    /// host's clock is behind. The service reports its time in whole seconds, so this time is inexact.
+    /// The difference between the clock of this Spin host and the table service's clock: positive if the
+    /// host's clock is ahead, negative if the host's clock is behind. The service reports its time in whole
+    /// seconds, so the difference is inexact.
     pub clock_skew: TimeDelta,
 }
 

@@ -44,7 +44,7 @@ fn free_lock_that_two_runs_have_read_is_taken_by_only_one_run() {
 }
 
 #[test]
-fn lock_that_is_not_renewed_is_free_after_ten_seconds() {
+fn lock_that_is_not_renewed_first_becomes_invalid_and_then_free() {
     let world = World::new();
     let mut lock = world.take("a");
     for _ in 0..10 {

@@ -16,8 +16,8 @@ impl Skipped {
         self.0.borrow_mut().get_or_insert_with(|| key.clone());
     }
 
-    /// Calls [`Self::add`] if a property in `texts` is not a text, or if a property in `numbers` is not a
-    /// number. A missing property is allowed.
+    /// Calls [`Self::add`] if a property has the wrong type. `texts` and `numbers` are the names of the
+    /// properties that must be texts and numbers. A missing property is allowed.
     pub(crate) fn check_types(&self, entity: &Entity, texts: &[&str], numbers: &[&str]) {
         let has = |name: &&&str| entity.properties.contains_key(**name);
         if texts.iter().filter(has).any(|name| entity.str(name).is_none())

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tableprefix_with_a_wrong_value_is_an_error_that_names_the_variable() {
+    fn table_names_begin_with_tableprefix_and_the_error_for_a_wrong_value_names_tableprefix() {
         let host = FakeHost::with_settings([("tableprefix", " bot7 ")]);
         assert_eq!(Tables::read(&host).unwrap().ledger, TableName::parse("bot7ledger").unwrap());
         let host = FakeHost::default();

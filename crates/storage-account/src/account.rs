@@ -48,8 +48,8 @@ impl Account {
     }
 
     /// Whether the account works with tokens of Entra ID: it has no account key and no SAS. If `true`, the
-    /// caller has to set a token with [`Account::with_token`] before the first call. The result stays `true`
-    /// after that, because the token expires and the caller has to set a new token.
+    /// caller has to set a token with [`Account::with_token`] before the first storage call. The result stays
+    /// `true` after that, because the token expires and the caller has to set a new token.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn token_for_an_account_with_account_key_or_sas_is_refused() {
+    fn account_without_account_key_or_sas_takes_tokens_and_other_accounts_refuse_tokens() {
         for (text, needs_token) in [
             ("AccountName=contoso", true),
             ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", false),

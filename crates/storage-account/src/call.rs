@@ -76,9 +76,9 @@ impl Call {
         self.header(CONTENT_TYPE, content_type)
     }
 
-    /// Marks this call, because its caller needs the body of the response. If the body does not arrive
-    /// completely, a marked call fails. A call without the mark succeeds with every 2xx status, even if the
-    /// body does not arrive.
+    /// Marks this storage call. Use the mark if you need the body of the response. If the body does not
+    /// arrive completely, a marked call fails. A call without the mark succeeds with every 2xx status, even
+    /// if the body does not arrive.
     #[must_use]
     pub fn reading_the_response(mut self) -> Self {
         self.reads_response = true;

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn table_endpoint_comes_from_its_own_setting_the_emulator_or_account_name_but_from_no_other_endpoint() {
+    fn table_endpoint_comes_from_its_setting_or_emulator_or_account_name_and_never_from_another_endpoint() {
         const KEY: &str = "AccountKey=c2VjcmV0LWtleQ==";
         const SAS: &str = "SharedAccessSignature=?ss=qt&sig=x";
         const CLOUD: &str = "https://contoso.table.core.windows.net";

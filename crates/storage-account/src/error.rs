@@ -23,7 +23,7 @@ pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionString
 /// error's texts contain no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
-    /// The connection string does not contain the URL of the service.
+    /// The client cannot derive the URL of the service from the connection string.
     #[error(
         "{setting} is missing; add it to storageconnection, because the bot cannot derive the service's URL"
     )]
@@ -45,7 +45,7 @@ pub enum Unusable {
 /// Why an attempt (one HTTP request for a call) did not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The service answered with an HTTP status other than 2xx.
+    /// The service returned an HTTP status other than 2xx.
     Answered(Response<Bytes>),
     /// The attempt got no response, or only a part of a response.
     Transport(TransportError),
@@ -58,8 +58,8 @@ pub enum Failure {
 pub struct Failed {
     /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether an attempt before the last attempt perhaps reached the service. Even a refusal (429, 503)
-    /// shows that the attempt reached the service.
+    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that
+    /// the service refused (429, 503) also reached the service.
     ///
     /// Example: the last attempt to delete a message finds no message (404). If this field is `true`, an
     /// earlier attempt perhaps deleted the message.
@@ -119,7 +119,7 @@ impl Failure {
     }
 }
 
-/// Whether an HTTP status means that the service cannot do the call now, but perhaps later.
+/// Whether another attempt can succeed after a response with this HTTP status.
 pub fn is_busy(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
@@ -128,8 +128,8 @@ pub fn is_busy(status: u16) -> bool {
 pub fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::NotSent(_) | TransportError::ResponseLost(_) => true,
-        // The response to the next attempt would be too large, too. And if the call is Get Messages, each
-        // attempt hides more queue messages from other callers.
+        // If one response is too long, the response to the next attempt would also be too long. And if the
+        // call is Get Messages, each attempt hides more queue messages from other callers.
         TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
         TransportError::Denied => false,
     }

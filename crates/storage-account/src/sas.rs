@@ -17,7 +17,7 @@ impl Service {
     }
 
     /// The letters that the bot needs in the SAS parameter `sp` (the rights). To create queues and tables,
-    /// the bot also needs `c` ([`SasRights::may_create`]).
+    /// the bot also needs the letter `c` in `sp` and in `srt` ([`SasRights::may_create`]).
     pub fn sas_rights(self) -> &'static str {
         match self {
             Self::Queue => "raudp",

@@ -41,8 +41,8 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The response. Its status is 2xx.
     pub response: Response<Bytes>,
-    /// Whether an attempt before the last attempt perhaps reached the service. Even a refusal (429, 503)
-    /// shows that the attempt reached the service.
+    /// Whether an attempt before the last attempt perhaps reached the service. An attempt that
+    /// the service refused (429, 503) also reached the service.
     pub may_be_done: bool,
     /// Whether the result of an attempt before the last attempt is unknown, e.g. because the response was
     /// lost. If `true`, the call has perhaps taken effect twice. A refusal (429, 503) is a known result: the

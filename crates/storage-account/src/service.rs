@@ -1,7 +1,7 @@
 //! The services of a storage account, and the version of their API.
 
 /// The version of the services' API (`x-ms-version`). Earlier versions lack some operations that the clients
-/// use. Every emulator supports this version.
+/// use. The emulator Azurite supports this version.
 pub const API_VERSION: &str = "2021-12-02";
 
 /// A service of a storage account.

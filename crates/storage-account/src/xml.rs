@@ -17,7 +17,8 @@ pub enum Malformed {
     NotWellFormed,
 }
 
-/// The body of an error response. If the body lacks an element, its field is empty.
+/// The body of an error response. If the body lacks an element, the field for this element is
+/// empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// The service's error code.

@@ -31,7 +31,8 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
 /// A withdrawal is deleted after this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 const PREFIX: &str = "since.";
-/// The end of the range of row keys that begin with [`PREFIX`]: the character `/` comes after `.`.
+/// The end of a range of row keys. Every row key that begins with [`PREFIX`] sorts before this text, because
+/// `/` is the next character after `.` in ASCII.
 const AFTER: &str = "since/";
 /// The most pages of query results that a run reads with one query. Eight pages have up to 8000 withdrawals,
 /// which is enough for a mass cancellation. If there are more pages, the run reads the alert's record and the
@@ -41,7 +42,7 @@ const MAX_PAGES: u32 = 8;
 /// An event that a run has to know before it sends an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
-    /// The sender cancelled the alert with this id.
+    /// The alert with this id was cancelled.
     Cancelled(String),
     /// A person sent `stop` in the conversation with this key.
     Stopped(String),
@@ -57,10 +58,10 @@ pub enum Withdrawal {
         /// The time at which the conversation was forgotten.
         at: DateTime<Utc>,
     },
-    /// The queue perhaps holds two messages with the same alert (the alert with this id). A message with the
-    /// mark `once` tells the run that a second message is possible, but one of the two messages lacks the
-    /// mark. This event replaces the missing mark: before the run sends the alert, it checks whether the
-    /// alert was delivered already. The event withdraws nothing.
+    /// The queue perhaps holds two messages with the alert of this id. One message has the mark `once`. For
+    /// a message with this mark, a run checks whether the alert was delivered already, before the run sends
+    /// the alert. The second message has no mark. Because of this event, a run makes the same check for the
+    /// message without the mark. The event withdraws nothing.
     Doubled(String),
 }
 
@@ -144,8 +145,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
     }
 
     /// Reads the withdrawals that were recorded after the time `since`, the oldest first. The second value is
-    /// true if the list is complete. The query begins two minutes before `since`: the row keys contain times
-    /// of the bot's clock, which can be behind the poller's clock.
+    /// true if the list is complete. The query begins two minutes before `since`. The reason is that each
+    /// row key contains the time at which the withdrawal was recorded. This time usually comes from the bot's
+    /// clock, which can be behind the poller's clock.
     pub async fn since(&self, since: DateTime<Utc>) -> Result<(Vec<Withdrawal>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(&row_of(since - MAX_CLOCK_DIFFERENCE), AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };

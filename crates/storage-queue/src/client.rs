@@ -172,7 +172,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Does the same as [`QueueClient::put_creating_queue_if_missing`], but can put another text after a
     /// failure. If the first attempt fails, the queue perhaps holds the message already. So the next attempts
     /// put the text that `marked` returns. This text can carry a mark for a possible copy. If `marked`
-    /// returns `None`, the next attempts put `text` again.
+    /// returns `None`, the next attempts put `text` again. A missing queue cannot hold the message. So
+    /// after the client has created the queue, the client begins again with `text`.
     pub async fn put_marking_copies(
         &self,
         text: &str,
@@ -310,8 +311,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Err(failed) = self.sender.send_noting_trouble(&call, note).await else { return Ok(()) };
         let Failed { failure, may_be_done, is_doubtful } = failed;
         match QueueError::from(failure) {
-            // Probably an earlier attempt has deleted the message. Otherwise the message has another receipt
-            // now, so this caller can no longer delete the message.
+            // Azure gives this response for a missing message and for an old receipt. Probably an earlier
+            // attempt has deleted the message. Otherwise the message has another receipt now, so this caller
+            // can no longer delete the message.
             QueueError::LeaseLost { is_on_queue: false } if may_be_done => Ok(()),
             error => Err(NotDeleted { error, is_doubtful }),
         }

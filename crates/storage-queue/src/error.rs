@@ -124,7 +124,7 @@ impl From<Failure> for QueueError {
         match failure {
             Failure::Answered(response) => Self::from_response(&response),
             Failure::Transport(error) => Self::Transport(error),
-            // The client sent nothing. The code uses the status and the error code that the service would
+            // The client sent nothing. This error has the status and the error code that the service would
             // return for a request without authorization.
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
                 status: 401,

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_is_not_a_list_and_message_without_a_field_are_errors() {
+    fn body_that_is_no_list_is_an_error_and_so_is_a_message_without_a_field() {
         for body in [
             "",
             "hello",

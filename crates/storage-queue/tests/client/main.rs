@@ -2,7 +2,8 @@
 //! sends, the results that the client returns, and the repeated attempts.
 //!
 //! The signatures of the requests must equal the signatures of the *test vectors*. The test vectors are
-//! requests with known signatures, numbered V1 to V10. The tests of `storage_account` also use test vectors.
+//! requests with known signatures, numbered V1 to V10. The tests of `storage_account` check V4, V5 and V8.
+//! The tests in this file check the other vectors.
 
 #![allow(
     clippy::unwrap_used,
@@ -117,7 +118,7 @@ fn requests_with_an_encoded_receipt_have_the_signatures_of_the_vectors() {
 }
 
 #[test]
-fn requests_with_the_account_in_the_host_have_the_signatures_of_the_vectors() {
+fn requests_with_the_account_in_the_host_part_of_the_url_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
     host.then_status(201, PUT_RESPONSE).then_status(201, "");
     with(&host, HOST_STYLE, async |queue| {
@@ -202,7 +203,8 @@ fn response_of_each_call_is_read() {
 fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
     let host = FakeHost::default();
     // The service does not sort the peeked messages by age: an old message that was hidden for some time can
-    // come after newer messages. These messages have no receipt, because Peek Messages returns no receipts.
+    // come after newer messages. The peeked messages have no receipt, because Peek Messages returns
+    // no receipts.
     let peeked = |hour: &str| {
         let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
         format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")

@@ -99,9 +99,10 @@ fn call_is_repeated_only_if_another_attempt_can_succeed() {
         (vec![error(400, "")], 1, false),
         (vec![Err(TransportError::Denied)], 1, false),
         // In the rows below, the client receives the status, but not the whole body. If the status is 200,
-        // the client repeats the Get, because the body contains the messages. But if the body is too long,
-        // the client does not repeat the Get, because the next body would be too long, too. If the status is
-        // not 2xx, the client needs no body, because the status shows whether another attempt can succeed.
+        // the client repeats the Get, because the client needs the messages in the body. But if the body is
+        // too long, the client does not repeat the Get, because the next body would be too long, too. If the
+        // status is not 2xx, the client needs no body, because the status shows whether another attempt can
+        // succeed.
         (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),

@@ -1,5 +1,6 @@
-//! Entity group transactions. A transaction does 1 to 100 writes to one partition, all or none
-//! (<https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions>).
+//! Entity group transactions. A transaction does 1 to 100 operations in one partition, all or none
+//! (<https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions>). The client
+//! sends a transaction as one *batch* request.
 
 mod read;
 mod write;
@@ -11,8 +12,8 @@ use crate::entity::Entity;
 use crate::key::Key;
 use crate::names::ETag;
 
-/// One write of a transaction. The brackets give the service's name of the operation. An ETag is the version
-/// of an entity.
+/// One operation of a transaction. The brackets give the service's name of the operation. An ETag is the
+/// version of an entity.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'e> {
     /// Inserts the entity (Insert Entity).
@@ -44,13 +45,14 @@ impl<'e> Operation<'e> {
     }
 }
 
-/// The result of a transaction. If the result is unknown, [`TableClient::batch`](crate::TableClient::batch)
-/// returns an error.
+/// The result of a transaction. If the response does not show the result,
+/// [`TableClient::batch`](crate::TableClient::batch) returns an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Batch {
     /// The service did every operation.
     Done,
-    /// The service refused the operation at `index`, and did no operation.
+    /// In the last attempt, the service refused the operation at `index`, and did no operation. If all
+    /// operations are deletes, an earlier attempt has perhaps deleted the entities.
     Refused {
         /// The index of the operation, counted from 0.
         index: usize,

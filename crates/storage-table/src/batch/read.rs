@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn response_to_a_transaction_is_read_as_done_as_refused_or_as_an_error() {
+    fn response_to_a_transaction_is_read_as_done_or_as_refused_or_as_an_error() {
         let exists = refused(
             "409 Conflict",
             "EntityAlreadyExists",

@@ -19,7 +19,7 @@
 //! `<prefix>` is the value of the variable `tableprefix`. Text that comes from outside is escaped before it
 //! becomes part of a partition key or row key ([`storage_table::escape`]). The properties `at` and
 //! `missingFrom`, and each property whose name ends in `At` or `Until`, are times. A time is an Int64, in
-//! milliseconds since 1970.
+//! milliseconds since 1970. `endsAt` is the time at which the row expires.
 //!
 //! The tables below list the rows (entities) and their properties. If the first two cells of a line are
 //! empty, the line lists further properties of the same rows as the line above. The tables use these words:
@@ -59,11 +59,11 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat. When the channel cannot reach the person, the bot or the poller writes `pausedUntil`, and no other property |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat. When the channel cannot reach the person, the bot or the poller writes `pausedUntil`, and no other property. Until the time `pausedUntil`, the conversation gets no alerts |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer; the poller sets `askedUntil` to zero when a person has answered a question that takes one answer |
-//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and the command `start` deletes the row. The poller inserts the row when it *moves* a conversation (see below). No other operation inserts or deletes the row |
-//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes the row; the bot deletes the row when it forgets the conversation; the poller writes the row when it moves a conversation |
+//! | `c<shard>` | `<key>.s` | `at` | the command `stop` inserts the row, and the command `start` deletes the row. When the poller *moves* a conversation (see below), it inserts the row for the new chat only if the old chat has the row. No other operation inserts or deletes the row |
+//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | the command `quiet` writes the row, and `quiet off` deletes the row; the bot deletes the row when it forgets the conversation; the poller copies the row when it moves a conversation |
 //! | `c<shard>` | `<key>.f` | `at` | the bot, when a person sends the activity `deleteUserData`, or when a program calls the route that forgets a conversation. The row is a *tombstone*: no run delivers the alerts that the bot accepted for this conversation at the time `at` or earlier. The row is never deleted |
 //! | `c<shard>` | `<key>.h` | `generation` (the number of the conversation's newest webhook address; older addresses do not work), `off` (true: the newest address does not work either) | the bot, with the ETag, for the commands `webhook`, `webhook new` and `webhook off`, and for the routes `POST` and `DELETE` of a webhook address. After the bot has written the tombstone, the bot also sets `off`. An address that has ended never works again, because the row is never deleted |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a chat message of the bot on Teams |
@@ -72,7 +72,7 @@
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot and the poller, after they have stored the conversation's record. The rows are an index of a person's own conversations, by the person's id on the channel. On Web Chat and Direct Line, a client can claim any user id that does not begin with `dl_`. For such an id, the bot and the poller write the row only with the variable `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the bot and the poller, after they have stored the conversation's record. The rows are an index of a person's own conversations, by the person's object id, on channels that vouch for the object id (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot and the poller, after they have stored the conversation's record. The rows are an index of a tenant's conversations, on channels that vouch for the tenant (`msteams`) |
-//! | `g.<tenant>` | `<key of the team's channel or group chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after they have stored the record of a group or of a thread, on channels that vouch for the tenant (`msteams`). The rows are an index of the tenant's teams and group chats. To find a person by an e-mail address, the poller asks the Connector for the members of these teams and chats |
+//! | `g.<tenant>` | `<key of the team's channel or group chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot and the poller, after they have stored the record of a team's channel, of a group chat, or of a thread, on channels that vouch for the tenant (`msteams`). The rows are an index of the tenant's teams and group chats. To find a person by an e-mail address, the poller asks the Connector for the members of these teams and chats |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the bot and the poller, after they have stored the conversation's own row `<key>.t.<tag>`; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. In this table, `<shard>` is the first digit of `<key>`. So the rows of
@@ -82,10 +82,11 @@
 //! This changes when the person writes.
 //!
 //! If Teams has removed (*purged*) a chat, the poller creates a new chat with the person, and *moves* the
-//! conversation. The poller writes the `stop`, the quiet hours and the tags for the new chat. Then the poller
-//! deletes the rows of the old chat, except `.s`, `.f` and `.h`. If the poller is killed during the move, the
-//! poller moves the conversation again when it sends the next alert. The second move writes the `stop` again,
-//! even if the person has sent `start` in the new chat in the meantime.
+//! conversation. The poller copies the `stop`, the quiet hours and the tags from the old chat to the new
+//! chat, if the old chat has them. Then the poller deletes the rows of the old chat, except `.s`, `.f` and
+//! `.h`. If the poller is killed during the move, the poller moves the conversation again when it sends the
+//! next alert. The second move writes the `stop` again, even if the person has sent `start` in the new chat
+//! in the meantime.
 //!
 //! The partition `t..<tag>` lists the subscribers that are in no tenant. An index row in a partition `u.…`,
 //! `e.…`, `n.…` or `t.…` is *stale* if the conversation does not belong to the index any more. The
@@ -93,12 +94,13 @@
 //! compare the times `seenAt` to find the conversation that was active last. Only the index rows of tags have
 //! no `seenAt`.
 //!
-//! The bot keeps at most 20 rows `<key>.r.<message id>` of a conversation. A row with reactions or replies
-//! expires seven days after the last reaction or reply. (The ledger also keeps the record of an alert for
-//! seven days.) The row of an open question expires when the question ends. Readers ignore an expired row.
+//! A row `<key>.r.<message id>` with reactions or replies expires seven days after the last reaction or
+//! reply. (Seven days is also the shortest time for which the ledger keeps the record of an alert.) The row
+//! of an open question expires when the question ends. Readers ignore an expired row.
 //!
-//! When the bot inserts such a row, the bot deletes the conversation's expired rows of this kind. If there
-//! are still too many rows, the bot also deletes the rows that expire first. When the bot forgets the
+//! Before the bot inserts a row `<key>.r.<message id>`, the bot deletes the conversation's expired rows of
+//! this kind. If 20 or more rows remain, the bot also deletes the rows that expire first, so that 19 rows and
+//! the new row remain. The poller inserts a row of this kind without a limit. When the bot forgets the
 //! conversation, it deletes all rows of this kind. The poller regularly deletes expired rows of the two other
 //! tables, but not of this table.
 //!
@@ -111,19 +113,20 @@
 //!
 //! Only the bot and the poller write the three tables. If another program adds an entity, or writes a
 //! property of an unexpected type, readers treat the entity or the property as missing, and continue. For
-//! `<prefix>conversations`, the log has a line for each such entity. For the two other tables, each run logs
-//! only the first such entity.
+//! `<prefix>conversations`, the log has a line for each such entity. For each of the two other tables, a run
+//! logs only the first such entity, and the bot logs no such entity.
 //!
 //! The bot and the poller write the record of a conversation with the ETag. The write is a merge, so it keeps
-//! the properties that only a newer program knows. When the person writes a message or installs the bot, the
-//! bot sets `pausedUntil` to zero. If the person's next text comes before the time `askedUntil`, the text
-//! answers the alert with the id `asked`.
+//! the properties that are not in the write. The write keeps even a property that a newer program has added
+//! without a new `version`. When the person writes a message or installs the bot, the bot sets `pausedUntil`
+//! to zero. If the person's next text comes before the time `askedUntil`, the text answers the alert
+//! with the id `asked`.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
 //! | PartitionKey | RowKey | properties | who writes the row or the properties, and when |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key` (the name of the sender's API key), `tag` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt` (the time at which the poller has to send the alert), `conversation`, `key` (the name of the sender's API key), `tag` | the bot, once, when it accepts the alert; the poller, once, when it inserts the record of the next alert of a series |
 //! | | | in the first record of each *page* (see below) of an API call with an idempotency key: `fingerprint` (a hash of the call's body), `alerts` (the number of alerts of the page; if it is 0, the record is no alert, and only stores these properties of the page), `next` (where the call's next page begins) | the bot, once, when it accepts the page |
 //! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId` (the id of the chat message), `uncertain` (true: the alert was perhaps delivered), `tried` (the counts of the attempts), `message` (with a final status: the id of the queue message), `endsAt` | the poller, when the alert's status changes; the bot, after it has sent an alert that it received in a trigger activity (see `takenAt`) |
 //! | | | `missedAt` (when a run found that the alert's queue message is missing), `missingFrom` (if no run has dequeued the message by this time, the killed run has probably deleted the message) | the poller, when two facts come together: a killed run had the alert's queue message in hand, and the queue refuses the message's pop receipt (the text with which a run deletes or updates a message) |
@@ -140,10 +143,10 @@
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's chat message; with the ETag |
 //! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press` (the id of the button press, or of the text, with which the person answered), `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before it could insert the row |
 //! | | | `doneAt` | the poller, when the sender's program has received the answer, and the card (the chat message with the question) shows the answer |
-//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies to people. (In this row key, `answer` means such a reply.) If the bot also inserts a record of the person's message, one transaction inserts the record and this row. `<row>` is a number below the variable `repliesperminute`, so this variable limits the replies in a minute. When all rows of a minute exist, the bot sends no reply in the rest of this minute and in the next minute. For this, the bot inserts the missing rows of the next minute, with `silent` |
-//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, together with the record of a person's message in a conversation that has no open question; the poller deletes the row when it delivers a question that a text can answer |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each of its replies to people. (In this row key, `answer` means such a reply.) If the bot also inserts a record of the person's message (such a message has an alert id and a record, like an alert), one transaction inserts the record and this row. `<row>` is a number below the variable `repliesperminute`, so this variable limits the replies in a minute. When all rows of a minute exist, the bot sends no reply in the rest of this minute and in the next minute. For this, the bot inserts the missing rows of the next minute, with `silent` |
+//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, together with the record of a person's message, if no alert waits for the person's text as an answer. The poller deletes the row when it delivers a question that a text can answer. If the row is missing, the bot reads the conversation's record when the person's next message arrives, and so finds the question |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the record of a person's message, with the records of a page, or with a deleted record that a replay inserts again; the poller, together with the record of the next alert of a series. The rows are an index of the alerts by time |
-//! | `clean` | `place` | `at`, `next` | the poller, if a *cleaning* (it finds expired records with a query, and deletes them) has not read all pages of the query's results. The next cleaning continues the query. `at` is the time at which the query began, and `next` is the continuation of the query |
+//! | `clean` | `place` | `at`, `next` | the poller, if a *cleaning* (it finds expired records with a query, and deletes them) has not read all results of the query. The next cleaning continues the query. `at` is the time at which the query began, and `next` is the place in the results at which the next cleaning continues |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it greets a conversation to which it was added. If the channel sends the same activity again, the bot finds the row, and does not greet again |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId` (the id of the chat message), `at` and `alert` (the time and the id of the alert), `state` (`firing` or `resolved`), `digest` (a hash of the chat message's content), `thread`, `endsAt` | the poller, after it has sent an alert with an alert key; with the ETag |
 //! | | | `latestAt`, `latestAlert` (the newest alert on the queue with this alert key), `endsAt` | the bot, after most Puts of an alert with an alert key; the poller, before it changes a chat message for an alert, if `latestAlert` is missing or names an older alert |
@@ -187,13 +190,20 @@
 //! or from the bot's credential. A property that was encrypted for one alert cannot be decrypted for another
 //! alert.
 //!
-//! A *period* is eight days, and `<period>` is the number of the period in which the alert was accepted. Each
-//! period has its own partitions. So the poller finds the expired records of earlier periods, and deletes
-//! them page by page.
+//! A *period* is eight days. Each period has its own partitions. So the poller can search the partitions of
+//! earlier periods for expired records, and need not read the records of the current period. For an alert,
+//! `<period>` is the number of the period in which the bot accepted the alert. For the next alert of a
+//! series, `<period>` is the period in which the previous alert was due. For a person's message, `<period>`
+//! is the period in which the person sent the message.
 //!
 //! In this table, `<shard>` is the fifth digit of the alert's id, modulo 4. A person's message has an alert
 //! id, too. The fifth digit of this id is the first digit of the conversation's key. If a program other than
-//! the bot chose the id, `<shard>` is computed from a hash of the id.
+//! the bot chose the id, `<shard>` is computed from a hash of the id, and `<period>` is the period in which
+//! the message was put on the queue.
+//!
+//! If the bot writes a row `answer.…`, `unasked.…` or `once.…` together with a record, the row is in the
+//! partition of the record. Without a record, `<period>` is the current period, and `<shard>` is the first
+//! digit of the conversation's key, modulo 4.
 //!
 //! ## `<prefix>runs`: the run lock, and the data that runs share
 //!
@@ -202,7 +212,7 @@
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, at most once in 150 seconds |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the run that holds the lock |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert` (the id of the alert), `conversation`, `outcome` (the word for the reason), `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine` (true: the message is an envelope of the bot, so an operator can replay it), `digest` (a hash of the message on the poison queue), `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program calls the route that forgets the conversation |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert` (the id of the alert), `conversation`, `outcome` (the word for the reason), `reason`, `status` (the HTTP status of the Connector's response), `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine` (true: the message is an envelope of the bot, so an operator can replay it), `digest` (a hash of the message on the poison queue), `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message, or when a program calls the route that forgets the conversation |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject` (the id of an alert, or the key of a conversation), `at` | the bot, for each [event that runs have to know](runs::Withdrawal), e.g. a cancellation; the poller, when it cancels an alert because a person has answered another alert |
 //!
 //! In the row `run`, the property `run` is the id of the run that holds the lock. If the lock is free, this

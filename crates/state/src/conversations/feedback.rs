@@ -150,7 +150,10 @@ impl<H: Host> Conversations<'_, H> {
             }
             let entity = Entity::new(row.clone()).with(REACTIONS, reactions).with(REPLIES, replies);
             let entity = entity.with(CAUSE, cause.as_deref().unwrap_or_default());
-            let entity = entity.with_int64(ENDS_AT, (now + KEPT).timestamp_millis());
+            // The row of a question is kept at least until the question ends.
+            let ends_at =
+                (now + KEPT).max(known.as_ref().and_then(|known| known.asked_until).unwrap_or_default());
+            let entity = entity.with_int64(ENDS_AT, ends_at.timestamp_millis());
             let is_written = match &found {
                 None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
                 Some(found) => {
@@ -165,8 +168,9 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Makes room for the row of one more message. Deletes the conversation's expired rows of responses. If
-    /// too many rows remain, the method also deletes the rows that expire first. If the bot does not know the
-    /// conversation, the method deletes nothing and returns false.
+    /// too many rows remain, the method also deletes the rows that expire first. It deletes no row of a
+    /// question that is still open. If the bot does not know the conversation, the method deletes nothing and
+    /// returns false.
     async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
         let mut rows = self.rows_of(key).await?;
         if !matches!(rows.stored, Stored::Record(_)) {
@@ -175,7 +179,7 @@ impl<H: Host> Conversations<'_, H> {
         rows.responses.sort_unstable_by_key(|of| of.ends_at);
         let too_many = (rows.responses.len() + 1).saturating_sub(MAX_MESSAGES);
         let old = rows.responses.iter().enumerate();
-        let old = old.filter(|(index, of)| *index < too_many || of.is_over(now));
+        let old = old.filter(|(index, of)| !of.is_asking(now) && (*index < too_many || of.is_over(now)));
         self.delete_all(old.map(|(_, of)| key_of(key, &Row::Responses(of.message)))).await?;
         Ok(true)
     }

@@ -265,3 +265,27 @@ fn feedback_rows_that_cannot_be_read_count_as_missing() {
     let expected = Reception { seen_at: Some(stage.host.now()), reactions: 1, replies: 0 };
     assert_eq!(stage.reception("7"), expected);
 }
+
+#[test]
+fn row_of_an_open_question_is_kept_in_spite_of_later_feedback() {
+    const DAY: u64 = 24 * 60 * 60;
+    let stage = known();
+    let asking = number("1795471200000");
+    let now = stage.host.now();
+    let asked = |stage: &Stage| {
+        let response = Response { message: asking, reactions: 0, replies: 1, cause: None };
+        run(stage.conversations().record_response(&key(), response)).unwrap()
+    };
+    let until = now + chrono::TimeDelta::days(10);
+    run(stage.conversations().open_question_in_thread(&key(), asking, "a1", until)).unwrap();
+    assert_eq!(asked(&stage).as_deref(), Some("a1"));
+    // More messages get feedback than the conversation keeps rows.
+    for index in 0..25 {
+        stage.respond(response(&format!("17954712001{index:02}"), 1, 0, None));
+    }
+    assert_eq!(asked(&stage).as_deref(), Some("a1"), "after feedback to 25 other messages");
+    // A row without a question would have expired after seven days.
+    stage.at(9 * DAY);
+    stage.respond(response("1795471200999", 1, 0, None));
+    assert_eq!(asked(&stage).as_deref(), Some("a1"), "a day before the question ends");
+}

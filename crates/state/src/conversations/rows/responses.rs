@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use storage_table::Entity;
 
+use super::open_question::OpenQuestion;
 use crate::conversations::message_number::MessageNumber;
 
 pub(in crate::conversations) const READ_ID: &str = "readId";
@@ -35,6 +36,8 @@ pub(in crate::conversations) struct Responses {
     pub(in crate::conversations) reactions: u32,
     pub(in crate::conversations) replies: u32,
     pub(in crate::conversations) ends_at: DateTime<Utc>,
+    /// If the message asks a question, the time at which the question ends.
+    pub(in crate::conversations) asked_until: Option<DateTime<Utc>>,
 }
 
 impl Responses {
@@ -43,7 +46,13 @@ impl Responses {
     pub(in crate::conversations) fn of(message: MessageNumber, entity: &Entity) -> Self {
         let count = |name| entity.int(name).and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
         let ends_at = entity.int(ENDS_AT).and_then(DateTime::from_timestamp_millis).unwrap_or_default();
-        Self { message, reactions: count(REACTIONS), replies: count(REPLIES), ends_at }
+        let asked_until = OpenQuestion::of(entity).map(|question| question.until);
+        Self { message, reactions: count(REACTIONS), replies: count(REPLIES), ends_at, asked_until }
+    }
+
+    /// Whether the message asks a question that has not ended.
+    pub(in crate::conversations) fn is_asking(&self, now: DateTime<Utc>) -> bool {
+        self.asked_until.is_some_and(|until| now < until)
     }
 
     pub(in crate::conversations) fn is_over(&self, now: DateTime<Utc>) -> bool {

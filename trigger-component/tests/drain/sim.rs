@@ -66,8 +66,8 @@ pub(crate) struct Sim {
     /// requests) to this program, e.g. to pass on a person's answer to a question.
     pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
-    /// The time that a request to the queue, to the tables or to the Connector takes to arrive. Each response
-    /// takes the same time.
+    /// The time that a request to the queue, to the tables or to the Connector takes to arrive. The response
+    /// takes the same time, plus the delay from the rule of [`Sim::connector`].
     latency: Duration,
 }
 
@@ -429,7 +429,7 @@ pub(crate) struct Planned {
 }
 
 /// A call to the queue that was sent and has not arrived yet. If the run is killed now, a Delete call still
-/// takes effect, because its bytes have left the process. Other calls have no effect.
+/// takes effect, because its bytes have left the process. The simulation drops every other call.
 struct OnItsWay<'a> {
     sim: &'a Sim,
     /// The Delete call. `None` if the call is not a Delete, or if the rule of [`Sim::faults`] makes the call
@@ -438,8 +438,8 @@ struct OnItsWay<'a> {
 }
 
 impl OnItsWay<'_> {
-    /// Removes the Delete call, so that `drop` does nothing. The run was not killed, so the caller
-    /// handles the call.
+    /// Removes the Delete call from this value, so that `drop` does nothing. The run was not killed, so
+    /// [`Sim::ask_queue`] carries out the Delete call.
     fn run_lives(mut self) {
         self.delete = None;
     }

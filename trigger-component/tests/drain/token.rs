@@ -12,12 +12,13 @@ use trigger_component::run::RunError;
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The Connector refuses the token for one conversation. The attempt to send to this conversation then locks
-/// the run's token, and fetches a fresh token, which takes 3 s. In this time, the attempts for other
-/// conversations wait for the lock. Each attempt is a future. The run must go on polling the future that has
-/// the lock. Otherwise this future would never release the lock, and all attempts would wait forever.
+/// The Connector refuses the token for one conversation. The attempt to send to this conversation then takes
+/// the *token lock*, and fetches a fresh token, which takes 3 s. In this time, the attempts for other
+/// conversations wait for the token lock. Each attempt is a future. The run must go on polling the future
+/// that has the token lock. Otherwise this future would never release the token lock, and all attempts would
+/// wait forever.
 #[test]
-fn conversation_that_refuses_the_token_delays_no_other_conversation() {
+fn refused_token_for_one_conversation_does_not_stop_alerts_to_other_conversations() {
     for refusing in [5, 20, 40] {
         for delay in [5, 30, 150] {
             let sim = Sim::with_login(4);
@@ -70,7 +71,7 @@ fn login_host_that_refuses_during_a_run_stops_the_run() {
 /// in this time, so the two other runs do nothing. After 2.5 s, the test kills the first run. The record of
 /// the run lock lists the messages that the first run had dequeued. So the later runs keep the order.
 #[test]
-fn run_that_waits_for_the_token_keeps_the_lock() {
+fn run_that_waits_for_the_token_keeps_the_run_lock() {
     let sim = Sim::with_login(4);
     for text in 0..100 {
         sim.put(&envelope("a", &text.to_string()));
@@ -93,9 +94,10 @@ fn run_that_waits_for_the_token_keeps_the_lock() {
     assert_eq!(shown, (0..100).collect::<Vec<_>>());
 }
 
-/// The Connector always asks for a pause of 1000 s. The queue deletes the message at the end of its time to
-/// live, after 91 to 299 s. Before that, the poller has to move the message to the poison queue. The poller
-/// runs once a minute, and each run begins up to ten seconds late.
+/// The Connector always asks for a pause of 1000 s. An alert's message is on the queue. The queue deletes
+/// the message when the message's time to live ends, after 91 to 299 s. Before that, the poller has to move
+/// the message to the poison queue. The poller runs once a minute, and each run begins up to ten seconds
+/// late.
 #[test]
 fn poller_that_runs_every_minute_loses_no_message() {
     for seed in 0..100 {
@@ -123,7 +125,7 @@ fn poller_that_runs_every_minute_loses_no_message() {
 /// so the run cannot know whether the token is good. The run still treats the refusal as a failure of `bad`
 /// alone.
 #[test]
-fn refusal_for_one_conversation_moves_only_its_alert_to_the_poison_queue() {
+fn refusal_for_one_conversation_moves_only_this_conversations_alert_to_the_poison_queue() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));

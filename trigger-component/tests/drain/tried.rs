@@ -14,8 +14,8 @@ use crate::{counts, envelope, seconds};
 const LEGACY: &str = r#"{"address":{"id":"1","channelId":"msteams","serviceUrl":"http://127.0.0.1:9200/amer/",
     "user":{"id":"29:u"},"bot":{"id":"28:b"},"conversation":{"id":"a"}},"text":"hi","orderNumber":42}"#;
 
-/// Makes a message of 64 KiB (48 KiB of JSON, in base64). The queue accepts no longer message, so the text
-/// has no space for the counts of failed attempts.
+/// Makes a message of 64 KiB (48 KiB of JSON, in base64). This is the longest message that the queue accepts,
+/// so the text has no space for the counts of failed attempts.
 fn longest_message() -> String {
     let mut alert = envelope("a", "1");
     alert["activity"] = json!({"summary": ""});

@@ -39,8 +39,8 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_logs_an_error() {
 }
 
 /// Another program has changed the run lock and an alert's record. The program has also inserted a *waiting
-/// line* (the list of a conversation's hidden messages) and a *withdrawal* (an event that runs have to know,
-/// such as a cancellation). Each of these four entities has a property that the run cannot read.
+/// line* (the list of a conversation's hidden messages) and a *withdrawal* (an entity that tells the runs
+/// e.g. about a cancellation). Each of these four entities has a property that the run cannot read.
 #[test]
 fn foreign_entities_are_logged_once_for_each_table_and_do_not_stop_the_run() {
     let sim = Sim::new(3);
@@ -101,8 +101,8 @@ fn expired_record_is_deleted_by_runs_that_find_no_message() {
     assert_eq!(lines.iter().map(|line| line["records"].as_u64().unwrap()).sum::<u64>(), 1, "{lines:?}");
 }
 
-/// A run that finds a message has a number. If the number is a multiple of 60, the run deletes expired
-/// records.
+/// A run that finds a message takes the run lock, and gets a number from the run lock. If the number is a
+/// multiple of 60, the run deletes expired records.
 #[test]
 fn expired_record_is_deleted_even_if_every_run_finds_a_message() {
     let sim = world_with_an_expired_record();

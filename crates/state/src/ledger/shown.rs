@@ -1,6 +1,7 @@
-//! The state of an alert as its sender sees it. A *run* is one execution of the poller. If a state is not
-//! final, a run should record a result by a deadline. If no run has recorded a result by the deadline, the
-//! sender sees a state that counts as final, e.g. `overdue`.
+//! The state of an alert as its sender sees it. The *sender* is the program from which the bot got the alert.
+//! A *run* is one execution of the poller. If a state is not final, a run should record a result by a
+//! deadline. If no run has recorded a result by the deadline, the sender sees a state that counts as final,
+//! e.g. `overdue`.
 
 use std::fmt;
 
@@ -99,8 +100,9 @@ impl Record {
         match self.deadline() {
             Some(deadline) if now >= deadline => match state {
                 Shown::Cancelling => Shown::CancelledUnseen,
-                // The alert is not on the queue. The idempotency key identifies its API call for 24 hours.
-                // This term has ended, so no repeated call puts the alert on the queue. The state is final.
+                // The bot could not put the alert on the queue. If the sender repeats the API call with the
+                // same idempotency key within 24 hours, the bot tries again. The 24 hours have passed, so the
+                // state is final.
                 Shown::Status(Status::Failed) => state,
                 _ => Shown::Overdue,
             },
@@ -108,9 +110,11 @@ impl Record {
         }
     }
 
-    /// The moment by which a run should have recorded a final status. From then on, the state changes only
-    /// if a run records a result late. `None` if the state is final, or if a newer version of the poller
-    /// recorded a status that this version does not know.
+    /// The moment from which the state counts as final. Usually, a run should have recorded a final status by
+    /// then. If the status is [`Status::Failed`], no run gets the alert, and the moment is the end of the
+    /// idempotency key's term. From then on, the state changes only if a run records a result late. `None` if
+    /// the state is final, or if a newer version of the poller recorded a status that this version does not
+    /// know.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         let deadline = match self.state_before_deadline() {
             Shown::Cancelling => {
@@ -137,8 +141,9 @@ impl Record {
 
     /// Whether the alert counts as delivered because its queue message is missing: the next run after a
     /// killed run did not find the message ([`missed_at`](Self::missed_at)), and no run has dequeued the
-    /// message by [`missing_from`](Self::missing_from). If the killed run had only hidden the message, a run
-    /// would have dequeued the message by then. So the killed run has probably delivered the alert.
+    /// message by [`missing_from`](Self::missing_from). If the killed run had failed to deliver the alert,
+    /// the killed run would have hidden the message until the next try, and a run would have dequeued the
+    /// message by then. So the killed run has probably delivered the alert.
     pub fn is_delivered_unseen(&self, now: DateTime<Utc>) -> bool {
         let was_dequeued_since = self.changed_at > self.missed_at;
         // If the alert was cancelled before a run found that the message was missing, perhaps the killed run

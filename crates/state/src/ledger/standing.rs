@@ -106,8 +106,8 @@ impl Standing {
 const FIRING: &str = "firing";
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Reads the record of the chat message that a conversation shows for a key. The argument `key` is a hash
-    /// of the sender's name and the key.
+    /// Reads the record of the chat message that a conversation shows for a key. The argument `key` is not
+    /// the key itself, but a hash of the sender's name and the key.
     pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
         let found = self.table.get(&key_of(conversation, key)).await?;
         Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))
@@ -118,8 +118,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// again:
     ///
     /// - If another run has sent a newer alert, the record stays as it is.
-    /// - If no run has sent a newer alert, this method repeats the write with the new ETag. For example, only
-    ///   [`Ledger::note_latest`] has changed the record.
+    /// - If no run has sent a newer alert, this method repeats the write with the new ETag. This is the
+    ///   case e.g. after a write of [`Ledger::note_latest`].
     pub async fn record_standing(
         &self,
         conversation: &ConversationKey,
@@ -151,11 +151,13 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Notes an alert as the newest alert with its key. The poller then does not send older alerts with the
     /// key.
     ///
-    /// The bot calls this method only after it has put the alert on the queue, because an alert that is not
-    /// on the queue must not take the place of an older alert. The bot does not note some alerts, e.g. an
-    /// alert that the sender delays. So the poller also calls this method, before it changes a chat message
-    /// for an alert. The poller does not call this method if the record already names this alert or a newer
-    /// alert.
+    /// The bot calls this method only after it has put the alert on the queue. If the bot called this method
+    /// and could not put the alert on the queue, the poller would send neither this alert nor the older
+    /// alerts.
+    ///
+    /// The bot does not call this method for some alerts, e.g. for an alert that the sender delays. So the
+    /// poller also calls this method before it changes a chat message for an alert. The poller does not call
+    /// this method if the record already names this alert or a newer alert.
     ///
     /// If two writers call this method at the same time, the record perhaps names the older of their two
     /// alerts. The poller then sends both alerts.

@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-/// How long the record of an alert is kept after the latest of these times: the alert was accepted, the alert
-/// was due, a status was recorded. Until a status is recorded, the time at which the alert expires also
-/// counts.
+/// How long the record of an alert is kept after the latest of these times: the acceptance, the due time, and
+/// the last write of a status after the acceptance. Before the first such write, the time at which the alert
+/// expires also counts.
 pub const KEPT: TimeDelta = TimeDelta::days(7);
 
 /// How long an idempotency key identifies an API call. This time must not be longer than a

@@ -140,7 +140,7 @@ fn sender_cannot_cancel_an_alert_of_another_sender() {
 }
 
 #[test]
-fn transitions_of_many_alerts_take_one_call_for_each_partition_and_the_last_transition_counts() {
+fn transitions_of_many_alerts_take_one_storage_call_for_each_partition_and_the_last_transition_counts() {
     let world = World::new();
     let ids: Vec<AlertId> = (0..150).map(|index| world.call(index).alert(0)).collect();
     let all = |status| -> Vec<Transition> {
@@ -269,7 +269,7 @@ fn record_with_an_unreadable_status_has_no_final_status() {
 }
 
 #[test]
-fn record_of_a_newer_version_gets_the_new_status_and_keeps_the_version_and_unknown_properties() {
+fn record_of_a_newer_program_gets_the_new_status_and_keeps_its_version_number_and_unknown_properties() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
@@ -291,8 +291,9 @@ fn record_of_a_newer_version_gets_the_new_status_and_keeps_the_version_and_unkno
     assert_eq!(shown, ["dead".into(), serde_json::json!(2), "new".into()]);
 }
 
-/// A Put (the storage call that puts an alert on the queue) can succeed although the bot gets no response.
-/// The bot then records a failed Put. Before that, the poller can deliver the alert.
+/// A *Put* is the storage call that puts an alert on the queue. If the sender repeats the API call, an alert
+/// can have two Puts. If one Put fails and the other Put succeeds, the poller can deliver the alert before or
+/// after the bot records the failed Put.
 #[test]
 fn status_from_the_poller_takes_precedence_over_a_failed_put() {
     let world = World::new();
@@ -351,7 +352,8 @@ fn alert_with_a_final_status_other_than_dead_cannot_be_claimed() {
     for (index, (status, expected)) in [
         (Status::Queued, Claim::Yes),
         (Status::Waiting, Claim::Yes),
-        // A dead alert is in the poison queue. It was not delivered, so the bot can claim and send it.
+        // A dead alert is in the poison queue. No delivery of the alert is recorded, so the bot can claim the
+        // alert, and send it to the Connector itself.
         (Status::Dead, Claim::Yes),
         (Status::Cancelled, Claim::Ended(Status::Cancelled)),
         (Status::Expired, Claim::Ended(Status::Expired)),
@@ -397,7 +399,7 @@ fn dead(world: &World, id: &AlertId, before: &BeforeDeath) -> Transition {
 }
 
 #[test]
-fn replayed_alert_stays_queued_if_a_run_records_its_earlier_death_again() {
+fn replayed_alert_stays_queued_if_a_run_records_the_earlier_status_dead_again() {
     let world = World::new();
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();

@@ -1,7 +1,7 @@
-//! The marks of conversations that have no open question. An *open question* is a question of an alert that
-//! the person's next text would answer. The *mark* of a conversation is a row of the ledger (the table with
-//! one record for each alert). The mark says that the conversation has no open question. Its row key is
-//! `unasked.<key>`, where `<key>` is the conversation's key.
+//! The marks of conversations that have no open question. An alert can ask a question. The question is *open*
+//! if the person's next text would answer the question. The *mark* of a conversation is a row of the ledger
+//! (the table with the records of alerts and of persons' messages). The mark says that the conversation has
+//! no open question. Its row key is `unasked.<key>`, where `<key>` is the conversation's key.
 //!
 //! The open question itself is not in the ledger. It is in the conversation's record, which is in another
 //! table. This record also stores the conversation's address.
@@ -18,7 +18,8 @@
 //! replica can use another key-value store than the poller. Such a replica still has its fingerprint, so it
 //! would not read the record.
 //!
-//! With the mark, such a replica also finds the question. No message costs an additional storage call:
+//! With the mark, such a replica also finds the question. If the mark exists, a message costs no additional
+//! storage call:
 //!
 //! 1. When the poller delivers a question that a text can answer, the poller deletes the mark.
 //! 2. When a person's message arrives, the replica inserts a record of the message into the ledger. If the
@@ -51,9 +52,9 @@ use crate::ConversationKey;
 /// difference is less, the bot uses the time in the activity for the message's record. Otherwise, the bot
 /// uses its own time.
 ///
-/// This time determines the *period* (eight days) of the message's record. Each period has its own
-/// partitions, and the mark is in the partition of the message's record. So [`Ledger::delete_unasked_mark`]
-/// deletes the mark in the period of every time within the limit.
+/// The time that the bot uses determines the *period* (eight days) of the message's record. Each period has
+/// its own partitions, and the mark is in the partition of the message's record. So
+/// [`Ledger::delete_unasked_mark`] deletes the mark in the period of every time within the limit.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
 /// Whether the bot knows that a conversation has no open question. The bot passes this value to

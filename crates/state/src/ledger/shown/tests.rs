@@ -7,7 +7,7 @@ fn now() -> DateTime<Utc> {
     "2026-11-29T12:00:00Z".parse().unwrap()
 }
 
-/// The properties with which the bot records times besides the status.
+/// Properties in which the bot records times.
 const MARKS: [&str; 5] = ["cancelledAt", "putAt", "failedAt", "unconfirmedAt", "takenAt"];
 
 /// Makes records with every status and every combination of [`MARKS`]. A quarter of the records lack the
@@ -22,7 +22,7 @@ fn every_record() -> Vec<Record> {
         (None, Some(accepted(None, None))),
         (Some(due), Some(accepted(Some(due), Some(due)))),
         (None, Some(accepted(None, Some(due)))),
-        // These are the records without the bot's properties, e.g. because the bot did not accept the alert.
+        // These records lack the properties from the acceptance: the bot did not accept these alerts.
         (None, None),
     ];
     let mut records = Vec::new();
@@ -124,7 +124,7 @@ fn record_with_the_earliest_or_latest_possible_times_has_a_deadline() {
 }
 
 #[test]
-fn alert_in_hand_of_a_killed_run_counts_as_delivered_unless_a_run_dequeues_the_message_again() {
+fn alert_with_a_missing_message_counts_as_delivered_unless_ended_cancelled_or_dequeued_again() {
     let (missed, from) = (now() + TimeDelta::minutes(1), now() + TimeDelta::minutes(3));
     for record in every_record() {
         let dequeued_at = |at| Record { changed_at: at, ..record.clone() };

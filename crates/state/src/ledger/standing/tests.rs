@@ -56,7 +56,7 @@ fn record_of_a_newer_alert_is_not_overwritten() {
 }
 
 #[test]
-fn record_that_a_newer_version_wrote_keeps_the_version_after_the_next_alert() {
+fn record_of_a_newer_program_keeps_its_version_number_after_the_next_alert() {
     let world = World::new();
     let ledger = world.ledger();
     let record = |change: &dyn Fn(&Standing) -> Standing| {
@@ -96,7 +96,7 @@ fn record_of_an_alert_key_is_deleted_thirty_days_after_the_last_alert() {
 }
 
 #[test]
-fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_change() {
+fn earlier_edit_does_not_overwrite_a_later_edit_and_a_replacement_is_recorded() {
     let world = World::new();
     let ledger = world.ledger();
     let now = world.host.now();
@@ -110,7 +110,7 @@ fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_change() {
     }
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert_eq!((record.edited, record.activity_id.as_deref()), (Some((3, "a".into())), Some("m1")));
-    // A newer alert takes the place of the alert. For simplicity, the newer alert has the same id.
+    // A newer alert replaces the alert. For simplicity, the newer alert has the same id.
     run(ledger.withdraw_for(&id, &id)).unwrap();
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert!(record.cancelled_at.is_some() && record.replaced_by.as_deref() == Some(id.as_str()));

@@ -35,8 +35,8 @@ impl PersonalChat {
         let response: Value = serde_json::from_str(&response).unwrap_or_default();
         let config = &response["config"];
         let id = |of: &str| config[of]["id"].as_str().map(str::to_owned);
-        // The reference has the same ids and the same address as each activity that the page sends to the
-        // bot.
+        // The conversation's reference has the same ids and the same `serviceUrl` as each activity that the
+        // page sends to the bot.
         let reference = json!({
             "channelId": response["internalConfig"]["channelId"],
             "serviceUrl": service_url(port),

@@ -21,8 +21,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// The destinations of a child's output. [`Running`] also keeps all lines in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// The prefix of each line that this process prints on its stdout. If `None`, this process prints no
-    /// lines of the child.
+    /// If `Some`, this process prints each line of the child on stdout, after this prefix. If `None`, this
+    /// process prints no lines of the child.
     pub prefix: Option<String>,
     /// The file to which each line is written.
     pub log: Option<PathBuf>,

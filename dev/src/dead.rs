@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_missing_or_contradict_are_refused() {
+    fn command_with_missing_or_contradictory_arguments_is_refused() {
         for (arguments, expected) in [
             (&["list"][..], true),
             (&["list", "--outcome", "permanent", "--url", "https://bot.example"], true),

@@ -12,10 +12,10 @@ use crate::back_end::BackEnd;
 
 /// The maximum number of ids of dead letters in one API call.
 const MAX_IDS: usize = 100;
-/// The maximum number of API calls for one search, or for one replay or drop. If a person gives more than
-/// [`MAX_IDS`] ids, the command splits the ids into groups of [`MAX_IDS`] ids, and makes at most
-/// [`MAX_CALLS`] calls for each group. Without this limit, the command would never end if every response said
-/// that more dead letters are left.
+/// The maximum number of API calls for one search, or for one replay or drop without a list of ids. If a
+/// person gives ids, the command splits the ids into groups of at most [`MAX_IDS`] ids, and makes at most
+/// [`MAX_CALLS`] calls for each group. Without this limit, a faulty bot could make the command run without
+/// end, for example if the bot's list always had a next page.
 const MAX_CALLS: usize = 500;
 /// The maximum number of API calls in a row without progress. A call makes progress if the bot replays, drops
 /// or refuses at least one dead letter that the earlier calls did not replay, drop or refuse. After this
@@ -40,7 +40,7 @@ pub struct Page {
 /// The dead letters to replay or drop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The ids of the dead letters. If the list is not empty, the other members are ignored.
+    /// The ids of the dead letters. If `ids` is not empty, the other fields are ignored.
     pub ids: Vec<String>,
     /// Only dead letters with this outcome: the kind of failure, e.g. `destinationGone`.
     pub outcome: Option<String>,

@@ -9,8 +9,8 @@ pub(crate) fn run(options: DoctorOptions) -> anyhow::Result<()> {
     let mut command = cargo(&["run", "-p", "doctor", "--"]);
     for (option, file) in [("--env", env), ("--teams", teams), ("--manifest", manifest)] {
         let Some(file) = file else { continue };
-        // A relative path is relative to the person's folder. The command runs in the workspace's folder, so
-        // the command gets an absolute path.
+        // A relative path is relative to the folder in which the person runs `cargo dev doctor`. The program
+        // `doctor` runs in the workspace's folder, so the program gets an absolute path.
         let file = std::path::absolute(&file).with_context(|| format!("{option}: expected a file"))?;
         command.arg(option).arg(file);
     }

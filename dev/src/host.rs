@@ -38,7 +38,7 @@ pub struct HostOptions {
     pub quiet: bool,
     /// The file into which this process copies all output of the host.
     pub log: Option<PathBuf>,
-    /// Whether this process also prints all output of the host.
+    /// Whether this process also prints all output of the host. The prefix of each line is empty.
     pub print_prefix: bool,
     /// Whether the embedded host reports the memory and other resources that each instance of a component
     /// used.

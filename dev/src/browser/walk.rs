@@ -13,7 +13,7 @@ use crate::tools::node;
 use crate::workspace::root;
 
 /// A walk: the page, the width and the colours of the window, and the steps in their order. The methods only
-/// add steps. [`Browser::walk`] carries out the walk.
+/// describe the walk. [`Browser::walk`] carries out the walk.
 #[derive(Debug, Clone)]
 pub struct Walk {
     page: String,
@@ -22,7 +22,8 @@ pub struct Walk {
     steps: Vec<Value>,
 }
 
-/// The values that the steps of a walk have read. The key of each value is the argument `name` of its step.
+/// The values that the steps [`Walk::read`] and [`Walk::evaluate`] have read. Each value is stored under the
+/// argument `name` of the step.
 pub type Seen = Map<String, Value>;
 
 impl Walk {
@@ -60,7 +61,7 @@ impl Walk {
         self.step("expectFocus", json!({"role": role, "name": name}))
     }
 
-    /// Presses the key of the keyboard with this name, e.g. `Enter`.
+    /// Presses a key of the keyboard. `key` is the key's name, e.g. `Enter`.
     #[must_use]
     pub fn press(self, key: &str) -> Self {
         self.step("press", key)

@@ -9,7 +9,7 @@ use syn::{Attribute, Ident, ImplItem, Item, ItemUse, Meta, UseTree, Visibility};
 
 use super::names::{Meaning, Segments};
 
-/// The names in the code of one module. `Module` has the same fields, with descriptions.
+/// The names in the code of one module. `Module` (in `modules.rs`) has the same fields, with descriptions.
 #[derive(Debug, Default)]
 pub(super) struct Code {
     pub(super) names: BTreeMap<String, Vec<Meaning>>,
@@ -93,8 +93,8 @@ fn defined(item: &Item) -> Option<&Ident> {
 #[derive(Debug, Default)]
 struct Reader {
     code: Code,
-    /// The variables of the function whose code is being read. In this code, such a name means the variable,
-    /// and no item. So `mention` ignores the name.
+    /// The names of the variables of the function whose code is being read. In this code, each of these names
+    /// means a variable, and no item. So `mention` ignores these names.
     variables: BTreeSet<String>,
 }
 
@@ -246,7 +246,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// The variables of a function: the names in patterns that do not begin with a capital letter.
+/// The variables of a function: the names in the function's patterns, except the names that begin with a
+/// capital letter.
 #[derive(Debug, Default)]
 struct Variables(BTreeSet<String>);
 

@@ -30,8 +30,8 @@ pub(super) struct Module {
 }
 
 impl Crate {
-    /// Reads the crate whose root is the file `crate_root`, e.g. `src/lib.rs`. `root` is the workspace's
-    /// folder.
+    /// Reads a crate. `crate_root` is the path of the crate's first file, e.g. `src/lib.rs`. `root` is the
+    /// folder of the workspace.
     pub(super) fn read(root: &Path, crate_root: &Path) -> anyhow::Result<Self> {
         let mut read = Self { modules: Vec::new() };
         let folder = crate_root.parent().unwrap_or(root);

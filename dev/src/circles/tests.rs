@@ -85,7 +85,7 @@ fn re_exported_name_makes_an_arrow_to_the_defining_file() {
 }
 
 #[test]
-fn tests_and_names_of_other_crates_make_no_arrow() {
+fn comments_tests_and_other_meanings_of_a_name_make_no_arrow() {
     const A: &str = "pub struct A;\nuse crate::b::B;\n";
     for b in [
         "#[cfg(test)]\nmod tests { use crate::a::A; }",

@@ -41,8 +41,9 @@ const LONGEST_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 /// If the table is missing, `insert`, `put`, `put_merge` and `batch` create the table.
 ///
 /// If the response to a write is lost, the client repeats the write. If the first attempt took effect, the
-/// service refuses a repeated insert, and a repeated replace or merge with an ETag. The client then reads the
-/// entity, to find out whether an earlier attempt of the same call or another client wrote the entity.
+/// service refuses the repeated attempt of an insert, a replace, or a merge with an ETag. If another client
+/// wrote the entity, the service refuses the repeated attempt in the same way. So the client then reads the
+/// stored entity, and finds out whether an earlier attempt of the same call wrote the entity.
 #[derive(Debug)]
 pub struct TableClient<'a, H> {
     sender: Sender<'a, H>,
@@ -280,9 +281,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 
     /// Finds out whether an earlier attempt of the same call wrote the entity. The method reads the stored
-    /// entity. If its property [`op`](crate::op) equals `op`, the method returns the entity's version.
-    /// Otherwise, the method returns `None`. If `may_be_done` is `false`, no earlier attempt reached the
-    /// service, so the method reads nothing and returns `None`.
+    /// entity. If the stored property [`op`](crate::op) equals the parameter `op`, the method returns the
+    /// version of the stored entity. Otherwise, the method returns `None`. If `may_be_done` is `false`, no
+    /// earlier attempt reached the service, so the method reads nothing and returns `None`.
     async fn written_by(&self, op: &str, key: &Key, may_be_done: bool) -> Result<Option<ETag>, TableError> {
         if !may_be_done {
             return Ok(None);
@@ -294,7 +295,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
 
     async fn send_creating_table_if_missing(&self, call: &Call) -> Result<Sent, Refusal> {
         match self.send(call).await {
-            // For the calls of this method, the status 404 always means that the table is missing.
+            // The service refuses an insert, a `put` or a `put_merge` with 404 only if the table is missing.
             Err(Refusal { status: Some(404), may_be_done, .. }) => {
                 let refused = |error| Refusal { status: None, error, may_be_done };
                 self.create().await.map_err(refused)?;

@@ -99,8 +99,8 @@ impl Entity {
         self.properties.get(name)?.as_bool()
     }
 
-    /// Returns the body of a write. If `with_keys` is `true`, the body contains the keys. An insert needs the
-    /// keys in the body. The other writes have the keys in the URL.
+    /// Returns the body of a write. If `with_keys` is `true`, the body contains the partition key and the row
+    /// key. An insert needs both in the body. The other writes have both in the URL.
     pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
         self.check()?;
         Ok(ascii_json(&Body { entity: self, op, with_keys }))
@@ -108,8 +108,8 @@ impl Entity {
 
     fn check(&self) -> Result<(), TableError> {
         self.key.check()?;
-        // By the service's documentation, the size of an entity is the sum of 4 bytes, the keys, and for each
-        // property 8 bytes, its name and its value.
+        // By the service's documentation, the size of an entity is 4 bytes, plus the partition key, plus the
+        // row key, plus all properties. The size of a property is 8 bytes, plus the name, plus the value.
         let mut size_bytes = 4 + utf16_bytes(&self.key.partition) + utf16_bytes(&self.key.row);
         let mut count = 0;
         for (name, value) in &self.properties {
@@ -187,7 +187,7 @@ impl Serialize for Body<'_> {
 /// Writes JSON in ASCII, because Azurite (the storage emulator) decodes a body piece by piece. If the bytes
 /// of a character are in two pieces, Azurite damages the character.
 fn ascii_json(value: &impl Serialize) -> String {
-    // `to_string` cannot fail here, because all keys are text and the target is memory.
+    // `to_string` cannot fail here, because the name of each member is text and the target is memory.
     let json = serde_json::to_string(value).unwrap_or_default();
     if json.is_ascii() {
         return json;

@@ -96,8 +96,8 @@ impl TableError {
         }
     }
 
-    /// Names the missing letters in the detail, if the error says that the SAS lacks rights. For example, a
-    /// SAS for tables needs the letter `t` in `ss`.
+    /// If the error says that the SAS lacks rights, puts the letters that the SAS lacks into the detail. For
+    /// example, a SAS for tables needs the letter `t` in `ss`.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
             && **detail == *SAS_MISMATCH

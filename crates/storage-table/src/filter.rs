@@ -123,8 +123,9 @@ fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
         // Some implementations of the service (Azure and its emulators) sort texts by UTF-16 units, and
-        // others sort texts by code points. Up to U+FFFF, both orders are the same. By UTF-16 units, U+10000
-        // sorts before U+FFFF. So this function returns no character above U+FFFF.
+        // others sort texts by code points. Up to U+FFFF, both orders are the same. But by UTF-16 units,
+        // U+10000 sorts before U+FFFF. If the prefix is U+FFFF, and this function returned the next character
+        // U+10000, the result would sort before the prefix. So `next` is never above U+FFFF.
         let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
         if let Some(next) = next {
             characters.push(next);

@@ -50,7 +50,8 @@ fn check_part(part: &str, text: &str) -> Result<(), TableError> {
 
 /// The length of a text in UTF-16.
 pub(crate) fn utf16_units(text: &str) -> usize {
-    // Nearly every text is ASCII, so this check saves the decoding.
+    // Nearly every text is ASCII, and an ASCII text has as many UTF-16 units as bytes. So this check usually
+    // saves the slower count.
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
@@ -58,18 +59,18 @@ pub(crate) fn is_forbidden(character: char) -> bool {
     matches!(character, '/' | '\\' | '#' | '?') || character.is_control()
 }
 
-/// Escapes any text, so that it can be a key or a part of a key. The function escapes `!`, `%`, and the
-/// characters that keys must not contain. Each UTF-8 byte of an escaped character becomes `!` and two
-/// hexadecimal digits.
+/// Escapes any text, so that the text can be a partition key or a row key, alone or joined with other texts.
+/// The function escapes `!`, `%`, and the characters that these keys must not contain. Each UTF-8 byte of an
+/// escaped character becomes `!` and two hexadecimal digits.
 ///
 /// The function escapes `%` because a proxy can decode the URL twice. For example, a key contains `%2F`, and
 /// the client encodes the key as `%252F`. After the second decoding, the key would contain `/`, which keys
 /// must not contain.
 ///
 /// If the escaped text is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text`
-/// in hexadecimal instead. No other text has the same result: another long text has another hash, and no
-/// escape begins with `!h`. [`unescape`] cannot restore a hashed text, so store the text in a property if you
-/// need it.
+/// in hexadecimal instead. No other text has the same result: another long text has another hash, and an
+/// escaped character never begins with `!h`, because `h` is not a hexadecimal digit. [`unescape`] cannot
+/// restore a hashed text, so store the text in a property if you need it.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -88,7 +89,8 @@ pub fn escape(text: &str) -> String {
     format!("!h{}", hex(&Sha256::digest(text)))
 }
 
-/// Returns the text that [`escape`] escaped. `None` if `text` is a hash, or is not an escaped text.
+/// Returns the text that [`escape`] escaped. `None` if `text` is a hash. Also `None` if two hexadecimal
+/// digits do not follow every `!`, or if the result is not UTF-8.
 pub fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -166,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escape_of_any_text_is_a_valid_key_and_can_be_undone(text in any::<String>()) {
+        fn escaped_text_is_a_valid_key_and_can_be_unescaped_unless_hashed(text in any::<String>()) {
             let escaped = escape(&text);
             prop_assert!(Key::new(&*escaped, "r").check().is_ok());
             if !escaped.starts_with("!h") {

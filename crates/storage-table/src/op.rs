@@ -7,10 +7,11 @@
 //! same status if another client wrote the entity. So the client reads the stored `op`. If the stored `op` is
 //! the `op` of this write, the client's own first attempt wrote the entity.
 //!
-//! The service does not refuse a repeated `put`, or a repeated merge without an ETag. But these writes also
-//! store a new `op`. Otherwise, the `op` of an earlier write would stay in the entity. After a lost response,
-//! the client of the earlier write would find its own `op`, and would report the newer version as its own
-//! write.
+//! The service does not refuse a repeated `put` or `put_merge`, or a repeated merge without an ETag. But
+//! these writes also store a new `op`. Without a new `op`, a merge would keep the `op` of an earlier write in
+//! the entity. If the response to the earlier write was lost, the client that sent the earlier write would
+//! find the `op` of the earlier write, and would return the version of the merge as the version of the
+//! earlier write.
 
 use platform::{Randomness, hex};
 

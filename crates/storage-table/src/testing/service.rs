@@ -13,8 +13,9 @@ use super::request::{ParsedRequest, Target, check_key};
 use super::responses::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_response};
 use crate::names::TableName;
 
-/// The prefix of each key in a continuation. Without the prefix, an empty key would give an empty header, and
-/// the client ignores an empty header.
+/// The prefix of the partition key and of the row key in a continuation. Without the prefix, an empty
+/// partition key would give an empty header, and the client ignores an empty header. An empty row key gives
+/// no header.
 const TOKEN: &str = "1!";
 
 impl FakeTables {

@@ -50,7 +50,8 @@ fn insert_of_an_entity_that_another_client_wrote_returns_exists() {
         table.insert(&entity("r", "other")).await.unwrap();
         host.then(lost());
         assert_eq!(table.insert(&entity("r", "own")).await, Ok(Inserted::Exists));
-        // If no response was lost, the client does not read the entity.
+        // The first attempt of the third insert fails with `NotSent`. So the client knows that this attempt
+        // did not reach the service, and does not read the entity.
         host.sent.borrow_mut().clear();
         host.then(Err(TransportError::NotSent("refused".into())));
         assert_eq!(table.insert(&entity("r", "own")).await, Ok(Inserted::Exists));

@@ -1,6 +1,6 @@
 //! Tests of signed requests, and of responses that each test chooses. The signatures must equal the
-//! signatures of the *test vectors*. The test vectors are requests with known signatures, numbered T1 to T9.
-//! The tests of `storage_account` also use test vectors.
+//! signatures of the *test vectors* T1 to T5. A test vector is a request with a known signature. The tests of
+//! `storage_account` check the test vectors T1 to T9.
 
 use bytes::Bytes;
 use http::Response;

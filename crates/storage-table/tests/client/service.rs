@@ -118,7 +118,7 @@ fn invalid_request_is_an_error_and_is_not_sent() {
 /// A `replace` sends the same request as a `put`, with the additional header `If-Match`. Without the header,
 /// a `replace` could insert an entity. With the header, a `put` could not insert an entity.
 #[test]
-fn if_match_is_sent_only_with_writes_to_an_existing_entity() {
+fn if_match_is_sent_only_with_writes_that_cannot_insert() {
     let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let etag = etag_of_new(table.insert(&entity("r", "x")).await.unwrap());

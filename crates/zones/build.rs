@@ -4,8 +4,8 @@
 //! from UTC and, if there are any, the changes of the offset in each year. The rule has the format of POSIX's
 //! variable `TZ`.
 //!
-//! The table has the rules but no history, because the bot needs only times near the present. The rules and
-//! the names have 17 KiB. The whole database has 340 KiB.
+//! The table has only the current rules, not the rules of past years, because the bot needs only times near
+//! the present. The rules and the names have 17 KiB. The whole database has 340 KiB.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;

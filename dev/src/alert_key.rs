@@ -20,16 +20,16 @@ impl AlertKey {
     }
 
     /// Chooses the API key for a bot that starts with these Spin variables. If the function returns `None`,
-    /// the bot closes its alert routes.
+    /// the bot closes its alert routes (returns 404), unless the Spin variable `alertkeys` has API keys.
     ///
-    /// The function looks for a key in `variables`, then in the environment, and then in `.env`. The first of
-    /// these three places that sets the key decides. If the key in this place is empty, the function returns
-    /// `None`.
+    /// The function looks for a value of `alertkey` in `variables`, then in the environment, and then in
+    /// `.env`. The first of these three places that sets `alertkey` decides. If the value in this place
+    /// contains no key, the function returns `None`.
     ///
-    /// If no place sets a key, the result depends on the Spin variable `authmode`:
+    /// If no place sets `alertkey`, the result depends on the Spin variable `authmode`:
     ///
-    /// - If `variables` sets `authmode` to `anonymous`, or does not set `authmode`, the bot serves only this
-    ///   machine. The function then makes a random key.
+    /// - If `variables` sets `authmode` to `anonymous`, or does not set `authmode`, the bot starts with
+    ///   `authmode=anonymous`, and so serves only this machine. The function then makes a random key.
     /// - If `authmode` has another value, other machines can perhaps call the bot. The function then returns
     ///   `None`, and the alert routes stay closed until a person sets a key.
     pub fn for_variables(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
@@ -57,7 +57,8 @@ impl AlertKey {
         &self.0
     }
 
-    /// The first API key that is not empty. A call to the bot sends this key in the header `Authorization`.
+    /// The first API key that is not empty. A program such as `cargo dev send` sends this key in the header
+    /// `Authorization`.
     pub(crate) fn bearer(&self) -> Option<&str> {
         self.0.split(',').map(str::trim).find(|key| !key.is_empty())
     }
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn key_set_by_a_person_is_used() {
+    fn key_set_by_a_person_is_used_and_an_empty_value_means_no_key() {
         for (variables, in_environment, expected) in [
             (&[("alertkey", "mine")][..], Some("other"), Some("mine")),
             (&[("alertkey", "first"), ("alertkey", "last")], None, Some("last")),

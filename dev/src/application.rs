@@ -41,8 +41,8 @@ pub struct ApplicationOptions {
     pub variables: Vec<(String, String)>,
     /// The API key that the alert routes accept. The application writes this key into the run note (a file
     /// under `target/`), and `cargo dev send` reads the key there. With `None`, the application sets no API
-    /// key, and writes no run note. The alert routes are then closed, unless `variables`, the environment or
-    /// `.env` sets an API key.
+    /// key, and writes no run note. The alert routes are then closed (the bot returns 404), unless
+    /// `variables`, the environment or `.env` sets an API key.
     pub alert_key: Option<AlertKey>,
     /// The folder of the Spin host's key-value store and of the chat page's log.
     pub state_dir: PathBuf,
@@ -137,8 +137,8 @@ impl ApplicationOptions {
     fn callback_secret(&self) -> anyhow::Result<Option<String>> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "callbacksecret")
             || chosen::from_environment(CALLBACK_SECRET).is_some();
-        // The bot expects base64 after `whsec_`. `random_hex` returns hexadecimal digits. Hexadecimal digits
-        // are valid base64, too.
+        // The components expect base64 after `whsec_`. `random_hex` returns hexadecimal digits. Hexadecimal
+        // digits are valid base64, too.
         (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 

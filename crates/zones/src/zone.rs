@@ -108,8 +108,8 @@ impl Zone {
     }
 }
 
-/// Two zones are equal if both have the same name, or if both are the same fixed offset. So the offset
-/// `+00:00` and the zone with the name `UTC` are not equal.
+/// Two zones are equal if both have the same name, or if both are the same fixed offset. So [`Zone::UTC`],
+/// which is the fixed offset `+00:00`, and the zone with the name `UTC` are not equal.
 impl PartialEq for Zone {
     fn eq(&self, other: &Self) -> bool {
         match (self.0, other.0) {

@@ -41,7 +41,7 @@ pub(super) struct Scope<'a> {
     /// The variables, not evaluated yet.
     pub(super) variables: &'a Map<String, Value>,
     /// The parameters and variables that expressions have read so far, each in the form `parameters('x')` or
-    /// `variables('x')`.
+    /// `variables('x')`. A name in a branch of `if` counts as read, even if `if` does not choose this branch.
     pub(super) names_read: RefCell<BTreeSet<String>>,
 }
 
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_names_have_the_form_of_azures_names() {
+    fn unique_string_and_guid_have_the_form_of_azures_results() {
         let unique = evaluate("[uniqueString(resourceGroup().id)]", false).unwrap();
         assert_eq!(unique.as_str().unwrap().len(), 13);
         let lengths: Vec<_> = guid(&["a", "b"]).split('-').map(str::len).collect();

@@ -1,5 +1,6 @@
 //! Parses the expressions of an ARM template (a template of Azure Resource Manager). An expression is a
-//! string that begins with `[` and ends with `]`, such as `[concat('a', 'b')]`.
+//! string that begins with `[` and ends with `]`, such as `[concat('a', 'b')]`. But a string that begins with
+//! `[[` is plain text.
 
 use thiserror::Error;
 
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn string_without_brackets_is_plain_text() {
+    fn string_that_begins_with_two_brackets_or_lacks_a_bracket_is_plain_text() {
         for text in ["", "text", "[[text]", "[text", "text]"] {
             assert_eq!(parse(text), Ok(None), "{text}");
         }

@@ -23,7 +23,8 @@ pub(super) struct Deployment {
     /// The resources whose `condition` is true or missing, in the template's order.
     pub(super) resources: Vec<Value>,
     pub(super) outputs: Map<String, Value>,
-    /// The parameters and variables of the template that this deployment did not read.
+    /// The parameters and variables of the template that are missing in [`Scope::names_read`] after the
+    /// evaluation.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the tests look for unread names"))]
     pub(super) unread: BTreeSet<String>,
 }

@@ -48,7 +48,7 @@ fn evaluated_template_equals_the_golden_file() {
 }
 
 #[test]
-fn every_parameter_and_variable_is_read_in_a_deployment() {
+fn every_parameter_and_variable_is_read_in_at_least_one_deployment() {
     let unread = deployments().map(|(_, deployment)| deployment.unread);
     let in_neither: BTreeSet<_> = unread[0].intersection(&unread[1]).collect();
     assert!(in_neither.is_empty(), "{in_neither:?}");
@@ -75,8 +75,8 @@ fn names_have_lengths_and_characters_that_azure_accepts() {
             }
         }
     }
-    // Each parameter has its greatest length. With the suffix `-replies`, a `queueName` of 55 characters
-    // makes a queue name of 63 characters.
+    // Each parameter that is part of a name has its greatest length. With the suffix `-replies`, a
+    // `queueName` of 55 characters makes a queue name of 63 characters.
     let longest = json!({
         "botName": "b".repeat(42), "storageAccountName": "s".repeat(24), "queueName": "q".repeat(55),
         "tablePrefix": "t".repeat(40), "appType": "UserAssignedMSI",
@@ -188,7 +188,7 @@ fn mistake_in_the_template_is_found() {
 }
 
 #[test]
-fn missing_descriptions_are_reported_as_not_checked() {
+fn check_without_descriptions_reports_that_nothing_is_checked() {
     let why = super::check_types_in(std::path::Path::new("/no/such/folder")).unwrap().unwrap();
     assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
 }

@@ -24,9 +24,9 @@ const REQUIRED: u64 = 1;
 /// A flag of a property in a description: the property can only be read.
 const READ_ONLY: u64 = 2;
 /// A flag of a property in a description: the property identifies the resource. The properties with this flag
-/// are `name`, `type`, `apiVersion` and `id`. (Azure's name of the flag is `DeployTimeConstant`.) The
-/// comparison does not require properties with this flag, because [`check`] compares a resource without its
-/// name.
+/// are `name`, `type`, `apiVersion` and `id`. (Azure's name of the flag is `DeployTimeConstant`.) Of
+/// these properties, only `name` is also required. The comparison does not require `name`, because [`check`]
+/// removes the name from the resource before the comparison.
 const IDENTIFIER: u64 = 8;
 
 /// The description of one resource type. `types` has all entries of the description's file. `body` refers to
@@ -43,8 +43,8 @@ pub(super) fn check(data: &Path, resource: &Value) -> Result<(), TypeError> {
     let description = Description::find(data, kind, version)?;
     let mut body = resource.as_object().cloned().unwrap_or_default();
     // The comparison skips the type, the apiVersion and the name, because these members identify the
-    // resource. The comparison also skips `scope`: in a role assignment, `scope` names the resource to which
-    // the role gives access.
+    // resource. The comparison also skips `scope`, because the descriptions have no `scope` beside
+    // `properties`. In a role assignment, `scope` names the resource to which the role gives access.
     body.retain(|name, _| !["type", "apiVersion", "name", "scope"].contains(&name.as_str()));
     description.check(kind, &description.body, &body.into())
 }

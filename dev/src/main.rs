@@ -43,7 +43,8 @@ enum Command {
     /// Measures the components, and compares the results with baselines; takes minutes, and the machine
     /// should do nothing else during the measurement
     Bench(bench::Bench),
-    /// Makes all services fail at random for some minutes, and counts the outcomes of 2 000 alerts
+    /// Makes the queue service, the table service and the Connector fail at random for some minutes, and
+    /// counts the outcomes of 2 000 alerts
     Soak(soak::Soak),
     /// Builds both components in release, and prints their sizes
     Build,

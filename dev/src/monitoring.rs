@@ -1,13 +1,14 @@
 //! Checks the files of `deploy/monitoring/`. The checks use no running Prometheus, Grafana or Azure.
 //!
 //! - `dev/grafana-dashboard.cjs` compares the Grafana dashboard with Grafana's own TypeScript types.
-//! - `promtool`, a program of Prometheus, checks the alert rules, the tests of these rules, and the
-//!   expressions (queries) of the dashboard. If `promtool` is not installed, these checks are skipped.
+//! - `promtool`, a program of Prometheus, checks the alert rules, the tests of these rules, the
+//!   configuration file `prometheus.yml`, and the expressions (queries) of the dashboard. If `promtool` is
+//!   not installed, these checks are skipped.
 //! - Some tests of this module check that `metrics.prom` has all metrics and labels that the files name.
-//!   `metrics.prom` is a sample of the bot's response to `GET /metrics`. A test of the bot compares this
-//!   sample with a real response.
-//! - A test of this module reads the queries for Azure Monitor. The test checks that the components' code has
-//!   each log event that a query names, and each member of an event's JSON.
+//!   `metrics.prom`, a file in the folder of the bot's code, is a sample of the bot's response to
+//!   `GET /metrics`. A test of the bot compares this sample with a real response.
+//! - A test of this module reads the queries for Azure Monitor. The queries name log events, and members of
+//!   the events' JSON. The test checks that the components' code has each of these names.
 
 use std::path::Path;
 use std::process::Command;
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn dashboard_has_no_unknown_metric_and_a_panel_for_each_metric() {
+    fn dashboard_has_a_panel_for_each_metric_and_no_unknown_metric() {
         let dashboard = read("dashboard.json").unwrap();
         let expressions = expressions_of(&dashboard).unwrap();
         let query: Value = serde_json::from_str(&dashboard).unwrap();

@@ -20,7 +20,8 @@ pub struct Purpose {
     pub name: String,
     /// The scopes of the key: the operations that the key allows.
     pub scopes: Vec<String>,
-    /// The last day on which the key is valid, e.g. `2027-01-31`, or a time in the form of RFC 3339.
+    /// The end of validity: the last day on which the key is valid, e.g. `2027-01-31`, or the time at which
+    /// the key becomes invalid, in the form of RFC 3339.
     pub until: Option<String>,
     /// If set, the key works only for conversations of this tenant.
     pub tenant: Option<String>,
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_holds_end_and_restrictions() {
+    fn entry_has_the_end_of_validity_and_the_restrictions() {
         let purpose = purpose(|purpose| {
             purpose.scopes = vec!["send".into()];
             purpose.until = Some("2027-01-31".into());

@@ -84,7 +84,7 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
     })
 }
 
-/// Runs one task that prints nothing, and returns the value of the task's work.
+/// Runs one task whose work prints nothing, and returns the value of the work.
 pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     let mut result = None;
     together(vec![Task::new(name, |_| {
@@ -155,9 +155,9 @@ impl<'a> RunningTask<'a> {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Runs a cargo command, and shows the newest line of its progress. If the command succeeds, this
-    /// function prints cargo's other lines, e.g. warnings. If the command fails, the error has these other
-    /// lines.
+    /// Runs a cargo command. cargo prints progress lines, and other lines, e.g. warnings. This function shows
+    /// the newest progress line. If the command succeeds, this function then prints the other lines. If the
+    /// command fails, the error has the other lines.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -1,5 +1,5 @@
-//! Checks the deploy scripts, the systemd service and GitHub's workflows. The checks only read these files,
-//! and use no network.
+//! Checks the deploy scripts, the systemd service and the project's GitHub workflows. The checks do not run
+//! the scripts, the service or the workflows, and use no network.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn workflows_use_the_test_command_and_the_rust_of_the_project() {
+    fn ci_runs_the_test_command_and_both_workflows_use_the_rust_of_the_project() {
         assert!(workflow("ci.yml").contains("run: cargo dev test\n"));
         let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
         let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap();

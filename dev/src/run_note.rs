@@ -2,8 +2,9 @@
 //! this file to call the bot, e.g. `cargo dev send`.
 //!
 //! The file holds the bot's address, the API key for the bot, the secret for signing callbacks (the poller's
-//! calls to programs), and the connection string of the storage account. Each `cargo dev up` has its own
-//! file, whose name is the port of the chat page. Only the user who has started `cargo dev up` can read the
+//! calls to programs), and the connection string of the storage emulator. If a person has set the secret or
+//! another connection string, the file does not hold this value. Each `cargo dev up` has its own file, whose
+//! name is the port of the chat page. On Unix, only the user who has started `cargo dev up` can read the
 //! file. At its end, `cargo dev up` deletes the file.
 
 use std::fs::OpenOptions;

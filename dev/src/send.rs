@@ -24,7 +24,8 @@ pub(crate) struct Send {
     /// one button, Acknowledge
     #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask", conflicts_with = "alert")]
     actions: Vec<String>,
-    /// A JSON file with an Adaptive Card, which is sent with the alert's text or instead of a text
+    /// A JSON file with an Adaptive Card. The bot sends this card with the text of --alert or --ask, or
+    /// without a text
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
     /// The port of the chat page of `cargo dev up`
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn other_result_than_one_queued_alert_is_an_error_with_the_remedy() {
+    fn other_result_than_one_queued_alert_is_an_error_with_the_reason() {
         let alerted =
             |id: Option<&str>, status: &str| Alerted { id: id.map(Into::into), status: status.into() };
         assert_eq!(id_of_the_queued_alert(&[alerted(Some("a"), "queued")]).unwrap(), "a");

@@ -115,9 +115,10 @@ fn context(root: &Path) -> anyhow::Result<Context> {
     })
 }
 
-/// The resources in the files of `deploy/spinkube/`. The resources include both the CronJob and KEDA's
-/// ScaledJob, although a bot needs only one of these two to poll. kustomize makes the ConfigMap `poll` from
-/// `poll.sh`, so no file has this ConfigMap. This function adds a ConfigMap with the same name.
+/// The resources in the files of `deploy/spinkube/`, except the example Secrets. The resources include both
+/// the CronJob and KEDA's ScaledJob, although a bot needs only one of these two to poll. KEDA is an operator
+/// that starts Jobs when there is work. kustomize makes the ConfigMap `poll` from `poll.sh`, so no file has
+/// this ConfigMap. This function adds a ConfigMap with the same name.
 fn sources(root: &Path) -> anyhow::Result<Vec<Resource>> {
     let mut resources =
         Resource::parse("base/kustomization.yaml", "{kind: ConfigMap, metadata: {name: poll}}")?;

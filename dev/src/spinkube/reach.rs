@@ -96,7 +96,7 @@ impl Line {
     /// Whether the policies agree with the line. For `yes`, both ends of the connection must allow the
     /// connection. For `no`, both ends must refuse the connection. The refusal of one end would be enough,
     /// but a later change can open this end by mistake. An end outside of the bots' namespaces is ignored,
-    /// because the recipe has no policies for this end.
+    /// because `deploy/spinkube/` has no policies for this end.
     fn holds(&self, policies: &[Policy<'_>]) -> bool {
         let (from, to) = (self.from.1, self.to.1);
         let ends = [
@@ -191,8 +191,8 @@ fn selects(selector: &Value, labels: &[(&str, &str)]) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, wanted)| value(key) == wanted.as_str()));
     let by_expression = list(selector, "/matchExpressions").iter().all(|expression| {
         let found = value(text(expression, "/key"));
-        // This function knows only the operator `In`. A selector with another operator selects nothing here,
-        // so the result differs from the table, and the check reports a finding.
+        // This function knows only the operator `In`. A selector with another operator selects nothing here.
+        // Then a connection that is open in `TABLE` is not allowed, and the check reports a finding.
         text(expression, "/operator") == "In"
             && list(expression, "/values").iter().any(|wanted| wanted.as_str() == found)
     });

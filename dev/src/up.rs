@@ -52,8 +52,8 @@ impl Up {
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.parse_variables()?;
         let alert_key = AlertKey::for_variables(&variables)?;
-        // From here on, Ctrl-C does not end this process at once. Ctrl-C sends a message to the loop below,
-        // and the loop returns. Then `application` is dropped, and the drop ends the child processes.
+        // From here on, Ctrl-C does not end this process at once. Ctrl-C makes the loop below return. Then
+        // `application` is dropped, and the drop ends the child processes.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tick_on_an_empty_queue_is_not_shown() {
+    fn info_line_of_a_run_without_messages_is_not_shown() {
         for (line, expected) in [
             (
                 r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":0,"received":0}"#,

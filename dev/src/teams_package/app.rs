@@ -2,12 +2,12 @@
 
 use anyhow::{Context, ensure};
 
-/// An app for Teams. The values come from the options of `cargo dev teams`.
+/// An app for Teams. `cargo dev teams` has an option for each field.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The bot's app id: the value of the variable `microsoftappid`.
     pub bot_id: String,
-    /// The address of the application, e.g. `https://bot.example.com`.
+    /// The address at which the bot runs, e.g. `https://bot.example.com`.
     pub url: String,
     /// The version of the package. Teams accepts a changed package only with a higher version.
     pub version: String,
@@ -96,7 +96,8 @@ pub(super) fn is_uuid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The origin of an https address, in lower case; `None` for any other text.
+/// The origin of an https address, in lower case. `None` for any other text, and for an address with
+/// white space or a user name.
 fn https_origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_at_checked("https://".len())?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_origin_has_no_path() {
+    fn https_origin_leaves_out_the_path_and_refuses_wrong_addresses() {
         for (url, expected) in [
             ("https://bot.example.com", Some("https://bot.example.com")),
             ("HTTPS://Bot.example.com:8443/api/messages?x", Some("https://bot.example.com:8443")),

@@ -9,8 +9,8 @@ use crate::steps::silent;
 use crate::tools::node;
 use crate::workspace::{root, target};
 
-/// Makes three app packages, with few and with many options. Checks each package with
-/// `dev/teams-package.cjs`. This script needs the npm packages of `dev/package-lock.json`.
+/// Makes three app packages: with default values, with many options, and for teams only. Checks each package
+/// with `dev/teams-package.cjs`. This script needs the npm packages of `dev/package-lock.json`.
 pub fn run() -> anyhow::Result<()> {
     let folder = target().join("teams");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -42,9 +42,9 @@ impl Icons {
     }
 }
 
-/// Checks that a file is a PNG file of this size. If `needs_alpha` is true, the PNG must also have an alpha
-/// channel, so that parts of the icon can be transparent. The head of the file shows the size and the
-/// channels (<https://www.w3.org/TR/png-3/#11IHDR>).
+/// Checks that an icon is a PNG file, `size` pixels wide and `size` pixels high. If `needs_alpha` is true,
+/// the PNG must also have an alpha channel, so that parts of the icon can be transparent. The head of the
+/// file shows the size and the channels (<https://www.w3.org/TR/png-3/#11IHDR>).
 fn check(png: &[u8], size: u32, needs_alpha: bool) -> anyhow::Result<()> {
     const COLOR_TYPES_WITH_ALPHA: [u8; 2] = [4, 6];
     ensure!(

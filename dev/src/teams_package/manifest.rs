@@ -92,7 +92,7 @@ fn command_lists(scopes: &[String]) -> Vec<Value> {
 
 /// The id of the app in Teams: a UUID of version 8 (RFC 9562) that this function computes from the bot's id.
 /// All packages of one bot have the same id, so in Teams a new package replaces the old package. The app's id
-/// differs from the bot's id, because another app in the organization can already use the bot's id.
+/// differs from the bot's id, because the bot's id can already be the id of another app in the organization.
 fn app_id(bot_id: &str) -> String {
     let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
     digest[6] = digest[6] & 0x0f | 0x80;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn manifest_names_the_bot_its_scopes_and_its_host() {
+    fn manifest_has_the_bots_id_scopes_and_host_and_no_permission() {
         let manifest = of(&app());
         let bot = &manifest["bots"][0];
         assert_eq!(bot["botId"], "11111111-2222-3333-4444-555555555555");

@@ -10,7 +10,8 @@ const TIME: u16 = 0;
 /// The date of every file in the zip, as DOS encodes it: 1980-01-01, the earliest date that the format can
 /// hold.
 const DATE: u16 = 1 << 5 | 1;
-/// The version of the format that the zip needs, times ten: 1.0, because the zip compresses nothing.
+/// Ten times the version of the format that a reader needs. The version is 1.0, because the zip compresses
+/// nothing.
 const VERSION: u16 = 10;
 
 /// Makes a zip with these files, in this order.

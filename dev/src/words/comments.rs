@@ -14,8 +14,8 @@ pub(super) struct Comment<'a> {
     is_alone: bool,
 }
 
-/// Groups comments that belong together. The comments of a group are on consecutive lines, and have the same
-/// marker. Their lines have no code before the comment.
+/// Groups lines of comments that belong together. The lines of a group are consecutive, have the same marker,
+/// and have no code before the marker.
 pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item = &'c [Comment<'a>]> {
     comments.chunk_by(|first, second| {
         let is_next = second.line == first.line + 1 && second.marker == first.marker;

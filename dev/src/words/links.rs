@@ -1,5 +1,5 @@
-//! Checks the links in the project's Markdown pages. The file that a link names has to exist. If the link
-//! also names a heading (behind `#`), the page has to have this heading.
+//! Checks the links in the project's Markdown pages. The file that a link names has to exist. If this file
+//! is a Markdown page, and the link also names a heading (behind `#`), this file has to have the heading.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -101,7 +101,7 @@ fn anchors(page: &Document) -> BTreeSet<String> {
 /// The anchor of a heading. The anchor keeps letters, digits, hyphens and underscores, in lower case. Each
 /// space becomes a hyphen.
 fn anchor_of(heading: &str) -> String {
-    // The anchor does not contain the address of a link.
+    // If the heading contains a link, the anchor has the text of the link, but not the link's address.
     let mut shown = String::new();
     let mut rest = heading;
     while let Some((text, address)) = rest.split_once("](") {

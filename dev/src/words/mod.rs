@@ -1,14 +1,14 @@
 //! `cargo dev words`: checks the words and links in comments and documents, so that readers who are new to
 //! the project understand them.
 //!
-//! The check reads the files of the workspace and needs no network. It looks for five kinds of faults:
+//! The check reads the files of the workspace and needs no network. It looks for these faults:
 //!
 //! - lines with a comment that are wider than 110 columns, the limit for code (`width.rs`);
 //! - refused words in comments and in Markdown; `dev/words.txt` lists these words (`wording.rs`);
 //! - links in Markdown to a file or a heading that does not exist (`links.rs`);
 //! - `cargo dev` commands in Markdown that clap, the command-line parser, does not accept (`commands.rs`);
 //! - commands in Markdown with a script, an option or a file that does not exist, and snippets (blocks of
-//!   code) that differ from the file that they name (`snippets.rs`).
+//!   code) that name a file but are no part of this file (`snippets.rs`).
 
 mod commands;
 mod comments;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-/// The kind of a segment: of a paragraph, an item of a list, a heading, or a cell of a table.
+/// The kind of a [`Segment`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A paragraph, or an item of a list.
@@ -14,8 +14,8 @@ pub(super) enum Kind {
     Cell,
 }
 
-/// A paragraph, an item of a list, a heading, or a cell of a table. `text` has a space in place of each line
-/// break.
+/// A *segment*: a paragraph, an item of a list, a heading, or a cell of a table. `text` has a space in place
+/// of each line break.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) kind: Kind,
@@ -70,7 +70,8 @@ fn blank(text: &mut String, start: usize, end: usize) {
 }
 
 /// Finds the parts between two equal marks, e.g. the code between two backticks. If two marks open a part,
-/// two marks also close the part. The result has the beginning and the end of each part, with the marks.
+/// two marks also close the part. For each part, the result has the position of the first opening
+/// mark, and the position behind the last closing mark.
 fn spans(text: &str, mark: &str) -> Vec<(usize, usize)> {
     let run = |at: usize| text[at..].len() - text[at..].trim_start_matches(mark).len();
     let mut spans = Vec::new();

@@ -1,7 +1,7 @@
 //! Checks commands and snippets in Markdown. A *snippet* is a block of fenced code. The files that a command
 //! names have to exist. If the command runs a script of the project, the script has to accept the command's
-//! options. A snippet can name a file behind the language, e.g. `yaml deploy/a.yaml`. The snippet then has to
-//! be a part of this file.
+//! options. The line that opens a snippet can name a language and then a file, e.g. `yaml deploy/a.yaml`. The
+//! snippet then has to be a part of this file.
 
 use std::collections::BTreeSet;
 use std::path::Path;

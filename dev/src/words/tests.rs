@@ -88,7 +88,7 @@ fn refused_words_over_several_lines_are_found_at_their_first_line() {
 }
 
 #[test]
-fn opening_is_found_only_at_the_beginning_of_a_statement_outside_of_headings() {
+fn refused_first_word_is_found_only_at_the_beginning_of_a_statement_outside_of_headings() {
     for (text, is_found) in [
         ("What the run does.", true),
         ("- What the run does.", true),
@@ -109,7 +109,7 @@ fn opening_is_found_only_at_the_beginning_of_a_statement_outside_of_headings() {
 }
 
 #[test]
-fn phrases_count_as_whole_words_outside_of_code() {
+fn refused_phrase_is_found_only_as_whole_words_outside_of_code() {
     for (text, is_found) in [
         ("The lease is over.", true),
         ("The lease Is\nOver.", true),
@@ -237,7 +237,7 @@ fn commands_and_snippets_are_compared_with_the_files_that_they_name() {
 }
 
 #[test]
-fn folder_is_read_without_foreign_folders_and_findings_name_file_and_line() {
+fn skipped_folders_are_not_read_and_findings_name_file_and_line() {
     let root = tempfile::tempdir().unwrap();
     for (file, text) in [
         (

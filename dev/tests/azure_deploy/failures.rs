@@ -20,7 +20,7 @@ fn sentence(stage: &Stage, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn wrong_option_is_refused_before_any_call() {
+fn wrong_option_is_refused_before_any_call_of_az() {
     for (arguments, expected) in [
         (&["--grupp", "x"][..], "--grupp: is not an option; run deploy.sh --help"),
         (&["--group"], "--group: the value is missing; "),
@@ -64,7 +64,7 @@ fn missing_az_or_login_is_named() {
 }
 
 #[test]
-fn another_cloud_is_refused() {
+fn cloud_other_than_azure_cloud_is_refused() {
     let stage = Stage::new();
     stage.set("login", &format!("a {TENANT} AzureUSGovernment\n"));
     let found = sentence(&stage, &[]);
@@ -88,7 +88,7 @@ fn taken_name_of_a_storage_account_is_reported_before_any_change() {
 }
 
 #[test]
-fn refusal_of_azure_is_reported_with_the_remedy() {
+fn refusal_by_azure_is_reported_with_the_remedy() {
     for (call, message, expected) in [
         (
             "deployment group create",
@@ -227,7 +227,7 @@ fn broken_line_of_the_env_file_is_named_without_the_value() {
 }
 
 #[test]
-fn env_file_that_cannot_be_written_is_named_before_any_call() {
+fn env_file_that_cannot_be_written_is_named_before_any_call_of_az() {
     let stage = Stage::new();
     let found = sentence(&stage, &["--env", "missing/.env"]);
     assert!(found.starts_with("missing/.env: cannot be written, because missing is no folder"), "{found}");

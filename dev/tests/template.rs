@@ -72,7 +72,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a manifest of the project, and replaces the name, the description, the paths and some build
-/// settings. The result has to be equal to the expanded manifest of the template.
+/// settings. The result has to be equal to the Spin manifest that [`expand`] makes.
 fn as_in_the_template(name: &str) -> Table {
     let mut manifest = table(&root().join(name));
     manifest["application"]["name"] = "my-bot".into();
@@ -88,7 +88,7 @@ fn as_in_the_template(name: &str) -> Table {
 }
 
 #[test]
-fn manifest_of_the_template_has_the_form_that_spin_reads() {
+fn template_metadata_has_the_form_that_spin_reads() {
     let manifest = table(&template().join("metadata/spin-template.toml"));
     let keys: BTreeSet<_> = manifest.keys().map(String::as_str).collect();
     let known =
@@ -161,9 +161,9 @@ fn expanded_files_have_the_answers_and_no_template_text() {
     }
 }
 
-/// Compiles the packages that the build commands of the expanded manifest name, with two differences. The
-/// packages come from this workspace instead of the repository. The test runs `cargo check`, because `cargo
-/// build` takes minutes.
+/// Compiles the packages that the build commands of the expanded manifest name. The test differs from a real
+/// build in two ways. The packages come from this workspace instead of [`REPOSITORY`]. The test runs `cargo
+/// check`, because `cargo build` takes minutes.
 #[test]
 fn components_of_the_expanded_project_compile() {
     let project = expand();

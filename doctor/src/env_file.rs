@@ -123,7 +123,7 @@ impl EnvFile {
     fn add_line_fault(&mut self, text: &str, error: &dotenvy::Error) {
         let number = match error {
             // `part` is the whole line, or only the value in the line. A value in quotes can have several
-            // lines.
+            // lines. Then `part` can have all lines of the value.
             dotenvy::Error::LineParse(part, _) => text.lines().position(|line| {
                 let line = line.trim_end();
                 !line.is_empty() && (line.contains(part.trim_end()) || part.starts_with(line))

@@ -18,7 +18,7 @@ pub struct Variable {
 /// The parts of a manifest that the checks need.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
-    /// The name of the manifest's file, for messages.
+    /// The name of the manifest's file, for the lines of the report.
     pub name: String,
     /// The variables, by name.
     pub variables: BTreeMap<String, Variable>,

@@ -61,7 +61,8 @@ impl Report {
         for secret in &self.secrets {
             text = text.replace(secret, "***");
         }
-        // Each result is one line, even if a server's text contains line ends.
+        // Each result is one line, even if the text repeats a value with line ends, e.g. a value of the app
+        // package.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let line = Line { section: self.section, status, text };
         if !self.lines.contains(&line) {

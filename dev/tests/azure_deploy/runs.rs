@@ -118,7 +118,7 @@ fn template_takes_the_parameters_of_the_script() {
 }
 
 #[test]
-fn later_run_deploys_again_and_changes_only_the_url() {
+fn later_run_deploys_again_and_adds_only_a_given_url() {
     let stage = Stage::new();
     stage.succeed(&["--access", "sas", "--keda"]);
     stage.changes();
@@ -217,7 +217,7 @@ fn what_if_changes_nothing() {
 }
 
 #[test]
-fn sas_of_the_bot_and_sas_of_keda_have_the_needed_services_and_permissions() {
+fn both_sas_have_the_needed_services_and_permissions_and_renew_makes_both_again() {
     let stage = Stage::new();
     stage.succeed(&["--access", "sas", "--keda"]);
     let env = stage.env();
@@ -339,7 +339,7 @@ fn lines_that_a_person_has_added_are_kept() {
 }
 
 #[test]
-fn run_after_the_env_file_was_lost_finds_the_existing_bot() {
+fn run_after_the_env_file_was_lost_finds_the_app_of_the_existing_bot() {
     let stage = Stage::new();
     stage.succeed(&[]);
     fs::remove_file(stage.env_file()).unwrap();

@@ -28,9 +28,9 @@ pub(crate) const PRINCIPAL: &str = "11111111-2222-3333-4444-555555555555";
 pub(crate) const SECRET: &str = "sec~ret.1_of-app";
 pub(crate) const STORAGE_KEY: &str = "c2VjcmV0LWtleQ==";
 
-/// The name of the bot that the script derives from [`SUBSCRIPTION`] and the default group.
+/// The bot name that the script derives from [`SUBSCRIPTION`] and the default resource group.
 pub(crate) const BOT: &str = "proactive-bot-3921224391";
-/// The name of the storage account that the script derives from [`SUBSCRIPTION`] and the default group.
+/// The storage account name that the script derives from [`SUBSCRIPTION`] and the default resource group.
 pub(crate) const STORAGE: &str = "proactive3921224391";
 
 #[derive(Debug)]
@@ -177,8 +177,8 @@ fn shell(name: &str) -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap()
 }
 
-/// The shells of this machine with which the tests run the script. If two names lead to the same program,
-/// e.g. `sh` and `dash`, the result has only the first name.
+/// The shells with which the tests run the script. The result has only shells that this machine has. If two
+/// names lead to the same program, e.g. `sh` and `dash`, the result has only the first name.
 pub(crate) fn shells() -> impl Iterator<Item = &'static str> {
     let path = std::env::var_os("PATH").unwrap();
     let mut seen = BTreeSet::new();

@@ -88,9 +88,9 @@ fn first_run_builds_creates_the_app_and_makes_five_jobs() {
         "{}",
         ran.stdout
     );
-    // The scheduler can send the poll key only in the path and query of a request. So the script has to pass
-    // this key as an argument of `spin aka cron create`. The script must not pass any other secret as an
-    // argument.
+    // Akamai's scheduler calls the poller. The scheduler can send the poll key only in the path and query of
+    // the request. So the script has to pass this key as an argument of `spin aka cron create`. The script
+    // must not pass any other secret as an argument.
     for secret in ["a$secret", "c2VjcmV0a2V5"] {
         assert!(ran.calls_with(secret).is_empty(), "{:?}", ran.calls);
     }
@@ -122,7 +122,7 @@ fn second_run_updates_the_app_and_replaces_the_poll_jobs() {
 }
 
 #[test]
-fn run_after_an_interrupted_run_makes_the_missing_jobs() {
+fn run_after_an_interrupted_run_makes_all_five_jobs() {
     let stage = with_app();
     stage.write("jobs", "| poll-0 | */5 * * * * | 2026-03-12 13:05:00 UTC |\n");
     let ran = stage.run(SCRIPT, &[]).expect_success();

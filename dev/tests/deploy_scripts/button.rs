@@ -52,7 +52,7 @@ fn button_leads_to_the_named_repository_or_else_to_the_repository_of_origin() {
 }
 
 #[test]
-fn repository_that_is_unknown_or_wrong_leaves_the_readme_unchanged() {
+fn failure_leaves_the_readme_unchanged() {
     for (origin, arguments, expected) in [
         ("", &[][..], "--repository OWNER/NAME"),
         ("https://example.com/a/b.git", &[], "--repository OWNER/NAME"),

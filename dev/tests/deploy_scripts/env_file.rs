@@ -8,9 +8,9 @@ use dev::workspace::root;
 use super::stage::{ENV, Stage};
 
 /// Reads a `.env` with `deploy/env.awk`, as the scripts do. Returns the variables as JSON, or the error
-/// messages. `needed` lists the variables that the file must set. If the argument `kick` is `off`, awk
-/// refuses a file that sets the variable `kick` to `on`. The scripts pass `off` for platforms on which the
-/// bot cannot call the poller.
+/// messages. `needed` lists the variables that the file must set. If `SPIN_VARIABLE_KICK` is `on`, the bot
+/// calls the poller. On some platforms, the bot cannot do this. For these platforms, the scripts pass
+/// `kick=off` to awk, and awk refuses a file that sets `SPIN_VARIABLE_KICK` to `on`.
 fn read(text: &str, needed: &str, kick: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
     let env = folder.path().join(".env");

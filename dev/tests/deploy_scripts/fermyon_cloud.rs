@@ -27,7 +27,7 @@ fn with_variables(kept: &str) -> Stage {
 }
 
 #[test]
-fn run_deploys_every_variable_and_writes_a_curl_file_for_the_scheduler() {
+fn run_deploys_every_variable_and_writes_the_curl_configuration_for_cron() {
     let stage = with_variables("pollkey\\nmicrosoftappid\\n");
     let ran = stage.run(SCRIPT, &[]).expect_success();
     let manifest = stage.path("deploy/spin.http.nokick.toml");

@@ -22,7 +22,7 @@ fn stage() -> Stage {
 }
 
 #[test]
-fn release_is_signed_and_attested_by_digest() {
+fn signature_and_sboms_name_the_digest_of_the_release() {
     let stage = stage();
     let ran = stage.run(SCRIPT, &[IMAGE, "bot.cdx.json", "poller.cdx.json"]).expect_success();
     assert_eq!(ran.stdout.lines().last(), Some(format!("digest={DIGEST}").as_str()));

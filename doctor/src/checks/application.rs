@@ -190,7 +190,8 @@ async fn call<H: Host>(
         response => response?,
     };
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    // The server's text could repeat the poll key. So the report shows only texts of letters and digits.
+    // The server's text could repeat the poll key. So the report shows a text of the server only if the text
+    // has no characters except letters and digits.
     let word = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) { text.to_owned() } else { String::new() }

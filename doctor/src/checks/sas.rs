@@ -22,8 +22,8 @@ const fn right(letter: char, name: &'static str, purpose: &'static str) -> Right
     Right { letter, name, purpose }
 }
 
-/// The rights that the bot always needs. The right `c` (create) is not here, because the bot needs `c` only
-/// to create queues and tables.
+/// The rights that the application always needs. The right `c` (create) is not here, because the application
+/// needs `c` only to create queues and tables.
 pub(super) const RIGHTS: [Right; 5] = [
     right('r', "read", "the poller peeks at the queue, and the components read the tables"),
     right('a', "add", "the components put messages and insert records"),

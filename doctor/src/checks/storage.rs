@@ -102,7 +102,8 @@ impl<H: Host> Examined<'_, H> {
                     self.report.problem(text);
                     return false;
                 }
-                // The caller then runs `try_rights`, which reports each missing right.
+                // The caller then runs `try_rights`, which reports each missing right that `Sas::check` has
+                // not reported.
                 Outcome::NoRight => return true,
                 // `Sas::check` has already reported that the SAS has expired, or is not valid yet.
                 Outcome::Refused(_) if is_out_of_time => return false,
@@ -134,10 +135,10 @@ impl<H: Host> Examined<'_, H> {
         }
     }
 
-    /// Makes calls to the queues or to the tables: one for each right that the bot needs there. Reports each
-    /// right that the account does not grant. A SAS lists its rights in `sp`, `ss` and `srt`. If a right is
-    /// missing in the SAS, this function makes no call for the right, because [`Sas::check`] has already
-    /// reported the missing right.
+    /// Makes calls to one service: one call for each right that the bot needs there. Each call names a queue
+    /// or table that does not exist. Reports each right that the account does not grant. A SAS lists its
+    /// rights in `sp`, `ss` and `srt`. If a right is missing in the SAS, this function makes no call for the
+    /// right, because [`Sas::check`] has already reported the missing right.
     async fn try_rights(&mut self, service: Service) {
         let words = Words::of(service);
         let mut tried = 0;

@@ -4,9 +4,10 @@ use crate::manifest::Manifest;
 use crate::report::{Report, Status};
 use crate::variables::Variables;
 
-/// Variables with keys that other programs send to the application. The application removes white space, e.g.
-/// a line end, from the beginning and the end of its key. A program that reads the same value sends the key
-/// with the white space. The two keys then differ, and the program gets the response 401.
+/// Variables with keys that other programs send to the application. Such a program can read its key from the
+/// same file as the application. If the value in the file begins or ends with white space, e.g. a line end,
+/// the program sends the key with the white space. The application removes the white space from its own key.
+/// The two keys then differ, and the program gets the response 401.
 const SENT_BY_CALLERS: [&str; 2] = ["pollkey", "alertkey"];
 
 pub(super) fn check(variables: &Variables, manifest: &Manifest, report: &mut Report) {

@@ -1,8 +1,9 @@
 //! Records how far the clock of each server differs from the clock of this machine.
 //!
 //! The doctor (`cargo dev doctor`) runs parts of the bot's code. This code makes its calls through the traits
-//! of [`platform`]. In this file, a *host* is a type that implements these traits, not a server. [`Watch`] is
-//! a host. It passes each HTTP call on to another host, and reads the header `Date` of the response.
+//! of [`platform`]. In this file, a *host* is a type that implements these traits, not a server. (The
+//! field `Skew::host` is an exception: it names a server.) [`Watch`] is a host. `Watch` passes each HTTP call
+//! on to another host, and reads the header `Date` of the response.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -26,8 +27,8 @@ pub(crate) struct Skew {
     pub(crate) ahead: TimeDelta,
 }
 
-/// A host that passes calls on to the host `inner`. It reads settings from `variables`, the variables of the
-/// deployment. For each server, `Watch` compares the first header `Date` with the clock of this machine.
+/// A host that passes calls on to the host `inner`. `Watch` reads settings from `variables`, the variables of
+/// the deployment. For each server, `Watch` compares the first header `Date` with the clock of this machine.
 pub(crate) struct Watch<'a, H> {
     inner: &'a H,
     variables: Option<&'a Variables>,

@@ -1,5 +1,6 @@
-//! Runs the *doctor* (the program behind `cargo dev doctor`, which checks a deployment). The tests check its
-//! exit status. They use real connections to a server on loopback, which responds like the bot.
+//! Runs the *doctor* (the program behind `cargo dev doctor`, which checks a deployment). The tests check the
+//! doctor's exit status and output. The tests use real connections to a server on loopback, which responds
+//! like the bot.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -40,7 +41,7 @@ fn fake_bot() -> String {
 }
 
 #[test]
-fn exit_status_is_0_without_problems_1_with_a_problem_and_2_if_nothing_was_examined() {
+fn exit_status_0_means_no_problem_1_means_a_problem_and_2_means_nothing_was_examined() {
     let origin = fake_bot();
     let (status, text) = doctor(&["--url", &origin]);
     assert_eq!(status, Some(0), "{text}");

@@ -1,5 +1,6 @@
 //! Fuzz target (a test with random input): reads the input as the text of a queue message. The bot accepts
-//! several formats and encodings of an *envelope* (one alert as JSON).
+//! several formats and encodings of an *envelope* (one alert as JSON). An envelope can have a *seal* (a proof
+//! that the bot wrote the envelope).
 #![no_main]
 
 use envelope::{Arrival, Envelope, EnvelopeId, SealKey, SealState};

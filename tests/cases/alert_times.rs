@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     scheduled_alert_waits_until_the_due_time,
-    scheduled_alert_is_hidden_for_at_most_seven_days,
+    queue_message_of_a_scheduled_alert_is_hidden_for_at_most_seven_days,
     expired_alert_is_not_delivered,
     cancelled_alert_is_not_delivered,
     copy_of_a_cancelled_alert_is_not_delivered,
@@ -44,7 +44,7 @@ fn scheduled_alert_waits_until_the_due_time(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn scheduled_alert_is_hidden_for_at_most_seven_days(world: &World) {
+fn queue_message_of_a_scheduled_alert_is_hidden_for_at_most_seven_days(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     let activity = stage.connector.host(&message("a:1", "1", "help"));

@@ -22,10 +22,10 @@ end_to_end::cases!(
     alert_larger_than_a_queue_message_is_refused,
     call_with_101_targets_is_refused_and_tag_with_101_subscribers_is_accepted,
     address_at_an_untrusted_host_is_refused,
-    service_url_from_an_api_call_is_not_marked_as_verified,
+    service_url_from_a_call_is_not_marked_as_verified_and_unsealed_copy_is_not_cancelled,
     call_repeated_after_the_delivery_gets_the_first_response_and_queues_nothing,
     second_copy_of_an_alert_is_not_delivered,
-    alert_with_an_unreachable_queue_is_answered_503,
+    call_gets_503_if_the_queue_is_unreachable,
     queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest,
 );
 
@@ -283,7 +283,7 @@ fn address_at_an_untrusted_host_is_refused(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn service_url_from_an_api_call_is_not_marked_as_verified(world: &World) {
+fn service_url_from_a_call_is_not_marked_as_verified_and_unsealed_copy_is_not_cancelled(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a-seal-key-for-tests-of-some-length").start();
     let activity = stage.connector.host(&message("a:1", "1", ""));
     let address = json!({
@@ -304,7 +304,8 @@ fn service_url_from_an_api_call_is_not_marked_as_verified(world: &World) {
     // Another program puts an envelope (one alert as JSON) with the id of the cancelled alert on the queue.
     // The program has no seal key, so the envelope has no *seal* (a proof that the bot wrote the envelope). A
     // cancellation applies only to envelopes with a seal. So the poller does not treat this envelope as
-    // cancelled. The poller delivers the envelope, because the stage has `authmode=anonymous`.
+    // cancelled. This case runs with `authmode=anonymous`. In this mode, the poller also delivers envelopes
+    // without a seal.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -343,8 +344,8 @@ fn call_repeated_after_the_delivery_gets_the_first_response_and_queues_nothing(w
 }
 
 /// The queue can contain two messages for the same alert. For example, a program makes two equal API calls at
-/// the same time. Or the ledger (the bot's table of alerts) loses the record of an API call, and a program
-/// repeats the call.
+/// the same time. Or the ledger (the bot's table with one record for each alert) loses an alert's record, and
+/// a program repeats the API call.
 fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
@@ -372,7 +373,7 @@ fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn alert_with_an_unreachable_queue_is_answered_503(world: &World) {
+fn call_gets_503_if_the_queue_is_unreachable(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = alerts::script(world).unreachable_queue(&closed).start();
     for conversation in ["a:1", "a:2"] {

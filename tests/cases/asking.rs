@@ -146,7 +146,8 @@ fn button_that_is_forged_copied_or_late_is_refused_and_queues_nothing(world: &Wo
         (response["value"]["code"] == "QuestionOver").then_some(())
     });
     // The first presses in the loop above came before the end of the question. The bot accepted these
-    // presses, and put a message on the queue for each press. This case removes these messages.
+    // presses. For each of these presses, also for a repeated press, the bot put a message on the queue. This
+    // case removes these messages.
     stage.queue.take_all();
     refuse(&genuine, "QuestionOver");
     assert_eq!(stage.queue.count(), 0, "expected that nothing is queued for a refused press");

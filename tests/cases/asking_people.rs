@@ -16,7 +16,7 @@ end_to_end::cases!(
     reply_in_the_thread_of_a_question_answers_the_question,
     first_answer_of_several_people_counts_and_appears_on_all_cards,
     answer_cancels_the_unsent_alerts_of_the_same_call,
-    question_that_each_person_can_answer_is_answered_in_every_conversation
+    question_that_each_person_can_answer_is_answered_in_each_conversation_separately
 );
 
 const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
@@ -250,7 +250,7 @@ fn answer_cancels_the_unsent_alerts_of_the_same_call(world: &World) {
     assert_eq!(status(&stage, &absent)["status"], "cancelling");
 }
 
-fn question_that_each_person_can_answer_is_answered_in_every_conversation(world: &World) {
+fn question_that_each_person_can_answer_is_answered_in_each_conversation_separately(world: &World) {
     for answers in ["each", "many"] {
         let stage = stage(world);
         let people = five_chats(&stage);

@@ -25,9 +25,11 @@ fn hosts(world: &World) -> (Stage, Stage) {
 
 fn text_at_the_second_host_answers_a_question_at_once(world: &World) {
     let (first, second) = hosts(world);
-    // All messages in this case have the same serviceUrl. A message with another serviceUrl would make the
-    // second host read the conversation's record, and the host would find the open question there. Here, only
-    // the ledger (the bot's table of alerts and messages) can tell the second host to read the record.
+    // The conversation's record holds the id of the open question, and the serviceUrl. If a message has a new
+    // serviceUrl, the bot reads the record, and so finds the question. But all messages in this case have the
+    // same serviceUrl. The ledger (the bot's table of alerts and messages) can have a row that says that no
+    // question waits for a text. The poller deletes this row when it delivers the question. Only because this
+    // row is missing, the second host reads the record.
     let say = |stage: &Stage, id: &str, text: &str| {
         stage.post(&first.connector.host(&message("a:1", id, text))).expect_status(202);
         let said = first.connector.received().pop().unwrap();

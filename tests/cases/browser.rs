@@ -13,13 +13,13 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    chat_page_shows_the_acknowledgement_the_alert_and_a_card,
+    chat_page_shows_the_reply_the_alert_and_a_card,
     pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
     alerts_with_the_same_alert_key_are_one_bubble_that_turns_from_red_to_green,
     webhook_address_is_readable_and_the_copied_command_works,
 );
 
-fn chat_page_shows_the_acknowledgement_the_alert_and_a_card(world: &World) {
+fn chat_page_shows_the_reply_the_alert_and_a_card(world: &World) {
     let (title, text, button) = ("The pizza is ready", "Collect it within ten minutes.", "Open the order");
     let browser = Browser::find().expect(dev::browser::MISSING);
     let folder = workspace::target().join("browser");

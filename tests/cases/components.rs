@@ -45,7 +45,8 @@ const INTERFACES: [(&str, &[&str]); 17] = [
     ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
 ];
 
-/// Whether Rust's standard library uses this interface to find out if a stream is a terminal.
+/// Whether Rust's standard library uses this interface to find out if a stream is a terminal. Spin 3.0 has
+/// these interfaces, so a component is allowed to import all of their functions.
 fn is_terminal_interface(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }

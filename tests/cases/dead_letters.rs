@@ -21,8 +21,8 @@ use storage_table::{Entity, Key, Operation};
 end_to_end::cases!(
     dead_alert_is_listed_and_delivered_once_by_a_replay,
     replay_to_a_conversation_that_was_missing_is_delivered,
-    replay_keeps_the_order_and_kicks_the_poller,
-    two_replays_at_once_deliver_once,
+    replay_keeps_the_order_and_starts_the_poller,
+    replays_at_the_same_time_deliver_each_alert_once,
     replay_of_a_changed_or_expired_message_is_refused,
     replayed_alert_that_fails_again_is_a_new_dead_letter,
     replay_that_a_table_failure_interrupts_can_be_repeated,
@@ -31,7 +31,7 @@ end_to_end::cases!(
     forgotten_conversation_has_no_dead_letter,
     page_of_a_list_of_ten_thousand_dead_letters_costs_one_table_call,
     call_about_dead_letters_needs_the_scope_operate,
-    client_of_the_shell_command_can_list_show_replay_and_drop_dead_letters,
+    client_of_cargo_dev_dead_can_list_show_replay_and_drop_dead_letters,
 );
 
 /// The HTTP status of the fake Connector's responses to alerts. With 201, the fake accepts the alerts.
@@ -163,7 +163,8 @@ fn replay_to_a_conversation_that_was_missing_is_delivered(world: &World) {
     assert_eq!(response["alerts"][0]["status"], "paused");
 }
 
-fn replay_keeps_the_order_and_kicks_the_poller(world: &World) {
+/// With `kick=on`, the bot calls the poller after a replay. So this case does not call the poller.
+fn replay_keeps_the_order_and_starts_the_poller(world: &World) {
     let stage = sealing(world).variable("kick", "on").start();
     let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");
@@ -182,7 +183,7 @@ fn replay_keeps_the_order_and_kicks_the_poller(world: &World) {
     assert_eq!(alerted(&stage), expected);
 }
 
-fn two_replays_at_once_deliver_once(world: &World) {
+fn replays_at_the_same_time_deliver_each_alert_once(world: &World) {
     let stage = sealing(world).start();
     let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let keys = ["a:1", "a:2", "a:3"].map(|conversation| known(&stage, conversation, "hello"));
@@ -322,6 +323,8 @@ fn replay_that_a_table_failure_interrupts_can_be_repeated(world: &World) {
     assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
 }
 
+/// When a run moves a message to the poison queue, the run also writes a row with the reason into the table
+/// `<prefix>runs`. In this case, the table service refuses this write.
 fn dead_letter_without_a_row_in_the_table_is_shown_and_replayed(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = sealing(world).tables_at(tables.authority()).start();
@@ -441,7 +444,7 @@ fn call_about_dead_letters_needs_the_scope_operate(world: &World) {
     }
 }
 
-fn client_of_the_shell_command_can_list_show_replay_and_drop_dead_letters(world: &World) {
+fn client_of_cargo_dev_dead_can_list_show_replay_and_drop_dead_letters(world: &World) {
     let stage = sealing(world).start();
     let connector = AlertResponses::of(&stage, 400, "BadSyntax");
     let key = known(&stage, "a:1", "hello");

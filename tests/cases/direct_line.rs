@@ -1,6 +1,7 @@
 //! Delivery through Direct Line (Bot Framework's API for chat clients), as in Microsoft's bot template of
-//! 2017. The poller sends a *trigger* (an event that contains an alert) through Direct Line to the bot. The
-//! bot then sends the alert to the person.
+//! 2017. The poller sends a *trigger* (an activity that contains an alert) through Direct Line to the bot.
+//! The bot then sends the alert to the person. A trigger is *unsealed* if its alert has no seal (a proof that
+//! the bot wrote the alert).
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -16,7 +17,7 @@ end_to_end::cases!(
     unsealed_trigger_is_refused_by_default,
     trigger_to_an_untrusted_host_is_refused,
     event_with_a_name_other_than_triggername_sends_no_alert,
-    alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent,
+    alert_of_a_repeated_trigger_is_sent_again_only_if_certainly_not_delivered,
     run_with_twelve_alerts_starts_one_direct_line_conversation,
     alert_that_direct_line_refuses_stays_on_the_queue,
     wrong_direct_line_secret_stops_the_run,
@@ -48,8 +49,9 @@ fn allowing(world: &World) -> Stage {
 }
 
 fn alert_through_direct_line_reaches_the_persons_conversation(world: &World) {
-    // By default, a stage has `authmode=anonymous`. In this mode, the poller must not send a secret. A fake
-    // that starts with an empty secret refuses requests with a secret.
+    // By default, a stage (a Spin host and the services for one case) has `authmode=anonymous`. In this mode,
+    // the poller must not send a secret. A fake that starts with an empty secret refuses requests with a
+    // secret.
     let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("unsealedtriggers", "allow")
@@ -156,7 +158,7 @@ fn event_with_a_name_other_than_triggername_sends_no_alert(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn alert_of_a_repeated_trigger_is_sent_again_only_if_it_was_certainly_not_sent(world: &World) {
+fn alert_of_a_repeated_trigger_is_sent_again_only_if_certainly_not_delivered(world: &World) {
     let stage = allowing(world);
     let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(201));
     let answering = std::sync::Arc::clone(&status);

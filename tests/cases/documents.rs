@@ -2,9 +2,9 @@
 
 use end_to_end::suite::World;
 
-end_to_end::cases!(every_test_that_the_security_document_names_exists);
+end_to_end::cases!(security_document_names_only_existing_end_to_end_cases);
 
-fn every_test_that_the_security_document_names_exists(_: &World) {
+fn security_document_names_only_existing_end_to_end_cases(_: &World) {
     let path = dev::workspace::root().join("docs/security.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let names = document.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::"));

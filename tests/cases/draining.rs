@@ -166,7 +166,7 @@ fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
 
 /// Each of 13 queue messages has a text of 64 KiB, mostly `&`. In the XML of a response, the queue service
 /// writes `&amp;` for `&`, so each text has about 320 KiB there. A response with all 13 texts is longer than
-/// 4 MiB. The run must still read every message.
+/// 4 MiB. The poller must accept such a long response. Otherwise, the run could not read these messages.
 fn message_made_long_by_xml_escaping_is_moved_to_the_poison_queue(world: &World) {
     const UNREADABLE: usize = 13;
     const GOOD: usize = 5;

@@ -11,11 +11,11 @@ use end_to_end::web::{self, WholeResponse};
 use serde_json::json;
 
 end_to_end::cases!(
-    probe_without_a_token_is_answered_in_anonymous_and_in_required_mode,
+    probe_without_a_token_gets_200_in_anonymous_and_in_required_mode,
     unsupported_methods_are_refused,
     unknown_routes_are_refused,
     activities_that_the_bot_ignores_are_accepted,
-    unsupported_invoke_is_answered_200_with_an_error_in_the_body,
+    unsupported_invoke_gets_200_with_an_error_in_the_body,
     request_without_a_proper_token_is_refused_in_required_mode,
     wrong_setting_is_named_in_the_log_and_not_in_the_response,
 );
@@ -24,7 +24,7 @@ fn call(stage: &Stage, method: &str, path: &str) -> WholeResponse {
     web::send(http::Request::builder().method(method).uri(stage.url(path)).body(web::whole("")).unwrap())
 }
 
-fn probe_without_a_token_is_answered_in_anonymous_and_in_required_mode(world: &World) {
+fn probe_without_a_token_gets_200_in_anonymous_and_in_required_mode(world: &World) {
     for mode in ["anonymous", "required"] {
         let stage = Script::new(world).variable("authmode", mode).start();
         for (method, path) in [
@@ -88,7 +88,7 @@ fn activities_that_the_bot_ignores_are_accepted(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn unsupported_invoke_is_answered_200_with_an_error_in_the_body(world: &World) {
+fn unsupported_invoke_gets_200_with_an_error_in_the_body(world: &World) {
     let stage = Stage::start(world);
     let mut activity = stage.connector.host(&message("a:doors", "1", ""));
     activity["type"] = "invoke".into();

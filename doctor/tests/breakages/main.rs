@@ -279,7 +279,7 @@ fn each_further_fault_is_named_and_nothing_else() {
 }
 
 #[test]
-fn wrong_variables_are_named_and_the_checks_that_need_them_are_skipped() {
+fn wrong_variables_are_named_and_nothing_else() {
     expect(
         "short seal key",
         |deployment| set(deployment, "SEALKEY", "short"),

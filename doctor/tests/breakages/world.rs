@@ -213,7 +213,8 @@ impl World {
         };
         let name = name.strip_prefix('/')?;
         // The doctor must change nothing. So the fake does not expect a call that could change an existing
-        // queue or table.
+        // queue or table. To check the rights to add, update, delete and process, the doctor makes calls to a
+        // queue and a table that do not exist.
         if letter != 'r' && self.existing.contains(&name) {
             return None;
         }

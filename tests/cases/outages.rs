@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use crate::draining::envelope;
 
-end_to_end::cases!(alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host);
+end_to_end::cases!(failing_host_gets_no_alert_until_a_probe_is_due_and_then_recovers);
 
-/// Makes an envelope (an alert as JSON) for one region of the Connector. All regions have the same host name,
-/// and the path of the serviceUrl names the region. The poller treats each region as a separate Connector
-/// host.
+/// Makes an envelope (an alert as JSON) for one region of the Connector. Each serviceUrl leads to the same
+/// fake Connector, and the path of the serviceUrl names the region. The poller treats each region as a
+/// separate Connector host.
 fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     let mut envelope = envelope(stage, id, &format!("a:{id}"), id);
     let service_url = envelope["address"]["serviceUrl"].as_str().unwrap();
@@ -26,7 +26,7 @@ fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
     envelope
 }
 
-fn alerts_to_a_failing_host_use_up_no_tries_and_one_alert_probes_the_host(world: &World) {
+fn failing_host_gets_no_alert_until_a_probe_is_due_and_then_recovers(world: &World) {
     let stage = Stage::start(world);
     let is_out = Arc::new(AtomicBool::new(true));
     let fails = Arc::clone(&is_out);

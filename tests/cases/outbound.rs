@@ -143,8 +143,8 @@ fn run_stops_and_loses_no_message_if_the_connector_refuses_the_bot(world: &World
         (&refused[0]["level"], &refused[0]["reason"]),
         (&"error".into(), &"401 BotNotRegistered".into())
     );
-    // After the refusal, all runs pause for some time. The next run starts in this pause, so this run
-    // requests no token.
+    // After the refusal, the poller skips every run that starts within some time. The next run starts within
+    // this time, so the next run requests no token.
     assert_eq!(stage.poll()["skipped"], "credentialsRefused");
     assert_eq!(login.requests(), 2);
 }

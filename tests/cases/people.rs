@@ -1,4 +1,4 @@
-//! Alerts to three kinds of targets: people who never wrote to the bot, channels, and the members of a team.
+//! Alerts to three kinds of targets: channels, the members of a team, and people who never wrote to the bot.
 
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, to_conversation};
@@ -93,8 +93,8 @@ fn person_who_never_wrote_gets_all_alerts_in_one_new_chat(world: &World) {
         let status = status(&stage, &id);
         assert_eq!((&status["status"], &status["conversation"]), (&"delivered".into(), &key.clone().into()));
     }
-    // The bot has stored the chat now. The next three alerts go to this chat. Alert `three` names the person
-    // and the tenant. Alert `four` names the conversation. Alert `five` names only the person.
+    // The poller has stored the chat now. The next three alerts go to this chat. Alert `three` names the
+    // person and the tenant. Alert `four` names the conversation. Alert `five` names only the person.
     stage.connector.forget();
     let entry = send_for_entries(&stage, &to, "three").remove(0);
     assert_eq!((&entry["status"], &entry["conversation"]), (&"queued".into(), &key.clone().into()));
@@ -296,8 +296,8 @@ fn api_call_repeated_with_the_same_idempotency_key_queues_no_second_alert_to_the
     assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
     for _ in 0..2 {
         stage.poll();
-        // After the first run of the poller, the bot has stored the person's chat. The response to the
-        // repeated call nevertheless has the id of the first alert.
+        // The first run of the poller stores the person's chat. The response to the repeated call
+        // nevertheless has the id of the first alert.
         let again = alert(&stage, &body).expect_status(202).json();
         assert_eq!(again["alerts"][0]["id"], first["alerts"][0]["id"]);
     }

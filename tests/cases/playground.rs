@@ -1,6 +1,7 @@
 //! Tests of the application as `cargo dev up` starts it on a developer's machine. The M365 Agents Playground
-//! (a test program of Microsoft) acts as Teams or as another channel. Developers chat with the bot on a web
-//! page of the Playground. These tests use no browser: they call the HTTP routes that this page calls.
+//! (a test program of Microsoft) acts as a channel: Teams, Web Chat, Direct Line or the Bot Framework
+//! Emulator. Developers chat with the bot on a web page of the Playground. These tests use no browser: they
+//! call the HTTP routes that this page calls.
 
 use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;

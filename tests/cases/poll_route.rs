@@ -1,5 +1,6 @@
 //! `/internal/poll`, the HTTP route that starts a *run* (one execution of the poller). Platforms without a
-//! cron trigger call this route.
+//! cron trigger call this route. Such a call is a *poll*. The caller sends the *poll key*, the secret in the
+//! application's variable `pollkey`.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::draining::envelope;
 end_to_end::cases!(
     poll_with_the_poll_key_is_accepted_and_poll_with_a_wrong_key_is_refused,
     poll_route_does_not_exist_without_a_poll_key,
-    poll_with_an_unreachable_queue_is_answered_503,
+    poll_with_an_unreachable_queue_gets_the_response_503,
     response_has_the_same_counts_as_the_log_line_of_the_run,
     run_that_uses_up_its_budget_while_it_reads_variables_sends_nothing,
 );
@@ -67,7 +68,7 @@ fn poll_route_does_not_exist_without_a_poll_key(world: &World) {
     call(&stage, "POST", "/internal/poll?key=", None).expect_status(404);
 }
 
-fn poll_with_an_unreachable_queue_is_answered_503(world: &World) {
+fn poll_with_an_unreachable_queue_gets_the_response_503(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = Script::new(world).unreachable_queue(&closed).start();
     stage.try_poll().expect_error(503, "QueueUnavailable");
@@ -88,9 +89,9 @@ fn response_has_the_same_counts_as_the_log_line_of_the_run(world: &World) {
     assert_eq!(counts["delivered"], 1);
 }
 
-/// A run starts no new work when it has lasted for 20 s (its *budget*). Before a run dequeues messages, it
-/// reads two variables. In this test, the two reads together take 21 s. So the budget is used up when the run
-/// dequeues the message.
+/// When a run has lasted for 20 s (its *budget*), the run sends no more alerts, and *releases* its dequeued
+/// messages (makes them visible again). Before a run dequeues messages, it reads two variables. In this test,
+/// the two reads together take 21 s. So the budget is used up when the run dequeues the message.
 fn run_that_uses_up_its_budget_while_it_reads_variables_sends_nothing(world: &World) {
     if world.host() == HostKind::Spin {
         // The *embedded host* is this repository's own program for running the components. Only the embedded

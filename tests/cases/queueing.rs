@@ -2,7 +2,8 @@
 //! or the Connector is unreachable or slow, or the message is unusual (e.g. too long, or repeated).
 //!
 //! In this file, a *message* is a person's message. A message is *queued* if the bot has put an alert with
-//! the message's text on the queue. The *acknowledgement* is the bot's reply `Queued: <text>`.
+//! the message's text on the queue. The *acknowledgement* is the text `Queued: <text>`, which the bot sends
+//! to the person.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     missing_queue_is_created,
     unreachable_queue_is_reported_to_channel_and_person,
-    bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent,
+    bot_responds_with_503_before_the_channel_times_out_if_the_queue_is_silent,
     message_that_is_too_long_is_refused_with_a_reply,
     message_of_nearly_the_maximum_length_is_delivered_unchanged,
     message_without_text_is_refused_with_a_reply,
@@ -60,7 +61,7 @@ fn unreachable_queue_is_reported_to_channel_and_person(world: &World) {
     assert_eq!(failures.len(), 1, "{failures:?}");
 }
 
-fn bot_answers_503_before_the_channel_times_out_if_the_queue_is_silent(world: &World) {
+fn bot_responds_with_503_before_the_channel_times_out_if_the_queue_is_silent(world: &World) {
     // The kernel accepts connections to this port. But no program reads from these connections, so the bot
     // gets no response.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -125,8 +126,9 @@ fn message_without_an_id_is_queued(world: &World) {
     without_id.as_object_mut().unwrap().remove("id");
     stage.say(&without_id);
     stage.poll();
-    // A reply needs the id of an activity. This activity has no id, so the bot sends the acknowledgement and
-    // the alert into the conversation.
+    // The acknowledgement usually is a reply to the person's activity. A reply needs the id of this activity.
+    // Here, the activity has no id, so the bot sends the acknowledgement into the conversation. The poller
+    // also sends the alert into the conversation.
     for received in stage.connector.wait_for(2) {
         assert_eq!(received.reply_to(), None, "{received:?}");
         assert_eq!(received.conversation().as_deref(), Some("a:queueing"));

@@ -44,8 +44,8 @@ fn first_read(stream: &mut TcpStream) -> String {
 /// function of the Spin SDK passes the head to the Spin host before the body. Then the host can send the head
 /// alone. So the bot and the poller do not use this function, and pass the body first.
 ///
-/// With this function, only some responses arrive in two parts, because two threads of the host compete. So
-/// the test sends each request many times.
+/// If the components used this function, only some responses would arrive in two parts, because two threads
+/// of the host compete. So the test sends each request many times.
 fn response_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");
@@ -90,9 +90,9 @@ fn response_with_a_body_arrives_in_one_read(world: &World) {
 fn response_larger_than_a_host_buffer_arrives_whole(world: &World) {
     const CONVERSATIONS: usize = 100;
     let stage = alerts::stage(world);
-    // The bot stores an address of up to 16 KiB for each conversation. The address contains the name of the
-    // conversation, which has 12 000 characters here. So the list of all conversations has 1.2 MB. The buffer
-    // of the Spin host has only 1 MiB.
+    // For each conversation, the bot stores an *address* (a conversation reference of the Bot Framework) of
+    // up to 16 KiB. The address contains the name of the conversation, which has 12 000 characters here. So
+    // the list of all conversations has 1.2 MB. The buffer of the Spin host has only 1 MiB.
     let name = "n".repeat(12_000);
     for index in 0..CONVERSATIONS {
         let mut activity = message(&format!("a:{index}"), "1", "hello");

@@ -1,6 +1,6 @@
-//! Tests of a person's message from the first call to the last. The bot puts an *envelope* (one alert as
-//! JSON) with the message's text on the queue. The poller dequeues the envelope, and sends the text to the
-//! conversation as an alert.
+//! Tests that follow a person's message from the channel through the queue to the Connector. The bot puts an
+//! *envelope* (one alert as JSON) with the message's text on the queue. The poller dequeues the envelope, and
+//! sends the text to the conversation as an alert.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{at_service, fixture, playground};

@@ -95,6 +95,8 @@ fn failure_to_read_the_ledger_is_logged_once_and_messages_go_to_the_poison_queue
     expect_one(&stage, "ledger.not-read");
 }
 
+/// If a run was killed, the next run does the *recovery*: the next run makes the messages visible that the
+/// killed run had dequeued and not finished. In this test, the recovery fails for each message.
 fn failed_recovery_of_the_messages_of_a_killed_run_is_logged_once(world: &World) {
     const MESSAGES: usize = 3;
     let fails = Arc::new(AtomicBool::new(false));
@@ -109,8 +111,8 @@ fn failed_recovery_of_the_messages_of_a_killed_run_is_logged_once(world: &World)
         let id = index.to_string();
         stage.queue.put_json(&envelope(&stage, &id, &format!("a:{id}"), "hello"));
     }
-    // The Connector responds after a minute. So the run has dequeued all messages, and waits for the
-    // Connector. In this minute, the test kills the Spin host.
+    // The Connector responds to each alert only after a minute. When all alerts have arrived at the
+    // Connector, the run still waits for the responses. At this moment, the test kills the Spin host.
     stage.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(60))));
     let poll =
         Request::post(stage.url("/internal/poll")).header("authorization", format!("Bearer {POLL_KEY}"));
@@ -158,8 +160,8 @@ fn failure_to_repeat_a_run_is_logged_and_the_next_run_delivers(world: &World) {
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-/// Whether the call releases the run lock. To release the run lock, a run writes an empty `run` into the
-/// record of the run lock. `is_lock` tells whether the call names this record.
+/// Whether the call releases the run lock. To release the run lock, a run sets the field `run` in the record
+/// of the run lock to the empty text. `is_lock` tells whether the call names this record.
 fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
     let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
     is_lock && call.method != Method::GET && body["run"] == ""

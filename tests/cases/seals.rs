@@ -13,7 +13,7 @@ end_to_end::cases!(
     changed_sealed_message_is_moved_to_the_poison_queue,
     variable_unsealed_decides_whether_an_unsealed_message_is_delivered,
     unsealed_copy_does_not_replace_the_sealed_alert,
-    refusing_unsealed_messages_without_a_seal_key_is_a_misconfiguration,
+    refusal_of_unsealed_messages_is_a_misconfiguration_if_the_seal_key_is_missing,
     short_seal_key_is_refused,
 );
 
@@ -125,8 +125,8 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["delivered"], 2);
     assert_eq!(stage.connector.wait_for(seen + 2).pop().unwrap().text(), "Alert: hello");
-    // The forged envelope has the same id and a broken seal. The poller moves this envelope to the poison
-    // queue, and does not treat it as a duplicate of the bot's alert.
+    // Now the forged envelope gets a broken seal. The poller moves this envelope to the poison queue, and
+    // does not treat it as a duplicate of the bot's alert.
     forged["seal"] = "A".repeat(43).into();
     stage.queue.put_json(&original);
     stage.queue.put_json(&forged);
@@ -136,14 +136,14 @@ fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
         (&1.into(), &1.into()),
         "{counts}"
     );
-    // An envelope with the same id and the valid seal is a duplicate. The poller counts the duplicate as
+    // One run dequeues the bot's envelope twice. The run counts the second envelope, the duplicate, as
     // `alreadySent`.
     stage.queue.put_json(&original);
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["alreadySent"], 1);
 }
 
-fn refusing_unsealed_messages_without_a_seal_key_is_a_misconfiguration(world: &World) {
+fn refusal_of_unsealed_messages_is_a_misconfiguration_if_the_seal_key_is_missing(world: &World) {
     let stage = Script::new(world).variable("unsealed", "refuse").start();
     stage.try_poll().expect_error(500, "Misconfigured");
     let run = stage.wait_for_events("drain", 1).remove(0);

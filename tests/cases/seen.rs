@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     read_receipt_of_a_personal_chat_is_stored_and_an_earlier_receipt_is_ignored,
-    read_receipt_of_another_channel_or_of_a_group_changes_nothing,
+    read_receipt_from_web_chat_or_a_group_or_an_unknown_conversation_changes_nothing,
     reactions_and_replies_are_counted_for_the_chat_message,
     status_of_an_alert_shows_the_feedback_of_people,
     feedback_of_a_person_who_asks_to_be_forgotten_is_deleted,
@@ -83,7 +83,7 @@ fn read_receipt_of_a_personal_chat_is_stored_and_an_earlier_receipt_is_ignored(w
     expect_silence(&stage);
 }
 
-fn read_receipt_of_another_channel_or_of_a_group_changes_nothing(world: &World) {
+fn read_receipt_from_web_chat_or_a_group_or_an_unknown_conversation_changes_nothing(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, CONVERSATION, "hello");
     let mut webchat = fixture("webchat.json");

@@ -1,6 +1,7 @@
 //! Tests of a bot that runs on two *Spin hosts* (programs that run the components). The hosts share the queue
 //! and the tables. Each host has its own key-value store. In the tests, each host also has its own fake
-//! Connector.
+//! Connector. The *run lock*, a record in the tables, lets only one *run* (execution of the poller) work at a
+//! time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -180,8 +181,8 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
         .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(20))));
     let is_over = AtomicBool::new(false);
     let runs: Vec<Value> = std::thread::scope(|scope| {
-        // Two threads start runs (executions of the poller) on each host. So runs on the same host and runs
-        // on different hosts try to take the run lock at the same time.
+        // Two threads start runs on each host. So runs on the same host and runs on different hosts try to
+        // take the run lock at the same time.
         let polling_threads: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;

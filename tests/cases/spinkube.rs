@@ -17,7 +17,8 @@ end_to_end::cases!(
     bots_on_one_storage_account_never_see_each_others_data,
 );
 
-/// The reason that the test run shows if it skips these tests.
+/// If this machine has no `curl` or no `sh`, the test program skips all tests of this file, and shows this
+/// reason.
 pub(crate) const MISSING: &str = "curl or sh: not found; install them";
 
 /// Checks whether this machine has the programs `curl` and `sh`, which the tests need.

@@ -66,9 +66,10 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Checks the messages. The notes come from the proxy in front of the queue service. `is_done` gets the
-    /// text of a message, and tells whether the alert with this text was shown to the person or moved to the
-    /// poison queue.
+    /// Checks the messages. Each note describes what a successful call to the queue service did with one
+    /// queue message. The notes come from the proxy in front of the queue service. `is_done` gets the text of
+    /// a message, and tells whether the alert with this text was shown to the person or moved to the poison
+    /// queue.
     pub(super) fn of(all: &[Sent], notes: &[Note], is_done: impl Fn(&str) -> bool) -> Self {
         let mut puts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for note in notes {

@@ -1,6 +1,8 @@
 //! Evidence about the *storm* (a load test with random faults), and conclusions from the evidence. The
 //! evidence consists of the requests at the fake Connector, the log lines, and the notes of two proxies. One
-//! proxy is in front of the queue service, and the other is in front of the table service.
+//! proxy is in front of the queue service, and the other is in front of the table service. Each *note* of the
+//! queue proxy describes what a successful call did with one queue message. So a Get Messages has one note
+//! for each message that it returned. Each note of the table proxy describes one call.
 //!
 //! A *run* is one execution of the poller. An *attempt* is one request to the Connector that delivers an
 //! alert. A *death* is the moment at which the test killed a Spin host. A run has a message *in hand* if it
@@ -89,8 +91,8 @@ impl Evidence {
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// Finds the note of the latest Get Messages that returned the alert, at the moment `before` or earlier.
-    /// Ignores a Get Messages whose response was lost.
+    /// Finds the latest Get Messages that returned the alert, at the moment `before` or earlier. Returns the
+    /// note about the alert. Ignores a Get Messages whose response was lost.
     fn latest_get(&self, alert: &str, before: Instant) -> Option<&Note> {
         let answered = |note: &&Note| matches!(note.effect, Effect::Dequeued { lost: false, .. });
         self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
@@ -184,8 +186,9 @@ impl Evidence {
         // One run handles all messages of one Get Messages.
         let same_get = of_older.iter().position(|note| note.effect.call() == younger_get.effect.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
-            // The run had both alerts in hand, and the older alert had to wait. The run must not send the
-            // younger alert in this time.
+            // One Get Messages returned both alerts. Between this call and `when`, another call concerned the
+            // older alert. For example, the run hid the older alert, because this alert had to wait. While
+            // the older alert waits, a run must not send the younger alert.
             return None;
         }
         let index = match same_get {
@@ -243,8 +246,9 @@ impl Evidence {
         let ids: Vec<&str> = messages.iter().chain(alerts).copied().filter(|id| !id.is_empty()).collect();
         let named = |note: &&faulty_tables::Note| ids.iter().any(|id| note.body.contains(id));
         for note in self.tables.iter().filter(named) {
-            // The record of a *waiting line* lists the hidden messages of a conversation. The history shows
-            // only this record completely, because the bodies of other calls are long.
+            // If runs hide messages of a conversation on the queue, the record of the conversation's *waiting
+            // line* lists these messages. The history shows only this record completely, because the bodies
+            // of other calls are long.
             let what = if note.path.contains("'line.") { note.body.as_str() } else { "" };
             let (lost, status) = (if note.lost { ", lost" } else { "" }, note.status);
             lines.push((

@@ -1,6 +1,7 @@
-//! Activities in the forms in which real channels (such as Teams and Telegram) send them. Examples are all
-//! forms of mentions, messages in a group, text that is only in HTML, repeated or empty updates, and tags in
-//! all Unicode forms. Another example is a *lone surrogate* (one half of a UTF-16 pair).
+//! Activities in the forms in which real channels (such as Teams and Telegram) send them. Examples are
+//! mentions in several forms, messages in a group, text that is only in HTML, repeated or empty updates, and
+//! a *lone surrogate* (one half of a UTF-16 pair). Another example is a *tag* (a name to which people
+//! subscribe) in several Unicode forms.
 
 use end_to_end::activity::{at_service, fixture, message};
 use end_to_end::alerts::{self, ALERT_KEY, call, queued, targets};
@@ -18,7 +19,7 @@ end_to_end::cases!(
     message_without_text_is_read_from_the_html,
     repeated_conversation_update_gets_one_greeting_and_queues_nothing,
     upgrade_of_the_app_keeps_the_conversation,
-    pressed_button_without_text_is_answered_and_not_queued,
+    press_without_text_is_not_queued_and_press_with_text_is_handled_like_a_message,
     replies_in_the_delivery_mode_expect_replies_are_in_the_response,
     lone_surrogate_is_shown_as_the_replacement_character,
     tag_in_any_unicode_composition_is_the_same,
@@ -236,7 +237,7 @@ fn upgrade_of_the_app_keeps_the_conversation(world: &World) {
     assert_eq!(targets(&stage).len(), 1);
 }
 
-fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
+fn press_without_text_is_not_queued_and_press_with_text_is_handled_like_a_message(world: &World) {
     let stage = alerts::stage(world);
     let press = field("16-submit-string-data");
     for (index, change) in [

@@ -126,7 +126,7 @@ fn address_without_the_bot_is_completed_or_refused(world: &World) {
             "conversation": {"id": conversation, "tenantId": TENANT},
         }}, "text": "pizza"})
     };
-    // With `authmode=anonymous`, the bot has no id. So the bot accepts an address without `bot`.
+    // With `authmode=anonymous`, the bot has no id. So the bot accepts an address that has no field `bot`.
     queued(&stage, &address(&stage, "a:1", "slack"));
     assert_eq!(stage.poll()["delivered"], 1);
     let login = Login::start(Proof::Secret);

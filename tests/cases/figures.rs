@@ -14,9 +14,9 @@ use end_to_end::suite::World;
 end_to_end::cases!(
     instructions_are_as_recorded,
     alert_costs_fewer_than_six_outbound_calls,
-    alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls,
+    alert_of_a_request_with_100_targets_costs_fewer_than_four_outbound_calls,
     memory_does_not_grow_with_the_backlog,
-    page_of_targets_costs_the_same_with_many_conversations,
+    page_of_listed_conversations_costs_few_calls_with_any_number_of_conversations,
     sizes_are_as_recorded,
     performance_document_has_the_recorded_figures,
 );
@@ -54,9 +54,9 @@ fn instructions_are_as_recorded(_: &World) {
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
     let HostCallsByWork { activity, stranger, empty_run, full_run } = calls;
-    // The four numbers in each assertion are: reads of variables, reads from the key-value store, writes to
-    // the key-value store, and outbound calls. The bot has already stored the conversation of `activity`.
-    // `stranger` is an activity without a token.
+    // In each `assert_eq!` of this case, the four numbers are: reads of variables, reads from the key-value
+    // store, writes to the key-value store, and outbound calls. The bot has already stored the conversation
+    // of `activity`. `stranger` is an activity without a token.
     //
     // The kick (the bot's call to the poller, which starts a run) is off. With the kick, the bot would make
     // one more read from the key-value store, to find out whether a run is active.
@@ -109,7 +109,7 @@ fn alert_costs_fewer_than_six_outbound_calls(_: &World) {
     );
 }
 
-fn alert_of_an_api_call_with_100_targets_costs_fewer_than_four_outbound_calls(_: &World) {
+fn alert_of_a_request_with_100_targets_costs_fewer_than_four_outbound_calls(_: &World) {
     let (stubs, workload) = stubs_and_workload();
     let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
     let recorded = recorded().calls_per_api_alert;
@@ -133,7 +133,7 @@ fn memory_does_not_grow_with_the_backlog(_: &World) {
     );
 }
 
-fn page_of_targets_costs_the_same_with_many_conversations(_: &World) {
+fn page_of_listed_conversations_costs_few_calls_with_any_number_of_conversations(_: &World) {
     let (stubs, workload) = stubs_and_workload();
     let listing = listing::measure(&stubs, &workload, &SHORT_BOOKS).unwrap();
     let (small, large) = (listing[&SHORT_BOOKS[0]], listing[&SHORT_BOOKS[1]]);

@@ -18,9 +18,9 @@ end_to_end::cases!(
     github_post_without_a_signature_is_refused_and_a_repeated_post_is_sent_once,
     grafana_post_is_refused_with_a_wrong_signature_and_accepted_without_a_signature,
     alert_of_azure_monitor_is_one_chat_message_that_turns_green,
-    handshake_is_answered_and_sends_no_alert,
+    handshake_is_answered_without_an_alert_and_a_repeated_event_sends_one_alert,
     payload_of_another_tool_with_an_api_key_reaches_every_subscriber_of_a_tag,
-    post_costs_three_storage_calls_and_a_post_with_a_key_costs_four,
+    post_costs_three_storage_calls_and_a_post_with_a_group_key_costs_four,
 );
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -216,7 +216,7 @@ fn alert_of_azure_monitor_is_one_chat_message_that_turns_green(world: &World) {
     assert_eq!(said(&stage).method.as_str(), "POST");
 }
 
-fn handshake_is_answered_and_sends_no_alert(world: &World) {
+fn handshake_is_answered_without_an_alert_and_a_repeated_event_sends_one_alert(world: &World) {
     let stage = Stage::start(world);
     let hook = hook(&stage);
     let origin = ("webhook-request-origin", "events.example.com");
@@ -276,12 +276,12 @@ fn payload_of_another_tool_with_an_api_key_reaches_every_subscriber_of_a_tag(wor
     assert_eq!(wrong.status, 405, "{}", wrong.describe());
 }
 
-fn post_costs_three_storage_calls_and_a_post_with_a_key_costs_four(world: &World) {
+fn post_costs_three_storage_calls_and_a_post_with_a_group_key_costs_four(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
     let hook = hook(&stage);
-    // The first alert makes more calls, because it also creates missing tables. So this case does not count
-    // these calls.
+    // For the first post, the bot makes more calls, because the bot also creates missing tables. So this case
+    // does not count the calls for the first post.
     hook.post(&json!({"text": "first"})).expect_status(202);
     let count = |body: &Value| {
         let before = (tables.notes().len(), stage.queue.count());

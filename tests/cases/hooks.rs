@@ -20,7 +20,7 @@ end_to_end::cases!(
     forged_token_costs_no_storage_call,
     address_made_with_the_old_hookkey_works_while_both_hookkeys_are_set,
     forgotten_conversation_has_no_webhook_address,
-    back_end_with_the_scope_send_gets_and_ends_an_address,
+    scope_send_lets_a_back_end_get_and_end_an_address,
     log_has_only_the_beginning_of_the_token_of_an_address,
 );
 
@@ -175,7 +175,7 @@ fn forgotten_conversation_has_no_webhook_address(world: &World) {
     assert_ne!(ask(&stage, "a:1", "webhook").url, hook.url);
 }
 
-fn back_end_with_the_scope_send_gets_and_ends_an_address(world: &World) {
+fn scope_send_lets_a_back_end_get_and_end_an_address(world: &World) {
     const KEY: &str = "pbk_0123456789abcdef0123456789abcdef";
     const HASH: &str = "4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c";
     let stage = alerts::script(world).variable("alertkeys", &format!("ci:list:{HASH}")).start();

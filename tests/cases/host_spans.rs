@@ -1,6 +1,9 @@
 //! Spin's spans. For each request, Spin makes a *span* (a record for tracing), and exports the span by OTLP.
 //! If the request has a header `traceparent`, the span belongs to the trace that this header names. The cases
 //! check which trace a span continues, and which header `traceparent` the Connector gets.
+//!
+//! The *sender* is the program that sends an alert by an API call. The *kick* is the bot's call to the
+//! poller, which starts a *run* (one execution of the poller).
 
 use dev::host::HostKind;
 use end_to_end::alerts::{self, known};
@@ -12,11 +15,11 @@ use end_to_end::suite::{World, chosen_host};
 use crate::tracing::{PARENT_ID, TRACE_ID, TRACEPARENT, alert, expect_logged, expect_trace, header, post};
 
 end_to_end::cases!(
-    host_spans_of_a_call_continue_the_callers_trace,
+    host_spans_of_a_call_continue_the_senders_trace,
     host_spans_of_call_kick_and_delivery_are_in_one_trace,
     host_replaces_the_senders_trace_if_a_call_of_a_scheduler_starts_the_run,
     sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans,
-    sender_trace_reaches_the_connector_from_a_cron_tick,
+    sender_trace_reaches_the_connector_if_the_cron_trigger_starts_the_run,
 );
 
 /// The reason that the test run shows if it skips these cases.
@@ -67,12 +70,12 @@ fn delivered(stage: &Stage) -> Received {
     received
 }
 
-fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
+fn host_spans_of_a_call_continue_the_senders_trace(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).exporting(&collector).start();
     let key = known(&stage, "a:1", "hello");
     // Spin makes its own span for the call. But Spin does not change the header `traceparent` of the call,
-    // which still names the caller's span.
+    // which still names the sender's span.
     assert_eq!(alert(&stage, &key, TRACEPARENT, "tea")["traceparent"], TRACEPARENT);
     expect_logged(&stage, "alerts.queued", 1);
     let call = span_of_the_call(&collector);
@@ -108,7 +111,7 @@ fn host_replaces_the_senders_trace_if_a_call_of_a_scheduler_starts_the_run(world
     assert_ne!(delivery.trace_id, TRACE_ID);
     expect_below(&collector, &delivery, &run);
     // The log line has the sender's trace id, but the run belongs to another trace. Spin also records the log
-    // line as an event in the span of the run.
+    // line as an event in a span. This span is the parent of the span of the delivery.
     expect_logged(&stage, "alert.delivered", 1);
     let is_delivered = |line: &str| line.contains(r#""event":"alert.delivered""#) && line.contains(TRACE_ID);
     let poller = collector.wait_for("the log line as an event of a span", |span| {
@@ -137,7 +140,7 @@ fn sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans(world: &Wo
     assert!(collector.spans().iter().all(|span| span.attribute("url.full").is_empty()));
 }
 
-fn sender_trace_reaches_the_connector_from_a_cron_tick(world: &World) {
+fn sender_trace_reaches_the_connector_if_the_cron_trigger_starts_the_run(world: &World) {
     let collector = SpanCollector::start();
     let stage = alerts::script(world).with_cron().exporting(&collector).start();
     stage.say(&end_to_end::activity::message("a:1", "1", "hello"));

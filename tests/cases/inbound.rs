@@ -26,7 +26,7 @@ end_to_end::cases!(
     signing_keys_from_a_foreign_origin_are_not_fetched,
     valid_token_does_not_make_a_host_trusted,
     entra_token_is_refused_by_default,
-    own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept,
+    token_of_the_bot_for_itself_is_accepted_if_emulatortokens_is_accept,
     token_of_another_bot_is_refused,
     token_is_ignored_in_anonymous_mode,
 );
@@ -287,7 +287,8 @@ fn signing_key_without_endorsements_is_valid_for_web_chat_and_never_for_teams(wo
     assert_eq!((envelopes.len(), &envelopes[0]["address"]["channelId"]), (1, &json!("webchat")));
     assert!(is_marked_verified(&envelopes[0]), "{envelopes:#?}");
     assert_eq!(stage.poll()["delivered"], 1);
-    // If a key has endorsements, its tokens are valid only for the channels in this list.
+    // If a key has endorsements, the tokens that the key signs are valid only for the channels in the
+    // endorsements.
     let other = Scene::start(world, &[]);
     other.issuer.publish(vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
     let web_chat = other.stage.connector.host(&fixture("webchat.json"));
@@ -305,8 +306,9 @@ fn flood_of_unknown_signing_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // For ten seconds after a fetch, the bot does not fetch the keys again. On a slow machine, the 50 calls
-    // take longer. The bot can then fetch the keys three more times. Each fetch reads two documents.
+    // For ten seconds after a fetch, the bot does not fetch the keys again. On a slow machine, the 50
+    // requests take more than ten seconds. The bot can then fetch the keys again. But after the first
+    // fetch, unknown keys can cause only three fetches in a minute. Each fetch reads two documents.
     assert!(
         scene.issuer.fetches() <= 2 * 4,
         "expected at most 8 documents, found {}",
@@ -383,6 +385,8 @@ fn signing_keys_from_a_foreign_origin_are_not_fetched(world: &World) {
     }
 }
 
+/// The host of a serviceUrl must be on the list of trusted hosts, even if a valid token contains the
+/// serviceUrl.
 fn valid_token_does_not_make_a_host_trusted(world: &World) {
     let scene = Scene::start(world, &[]);
     for service_url in
@@ -414,7 +418,7 @@ fn entra_token_is_refused_by_default(world: &World) {
     scene.expect_nothing_happened();
 }
 
-fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
+fn token_of_the_bot_for_itself_is_accepted_if_emulatortokens_is_accept(world: &World) {
     let scene = Scene::start(world, &[("emulatortokens", "accept")]);
     for (what, token, status, code) in [
         (
@@ -435,8 +439,9 @@ fn own_token_of_the_bot_is_accepted_if_emulatortokens_is_accept(world: &World) {
         );
     }
     scene.expect_nothing_happened();
-    // The token has no claim `serviceurl`, so the bot cannot compare the activity's serviceUrl with the
-    // token. The bot checks only whether the host of the serviceUrl is in the list of trusted hosts.
+    // Entra issued the token `own` to the bot, for the bot itself as the audience. This token has no claim
+    // `serviceurl`, so the bot cannot compare the activity's serviceUrl with the token. The bot checks only
+    // whether the host of the serviceUrl is in the list of trusted hosts.
     let own = entra(APP_ID, APP_ID, TENANT);
     let far = scene.activity_with("serviceUrl", json!("https://evil.example/"));
     scene.stage.post_as(&own, &far).expect_error(403, "ServiceUrlNotAllowed");

@@ -241,8 +241,9 @@ fn waiting_alert_is_changed_and_cancelled_by_id(world: &World) {
     queued(&stage, &disk(&key, "three", &json!({})));
     stage.poll();
     assert_eq!(texts(&stage, "a:1"), ["Alert: three"]);
-    // The change of a delayed alert is due at the same time as the alert. If a caller cancels the alert by
-    // its id, the bot cancels the change.
+    // The change of a delayed alert is due at the same time as the alert, and takes the place of the alert.
+    // So if a caller sends `DELETE` with the alert's id and `sent=true`, the bot cancels the change instead
+    // of the alert.
     let id = queued(&stage, &json!({"to": {"conversation": key}, "text": "one", "delay": "P30D"}));
     let path = format!("/api/alerts/{id}");
     let response = call(&stage, "PATCH", &path, &json!({"text": "two"})).expect_status(202).json();

@@ -1,6 +1,6 @@
 //! Alerts to people who never wrote to the bot, and to channels. For such an alert, the poller first creates
-//! a conversation: a personal chat, or a thread in the channel. The cases send alerts with the same `key`,
-//! change an alert, and take an alert back (delete its chat message).
+//! a conversation: a personal chat, or a thread in the channel. The cases send alerts with the same `key`
+//! (the *alert key*), change an alert, and take an alert back (delete its chat message).
 
 use end_to_end::alerts::{alert, call, key_of, queued};
 use end_to_end::stage::{Stage, TENANT};

@@ -18,8 +18,8 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    kick_delivers_without_a_scheduler_and_without_a_poll_key,
-    kick_in_required_mode_delivers_and_logs_no_key,
+    kick_delivers_without_a_scheduler_whether_or_not_a_poll_key_is_set,
+    kick_with_authmode_required_delivers_and_logs_no_key,
     kick_follows_an_alert_of_a_back_end,
     burst_of_messages_starts_at_most_twenty_runs,
     failed_kick_leaves_the_message_on_the_queue,
@@ -47,7 +47,7 @@ fn wait_until_delivered(stage: &Stage, text: &str) {
     });
 }
 
-fn kick_delivers_without_a_scheduler_and_without_a_poll_key(world: &World) {
+fn kick_delivers_without_a_scheduler_whether_or_not_a_poll_key_is_set(world: &World) {
     for poll_key in ["", "a-poll-key-for-tests"] {
         let stage = script(world).variable("pollkey", poll_key).start();
         stage.say(&message("a:1", "1", "hello"));
@@ -57,7 +57,7 @@ fn kick_delivers_without_a_scheduler_and_without_a_poll_key(world: &World) {
     }
 }
 
-fn kick_in_required_mode_delivers_and_logs_no_key(world: &World) {
+fn kick_with_authmode_required_delivers_and_logs_no_key(world: &World) {
     let login = Login::start(Proof::Secret);
     let issuer = OpenId::start();
     let stage = script(world).logged_in(&login).authenticated(&issuer).variable("pollkey", "").start();

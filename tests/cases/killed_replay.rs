@@ -45,8 +45,8 @@ impl Moment {
 
 fn replay_that_is_repeated_after_a_kill_delivers_each_alert_once(world: &World) {
     const ALERTS: usize = 9;
-    // Each `Moment` has a counter. If the counter is 3, the third call of this `Moment` hangs. Every call of
-    // this `Moment` reduces the counter by 1, down to 0. If the counter is 0, no call hangs.
+    // Each `Moment` has a counter. Every call of this `Moment` reduces the counter by 1, down to 0. The call
+    // that reduces the counter from 1 to 0 hangs. All other calls do not hang.
     let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
     let hanging = left.clone();
     let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {

@@ -1,5 +1,6 @@
-//! Queue messages in the formats of Microsoft's bot template of 2017. The poller can read the messages of
-//! bots that use this template. The template's Azure function can read the messages of this project's bot.
+//! Queue messages in the formats of older bots. Some of these bots use Microsoft's templates of 2017, in
+//! Node.js or C#. Other bots use Bot Framework Composer or an SDK. The poller can read the messages of all
+//! these bots. The Azure function of the Node.js template can read the messages of this project's bot.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,7 @@ end_to_end::cases!(
     message_in_any_older_format_is_delivered,
     message_in_any_wrapping_is_delivered_and_an_unreadable_text_is_poisoned_unchanged,
     two_equal_queue_messages_are_two_alerts,
-    message_without_an_address_is_moved_to_the_poison_queue_unchanged,
+    message_without_a_readable_address_is_moved_to_the_poison_queue_unchanged,
     throttled_message_is_hidden_unchanged,
     message_to_a_missing_conversation_is_moved_to_the_poison_queue_unchanged,
     trusted_flag_in_a_message_is_ignored,
@@ -139,7 +140,7 @@ fn two_equal_queue_messages_are_two_alerts(world: &World) {
     stage.connector.wait_for(3);
 }
 
-fn message_without_an_address_is_moved_to_the_poison_queue_unchanged(world: &World) {
+fn message_without_a_readable_address_is_moved_to_the_poison_queue_unchanged(world: &World) {
     let stage = Stage::start(world);
     let oldest = json!({
         "ResumptionCookie": {
@@ -216,7 +217,7 @@ fn trusted_flag_in_a_message_is_ignored(world: &World) {
     stage.connector.expect_silence();
 }
 
-/// In the template of 2017, an Azure function decodes the queue message (base64 of JSON), and passes
+/// In the Node.js template of 2017, an Azure function decodes the queue message (base64 of JSON), and passes
 /// `address` and `text` to the template's bot. The template's bot passes the address to the SDK botbuilder 3,
 /// which reads the fields below.
 fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {

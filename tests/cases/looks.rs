@@ -1,7 +1,7 @@
 //! Alerts with Markdown, mentions, an importance or a card. Some of these alerts have a part that the channel
-//! does not show. Other cases test recurring alerts and quiet hours. An API call with the member `every`
-//! starts a *series* of recurring alerts. *Quiet hours* are the hours of each day in which a person wants no
-//! alerts.
+//! (e.g. Web Chat) does not show. Other cases test recurring alerts and quiet hours. An API call with the
+//! member `every` starts a *series* of recurring alerts. *Quiet hours* are the hours of each day in which a
+//! person wants no alerts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use end_to_end::activity::{fixture, message};
@@ -18,7 +18,7 @@ end_to_end::cases!(
     card_that_teams_would_refuse_is_refused_before_anything_is_queued,
     part_that_a_channel_does_not_show_gives_a_warning,
     change_of_an_alert_is_checked_like_the_alert,
-    recurring_alert_is_sent_again_until_the_cancellation,
+    recurring_alert_is_queued_again_until_the_cancellation,
     quiet_hours_delay_every_alert_except_important_alerts,
     change_of_a_waiting_alert_is_delayed_by_quiet_hours,
 );
@@ -156,7 +156,7 @@ fn change_of_an_alert_is_checked_like_the_alert(world: &World) {
     assert_eq!(changed.get("warnings"), None, "{changed}");
 }
 
-fn recurring_alert_is_sent_again_until_the_cancellation(world: &World) {
+fn recurring_alert_is_queued_again_until_the_cancellation(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
     let begin = Utc::now();
@@ -245,7 +245,7 @@ fn quiet_hours_delay_every_alert_except_important_alerts(world: &World) {
     assert!(say(&stage, "q2", "quiet off", "Asia/Kolkata").starts_with("Quiet hours ended: "));
     let response = alert(&stage, &to_conversation(&key, "again")).expect_status(202).json();
     assert_eq!(response["alerts"][0].get("quietUntil"), None, "{response}");
-    // In a channel, one person cannot set quiet hours for all members.
+    // In a channel of a team on Teams, one person cannot set quiet hours for all members.
     let mut channel = fixture("teams-channel.json");
     channel["locale"] = "en-US".into();
     channel["text"] = "<at>Proactive Bot</at> quiet 22:00-07:00".into();

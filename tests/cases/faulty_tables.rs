@@ -188,4 +188,5 @@ fn stage_with_a_queue_proxy_and_a_table_proxy_uses_both(world: &World) {
     stage.say(&message("a:moved", "1", "hello"));
     assert_eq!(stage.queue.count(), 1);
     assert!(queue.calls_and_faults().0 > 0, "expected calls at the proxy of the queue, found none");
+    assert!(tables.calls_and_faults().0 > 0, "expected calls at the proxy of the tables, found none");
 }

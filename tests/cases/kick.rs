@@ -190,11 +190,11 @@ fn message_that_arrives_during_a_run_is_delivered_by_the_same_run(world: &World)
     });
     stage.say(&message("a:2", "2", "second"));
     wait_until_delivered(&stage, "Alert: second");
-    let at_work = || -> Vec<Value> {
+    let ended_runs = || -> Vec<Value> {
         stage.events("drain").into_iter().filter(|run| run.get("skipped").is_none()).collect()
     };
-    assert!(at_work().is_empty(), "expected the first run to be still at work");
-    let runs = eventually("the end of the run", || Some(at_work()).filter(|runs| !runs.is_empty()));
+    assert!(ended_runs().is_empty(), "expected the first run to be still at work");
+    let runs = eventually("the end of the run", || Some(ended_runs()).filter(|runs| !runs.is_empty()));
     assert_eq!((runs.len(), &runs[0]["delivered"]), (1, &2.into()), "{runs:?}");
 }
 

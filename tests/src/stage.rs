@@ -47,7 +47,8 @@ pub struct Script<'w> {
     /// The `address:port` of the queue service and of the table service that the second host calls. `None` if
     /// the stage has one host.
     second: Option<(String, String)>,
-    /// Whether the variable `servicehosts` names the fake Connector, so that the bot trusts the Connector.
+    /// Whether the variable `servicehosts` names the fake Connector, so that the components trust the
+    /// Connector.
     trusts_connector: bool,
     is_metered: bool,
     variable_delay: Duration,
@@ -71,7 +72,7 @@ struct Replica {
     host: Host,
     options: HostOptions,
     environment: Vec<(&'static str, String)>,
-    /// The lines that the host wrote before a restart.
+    /// The output lines of the earlier processes of this host. Each restart starts a new process.
     past_lines: Vec<String>,
 }
 
@@ -237,8 +238,8 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets `authmode=required`. The bot sends its client secret to the fake login server `login`, and gets
-    /// tokens for the Connector. The bot trusts the stage's Connector, and sends these tokens to the
+    /// Sets `authmode=required`. The components send the client secret to the fake login server `login`, and
+    /// get tokens for the Connector. The components trust the stage's Connector, and send these tokens to the
     /// Connector. The Connector accepts only these tokens.
     #[must_use]
     pub fn logged_in(mut self, login: &'w Login) -> Self {

@@ -8,7 +8,7 @@ use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName}
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit for one call of [`Table::with`]. All storage calls of `calls` must end within this limit.
+/// The time limit for all requests to Azurite within one call of [`Table::with`].
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A table in Azurite.

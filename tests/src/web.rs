@@ -98,8 +98,8 @@ pub fn send(request: http::Request<Body>) -> WholeResponse {
     }
 }
 
-/// Sends a request and returns the response. If no whole response comes, the error says whether the request
-/// perhaps arrived at the server, or certainly did not arrive.
+/// Sends a request and returns the response. If no whole response comes, the variant of the error shows
+/// whether the server has perhaps received the request ([`TransportError::may_have_arrived`]).
 pub fn try_send(request: http::Request<Body>) -> Result<WholeResponse, TransportError> {
     runtime().block_on(exchange(request))
 }

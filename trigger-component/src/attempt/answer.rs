@@ -16,10 +16,14 @@
 //!
 //! The queue message stores which of the first three steps are done, so a retry does not repeat these steps.
 //! A retry can repeat the callback. All callbacks of one job have the same id, so the program can recognise a
-//! repetition. After the last step, the job marks the answer's row in the ledger as done. The queue can hold
-//! a copy of the queue message. Because of the mark, the copy does nothing.
+//! repetition.
 //!
-//! An answer job with the mark `shows` takes only the steps 1 and 3 (`sharing.rs`).
+//! In the ledger, each answer also has its own row. After the last step, the job marks this row as done. The
+//! main queue can hold a copy of the job's queue message. Because of the mark, the copy does nothing.
+//!
+//! If the field `shows` of an answer job is true, a person has answered another alert, and the alert of this
+//! job shares the answer. Such a job takes only the steps 1 and 3 (`sharing.rs`), because the job of the
+//! other alert takes the steps 2 and 4.
 
 use std::time::Duration;
 
@@ -74,7 +78,7 @@ impl From<TableError> for NotOpened {
 /// An answer, with the data that the steps of its job need.
 pub(super) struct AnswerWork {
     pub(super) alert: AlertId,
-    /// The last part of the key of the answer's row in the ledger.
+    /// The answer has a row in the ledger. This field is the last part of the row key.
     pub(super) row: String,
     /// The id of the person's press of a button, or of the person's text. The callback has the same id.
     pub(super) press: String,
@@ -245,7 +249,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Records the answer in the ledger. If the question takes one answer, also ends the wait for a text.
+    /// Records the answer in the ledger. If the question takes only one answer, also closes the
+    /// question ([`Self::close_question`]).
     async fn record_answer(&self, leased: &Leased, work: &AnswerWork) -> Result<(), TableError> {
         let AnswerWork { alert, answer, asked, .. } = work;
         let Some(keys) = self.question_keys() else { return Ok(()) };
@@ -257,10 +262,10 @@ impl<H: Host> Attempts<'_, H> {
         Ok(())
     }
 
-    /// Ends the wait for an answer in the form of a text. From now on, a person's text in the conversation
-    /// does not count as an answer to this alert. If the write fails, this function only logs the failure,
-    /// because the bot has a second check. Before the bot takes a text as the answer, the bot reads in the
-    /// ledger whether a person has answered already.
+    /// Closes the question: from now on, a text that a person writes in the conversation does not count as an
+    /// answer to this alert. If the write fails, this function only logs the failure, because the bot has a
+    /// second check. Before the bot takes a text as the answer, the bot reads in the ledger whether a person
+    /// has answered already.
     pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
         let conversation = ConversationKey::of(&leased.envelope.address);
         if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
@@ -331,7 +336,7 @@ impl<H: Host> Attempts<'_, H> {
         .then_some(verdict)
     }
 
-    /// Whether the chat message that had the card now shows a newer alert with the same alert key.
+    /// Whether the chat message of the alert in `record` now shows a newer alert with the same alert key.
     async fn is_overtaken(&self, keyed: Option<(ConversationKey, String)>, record: &Record) -> bool {
         let Some((conversation, key)) = keyed else { return false };
         let standing = self.ledger.standing(&conversation, &key).await;

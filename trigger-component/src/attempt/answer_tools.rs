@@ -21,8 +21,8 @@ pub(crate) struct AnswerTools<'a, H> {
     /// The *queue of replies*, on which programs find people's answers and messages.
     pub(crate) replies: QueueClient<'a, H>,
     pub(crate) withdrawals: Withdrawals<'a, H>,
-    /// The keys that encrypt and decrypt questions. The run derives the keys when it first needs them. The
-    /// inner value is `None` if the run cannot derive the keys from the settings.
+    /// The keys that encrypt and decrypt questions. The poller derives the keys when it first needs them.
+    /// The inner value is `None` if the poller cannot derive the keys from its settings.
     pub(crate) keys: OnceCell<Option<QuestionKeys>>,
     /// The deadline of every *callback* (the call that passes an answer on to the program that asked).
     pub(crate) deadline: Deadline,

@@ -24,8 +24,8 @@ use super::series::SeriesDecision;
 use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
-/// How long a message is hidden if a table cannot be read. Without the table, the run cannot decide whether
-/// to send the alert.
+/// How long a message is hidden if a call to a table or a queue has failed. Without the data of a table, for
+/// example, the run cannot decide whether to send the alert.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a conversation is paused if the channel (e.g. Teams) reports that it cannot reach the
 /// conversation. During the pause, the conversation gets no alerts. The pause ends earlier if a person writes
@@ -122,9 +122,10 @@ impl<H: Host> Attempts<'_, H> {
         self.wait_until_due(leased, wait, Outcome::Quiet)
     }
 
-    /// Decides about a change of an earlier alert, if no run has sent the earlier alert. The poller sends
-    /// such a change as a new chat message, so the change has to wait for the end of the person's quiet
-    /// hours. Returns `None` if the change need not wait.
+    /// Checks the quiet hours for a queue message that changes an earlier alert. The caller has found that no
+    /// run has sent the earlier alert, so the poller sends the change as a new chat message. A new chat
+    /// message has to wait for the end of the person's quiet hours. Returns `None` if the change need not
+    /// wait.
     pub(super) async fn wait_for_quiet_end(&self, leased: &Leased) -> Option<Outcome> {
         if !respects_quiet_hours(&leased.envelope) {
             return None;
@@ -138,8 +139,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Returns the outcome that hides a message until its alert is due. If the queue deletes the message
-    /// earlier, the outcome moves the message to the poison queue.
+    /// Returns the outcome that hides a message for the time `wait`: until the alert is due, or until the
+    /// person's quiet hours end. If the queue would delete the message earlier, the outcome hides the message
+    /// for a shorter time. If too little time is left, the outcome moves the message to the poison queue.
     fn wait_until_due(
         &self,
         leased: &Leased,
@@ -263,8 +265,8 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Logs that a table or a queue has failed, and returns the outcome that hides the message. If the run
-    /// sent the alert now, the person could get the alert twice, or after a withdrawal.
+    /// Logs that a table or a queue has failed, and returns the outcome that hides the message. The run
+    /// does not send the alert now, because the person could get the alert twice, or after a withdrawal.
     pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
@@ -294,8 +296,8 @@ impl<H: Host> Attempts<'_, H> {
 }
 
 /// Whether an alert waits for the end of the person's quiet hours. The result is `false` if the queue message
-/// changes or deletes the chat message of an earlier alert. If the poller then sends a change as a new chat
-/// message, [`Attempts::wait_for_quiet_end`] checks the quiet hours.
+/// changes or deletes the chat message of an earlier alert. But if no run has sent the earlier alert, the
+/// poller sends a change as a new chat message, and [`Attempts::wait_for_quiet_end`] checks the quiet hours.
 fn waits_for_quiet_hours(envelope: &Envelope) -> bool {
     // If a chat message changes, the channel notifies no person. So a change need not wait.
     let is_change =

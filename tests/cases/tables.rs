@@ -3,7 +3,7 @@
 //! - The table service is unreachable, fails, or refuses the credential.
 //! - A table contains *foreign* entities (entities that the bot did not write), or records of a newer version
 //!   of the bot.
-//! - The ids of a conversation are too long for a table key.
+//! - The ids of a conversation are too long for a table key (a partition key or a row key).
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
@@ -103,8 +103,9 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
 }
 
 /// The channel sends an activity again. The alert of this activity is already on the queue. Without the
-/// tables, the bot cannot find out about this alert. So each reply says only that the bot did not accept the
-/// message this time.
+/// tables, the bot cannot find out about this alert. So each reply to this activity says only that the bot
+/// did not accept the message this time. Each reply to the command `stop` says that the command was not
+/// carried out.
 fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     const REPLIES_PER_MINUTE: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
@@ -165,8 +166,8 @@ fn foreign_entities_are_skipped(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let key = known(&stage, "a:1", "subscribe news");
     let broken = known(&stage, "a:broken", "hello");
-    // The poller delivers one alert. This delivery creates the record of the run lock, and a record in the
-    // ledger (the table of alerts).
+    // The bot accepts one alert, and creates a record in the ledger (the table of alerts). The poller
+    // delivers the alert, and creates the record of the run lock.
     queued(&stage, &to_conversation(&key, "first"));
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.forget();
@@ -216,8 +217,9 @@ fn foreign_entities_are_skipped(world: &World) {
 
     let ledger = table(world, &stage, "ledger");
     let cancelled = queued(&stage, &to_conversation(&key, "cancelled"));
-    // This alert has an idempotency key. So the poller reads the alert's record in the ledger, which this
-    // test overwrites below.
+    // This alert has an idempotency key, so the program can repeat the call, and the queue can hold two
+    // messages of the alert. So the poller reads the alert's record in the ledger before it sends the alert.
+    // This test overwrites the record below.
     let mut strange = to_conversation(&key, "strange");
     strange["idempotencyKey"] = "strange".into();
     let strange = queued(&stage, &strange);
@@ -276,7 +278,8 @@ fn foreign_entities_are_skipped(world: &World) {
     assert_eq!(skipped, ["ledger", "runs"].map(|rest| format!("{}{rest}", stage.table_prefix)));
 
     // For each stored conversation, the key-value store has a *fingerprint*: hashes of the conversation's
-    // address. The person of the broken row now writes two messages:
+    // address. The test has overwritten the row of the conversation `a:broken`. The person in this
+    // conversation now writes two messages:
     //
     // 1. The address in the first message matches the fingerprint. So the bot does not write a new row. The
     //    command `subscribe` needs the row, and fails. Then the bot deletes the fingerprint.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     hundred_tags_are_looked_up_in_parallel,
     empty_page_of_targets_stays_empty_when_the_call_is_repeated,
-    conversation_of_a_message_is_stored_and_found_by_every_form_of_target,
+    conversation_of_a_message_is_stored_and_found_by_its_key_and_by_the_person,
     installation_and_update_store_the_conversation,
     ended_conversation_is_forgotten,
     delete_user_data_forgets_the_conversations_of_the_person,
@@ -27,12 +27,12 @@ end_to_end::cases!(
     blocked_conversation_is_paused_until_the_person_writes,
     list_pages_show_each_conversation_once,
     wrong_query_is_refused_with_the_name_of_the_parameter,
-    refused_activity_is_not_stored,
+    conversation_of_a_refused_activity_is_not_stored,
     service_url_of_a_verified_caller_is_stored_as_verified,
 );
 
-/// Makes the activity (the JSON that a channel posts to the bot) of a message without text. Adds the members
-/// of `change`, which replace members with the same names.
+/// Makes the activity (the JSON that a channel posts to the bot) of a message without text. Adds the fields
+/// of `change`. A field of `change` replaces a field with the same name.
 fn activity(stage: &Stage, conversation: &str, change: Value) -> Value {
     let mut activity = stage.connector.host(&message(conversation, "1", ""));
     activity.as_object_mut().unwrap().remove("text");
@@ -45,7 +45,7 @@ fn post(stage: &Stage, conversation: &str, change: Value) {
     stage.post(&activity(stage, conversation, change)).expect_status(200);
 }
 
-fn conversation_of_a_message_is_stored_and_found_by_every_form_of_target(world: &World) {
+fn conversation_of_a_message_is_stored_and_found_by_its_key_and_by_the_person(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let activity = fixture("teams-personal.json");
@@ -223,7 +223,7 @@ fn wrong_query_is_refused_with_the_name_of_the_parameter(world: &World) {
     }
 }
 
-fn refused_activity_is_not_stored(world: &World) {
+fn conversation_of_a_refused_activity_is_not_stored(world: &World) {
     let stage = alerts::stage(world);
     let mut stranger = message("a:1", "1", "hello");
     stranger["serviceUrl"] = "https://smba.trafficmanager.net/amer/".into();
@@ -292,15 +292,15 @@ fn hundred_tags_are_looked_up_in_parallel(world: &World) {
     );
 }
 
-/// If an API call has many targets, the bot processes the targets in *pages*. If pages are left at the end of
-/// the call, the response has a `next`, which names the next page. The program then sends the same call again
-/// with this `next`. In this case:
+/// If an API call alerts many conversations, the bot splits the conversations into *pages*, and processes one
+/// page after the other. If pages are left at the end of the call, the response has a `next`, which says
+/// where the next page begins. The program then sends the same call again with this `next`. In this case:
 ///
 /// 1. One conversation is the only subscriber of the tags `a` and `b`. The program sends an alert to both
-///    tags, with the `next` of the page of `b`. The conversation is already on the page of `a`. So the page
-///    of `b` is empty.
+///    tags, with the `next` of the second page, which begins with the first subscriber of `b`. The first page
+///    already has the conversation, because of the tag `a`. So the second page is empty.
 /// 2. The conversation leaves the tag `a`.
-/// 3. The program repeats the call. The page of `b` must still be empty.
+/// 3. The program repeats the call. The second page must still be empty.
 fn empty_page_of_targets_stays_empty_when_the_call_is_repeated(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

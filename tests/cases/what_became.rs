@@ -154,6 +154,8 @@ fn key(name: &str, scopes: &str, change: impl FnOnce(&mut Purpose)) -> NamedKey 
     NamedKey::random(&purpose).unwrap()
 }
 
+/// The *sender* of an alert is the name of the API key that sent the alert. Several API keys can have the
+/// same name.
 fn alert_is_shown_only_to_api_keys_with_the_senders_name_and_to_operators(world: &World) {
     let ci = key("ci", "send", |_| {});
     let new_ci = key("ci", "list", |_| {});
@@ -310,8 +312,9 @@ fn status_word_that_a_newer_version_recorded_is_shown_unchanged(world: &World) {
 /// The case deletes the alert's queue message, so no run (one execution of the poller) records an outcome.
 /// The bot then cannot know whether a run has sent the alert, and has failed to record the delivery.
 ///
-/// If the queue were empty, the bot would assume that a run has delivered the alert. So the case leaves
-/// another alert on the queue.
+/// The case cancels the alert twice. If the queue were empty at the second cancellation, no run could still
+/// drop the alert. Then the bot would assume that a run had delivered the alert before the first
+/// cancellation. So the case leaves another alert on the queue.
 fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertain(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

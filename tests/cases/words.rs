@@ -16,7 +16,7 @@ end_to_end::cases!(
     help_lists_every_command,
     locale_of_the_activity_picks_the_language_of_the_reply,
     quoted_text_of_the_bot_in_another_language_gets_no_reply,
-    command_is_obeyed_in_any_case_if_it_is_the_whole_message,
+    command_is_obeyed_in_upper_and_lower_case_but_only_as_the_whole_message,
     command_with_a_mention_in_a_channel_is_obeyed,
     reminder_is_delivered_at_the_due_time,
     reminder_can_be_cancelled,
@@ -142,9 +142,10 @@ fn locale_of_the_activity_picks_the_language_of_the_reply(world: &World) {
     }
 }
 
-/// The bot ignores a message that begins like one of the bot's own texts. Otherwise, the bot and a program
-/// that quotes these texts (e.g. an echo bot) would reply to each other again and again. In this case,
-/// messages from an English chat client quote the German and the French help.
+/// The bot ignores a message that begins like one of the bot's own texts, even if characters such as `>` come
+/// first. Otherwise, the bot and a program that quotes these texts (e.g. an echo bot) would reply to each
+/// other again and again. In this case, messages from an English chat client quote the German and the French
+/// help.
 fn quoted_text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     let stage = alerts::stage(world);
     for (index, locale) in ["de-DE", "fr-FR"].iter().enumerate() {
@@ -158,7 +159,7 @@ fn quoted_text_of_the_bot_in_another_language_gets_no_reply(world: &World) {
     assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
 }
 
-fn command_is_obeyed_in_any_case_if_it_is_the_whole_message(world: &World) {
+fn command_is_obeyed_in_upper_and_lower_case_but_only_as_the_whole_message(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
         assert!(!reply_to(&stage, text).starts_with("Queued:"), "{text}");

@@ -14,8 +14,9 @@ use serde_json::Value;
 use storage_table::{Batch, Entity, Key, Operation};
 
 /// The longest wait for the final statuses at the end of the storm. This time is long enough for two cases.
-/// If a killed host left an alert on the queue, a later run dequeues this alert. If a killed host delivered
-/// an alert, but did not record the delivery, the bot shows this alert as delivered.
+/// If a killed Spin host left an alert on the queue, a later run (execution of the poller) dequeues this
+/// alert. If a killed Spin host delivered an alert, but did not record the delivery, the bot shows this alert
+/// as delivered.
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
@@ -96,9 +97,10 @@ pub(super) struct Figures {
 
 /// Waits until a run has stored the final figures, and then reads the figures from the bot.
 pub(super) fn figures(stage: &Stage) -> Figures {
-    // Perhaps the last run with messages could not release the run lock (which lets only one run work at a
-    // time). Then the next run counts the messages that the last run had dequeued and had not finished. So
-    // the test waits until two runs have found no message.
+    // Perhaps the last run that found messages could not release the run lock (which lets only one run work
+    // at a time), and left some of its messages uncounted. Then the first run that finds no message counts
+    // these messages, but perhaps cannot release the lock either. So the test waits for a second run that
+    // finds no message.
     for _ in 0..2 {
         waiting::eventually("a run that finds no message", || {
             let response = stage.try_poll();

@@ -33,8 +33,8 @@ pub(super) enum Scripted {
 pub(super) struct Attempt {
     pub(super) at: Instant,
     /// The alert's text. If the test itself put the alert on the queue, the text is also the id. If the
-    /// program sent the alert, `with_ids` later replaces the text by the id. The field is empty for a reply
-    /// of the bot.
+    /// fake program (`program.rs`) sent the alert, `with_ids` (`mod.rs`) later replaces the text by the id.
+    /// The field is empty for a reply of the bot.
     pub(super) alert: String,
     pub(super) scripted: Scripted,
     /// Whether the person sees the alert if the test kills the host before the host has the response. Only
@@ -162,9 +162,9 @@ pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan +
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // If the response to a Get Messages is lost, its messages stay hidden for 60 s, and the test
-            // takes longer. To keep the test short, no such response is lost after the call number
-            // `last_lost_get`.
+            // If the response to a Get Messages (the call that dequeues messages) is lost, the dequeued
+            // messages stay hidden for 60 s, and the test takes longer. To keep the test short, no such
+            // response is lost after the call number `last_lost_get`.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

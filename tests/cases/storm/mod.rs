@@ -41,7 +41,7 @@ use mixture::{Attempt, AttemptLog};
 use program::ProgramAlert;
 use verdict::Verdict;
 
-end_to_end::cases!(no_alert_is_lost_or_delivered_twice_without_a_known_reason);
+end_to_end::cases!(no_alert_is_lost_and_none_is_delivered_twice_without_a_known_reason);
 
 /// The size of a storm.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +58,8 @@ struct Form {
     longest_retry_after: u64,
     /// How long one region of the Connector is down.
     outage: Duration,
-    /// The number that the proxy gives to one call to the queue service. After this call, no response to a
-    /// Get Messages is lost.
+    /// The proxy in front of the queue service numbers the calls. After the call with this number, no
+    /// response to a Get Messages is lost.
     last_lost_get: usize,
     patience: Duration,
 }
@@ -94,7 +94,7 @@ const LONG: Form = Form {
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
-fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
+fn no_alert_is_lost_and_none_is_delivered_twice_without_a_known_reason(world: &World) {
     let form = if std::env::var_os("SOAK").is_some() { LONG } else { SHORT };
     let seed = std::env::var("SOAK_SEED").ok().map_or_else(chosen_seed, |seed| {
         seed.parse().unwrap_or_else(|_| panic!("SOAK_SEED: expected a number, found {seed:?}"))
@@ -131,8 +131,9 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         &ledger_table,
         alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)),
     );
-    // After each restart of a host, the test puts new alerts on the queue. At the same time, the next run
-    // makes the messages visible again that the killed run had dequeued and had not finished.
+    // The test puts one chunk of alerts on the queue at the start, and one chunk after each restart of a
+    // host. After a restart, a run also makes older queue messages visible again: the messages that the
+    // killed run had dequeued and had not finished. So the queue can hold old and new alerts together.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -264,7 +265,8 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
-        // Cron starts one run a second. Without this pause, the case would start far more runs.
+        // Outside of the tests, a timer (cron) starts one run a second. This pause limits how many more runs
+        // this test starts.
         std::thread::sleep(Duration::from_millis(300));
     }
     runs

@@ -30,7 +30,8 @@ pub(super) struct ProgramAlert {
 }
 
 /// Sends `count` alerts to the hosts at `urls`. When `over` is true, the program sends nothing more. The
-/// first calls of successive alerts go to the hosts in turn.
+/// first call for the first alert goes to the first host, the first call for the second alert goes to the
+/// second host, and so on in turn.
 pub(super) fn send(urls: &[String], count: usize, over: &AtomicBool) -> Vec<ProgramAlert> {
     (0..count).take_while(|_| !over.load(Ordering::SeqCst)).map(|index| send_one(urls, index, over)).collect()
 }

@@ -124,7 +124,8 @@ impl Verdict {
     }
 
     /// Checks that the bot gave each alert of the program exactly one id. Also checks that each alert was
-    /// delivered or is in the poison queue.
+    /// delivered or is in the poison queue. Skips the alerts that the bot did not put on the queue, because
+    /// the conversation was paused.
     pub(super) fn look_at_calls(&mut self, called: &[ProgramAlert], evidence: &Evidence) {
         for ProgramAlert { text, ids, failed, is_paused } in called {
             self.calls += 1;
@@ -185,9 +186,9 @@ impl Verdict {
             let last = evidence.attempts.iter().rev().find(|attempt| attempt.alert == id);
             messages.len() > 1 && last.is_some_and(|last| last.scripted == Scripted::Shown)
         };
-        // To move a message to the poison queue, a run first puts a copy into the poison queue, and then
-        // deletes the message. If the run is killed between these two steps, the next run tries to deliver
-        // the alert again.
+        // To move a message to the poison queue, a run first puts a new message into the poison queue, and
+        // then deletes the old message. If the run is killed between these two steps, the next run tries to
+        // deliver the alert again.
         let is_sent_after_a_kill = |id: &str| {
             let attempts: Vec<_> = evidence.attempts.iter().filter(|attempt| attempt.alert == id).collect();
             let Some((last, earlier)) = attempts.split_last() else { return false };
@@ -203,8 +204,8 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // The figures must count each message that has left the queue exactly once, even if hosts were
-        // killed. If an alert has several messages, at least one of them is not counted as a copy.
+        // The figures must have exactly one count for each message that has left the queue, even if hosts
+        // were killed. If an alert has several messages, at least one of them is not counted as a copy.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.effect == Effect::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -234,7 +235,8 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // If several younger alerts overtook the older alert, the loop evaluates only the first of them.
+            // If several younger alerts overtook the older alert, the loop evaluates only one of them: the
+            // alert that the person saw first.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };

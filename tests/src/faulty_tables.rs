@@ -58,7 +58,8 @@ pub struct Note {
     pub asked: Instant,
     /// The time just before the proxy responded or cut the connection.
     pub at: Instant,
-    /// The number of the Spin host that called. The proxy has a separate address for each host.
+    /// The index of the Spin host that called. The first host has the index 0. The proxy has a separate
+    /// address for each host.
     pub caller: usize,
     pub method: Method,
     /// See [`Call::path`].
@@ -118,8 +119,8 @@ impl FaultyTables {
         Self::start_with(behind, |_, _| Plan::default())
     }
 
-    /// Like [`Self::start`], but 10 % of the calls fail. The proxy answers 503 to one half of these calls.
-    /// For the other half, the proxy passes the call on to Azurite, and then cuts the connection.
+    /// Like [`Self::start`], but 10 % of the calls fail. The proxy responds with 503 to one half of these
+    /// calls. For the other half, the proxy passes the call on to Azurite, and then cuts the connection.
     ///
     /// `dice` (repeatable random numbers) choose the calls that fail. The choice depends on the seed of the
     /// dice, on the method and path of the call, and on the number of earlier calls with the same method and
@@ -145,8 +146,8 @@ impl FaultyTables {
             move |_, request| {
                 let call = Call::of(request);
                 let earlier_calls = planning.count(&call);
-                // This closure releases the lock before the closure calls the rule. Otherwise, a rule that
-                // calls `fail` would wait for the lock forever.
+                // The next line locks the rule, and releases the lock at once. If the lock were still held
+                // while the rule runs, a rule that uses `fail` would wait for the lock forever.
                 let rule = planning.rule.lock().unwrap().clone();
                 let plan = plan(&call, earlier_calls);
                 match rule.and_then(|rule| rule(&call)) {
@@ -159,8 +160,9 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// Sets the rule that decides which calls fail. The rule replaces the previous rule. If the rule returns
-    /// `None` for a call, the rule has no effect on this call.
+    /// Sets a rule that makes calls fail. The rule replaces the previous rule. If the rule returns a fault
+    /// for a call, the call fails with this fault, even if the `plan` of [`Self::start_with`] chose another
+    /// fault. If the rule returns `None` for a call, the rule has no effect on this call.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
     }

@@ -9,8 +9,9 @@ use rusqlite::Connection;
 /// Spin's name for the file. Source: `crates/runtime-config/src/lib.rs` in the repository of Spin.
 const FILE: &str = "sqlite_key_value.db";
 
-/// Reads the key-value store in a host's state folder. Returns `None` if the folder has no store. SQLite can
-/// change a file when a program opens the file. So this function opens a copy.
+/// Reads the key-value store in a host's state folder: the folder in which a Spin host keeps its data.
+/// Returns `None` if the folder has no store. SQLite can change a file when a program opens the file. So this
+/// function opens a copy.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     if !state.join(FILE).exists() {
         return None;

@@ -2,7 +2,9 @@
 //!
 //! The cases run the built `.wasm` files in the *embedded host*, the project's own Spin host in
 //! `crates/local-host`. If the environment variable `E2E_HOST` is `spin`, the cases run the `.wasm` files in
-//! real Spin. The bot calls a real Azurite (the emulator of Azure Storage), and fakes of most other services.
+//! real Spin. The components call a real Azurite (the emulator of Azure Storage), and fakes of the other
+//! services. In some cases, a real program takes the place of a fake: the M365 Agents Playground, a test
+//! program of Microsoft.
 //!
 //! This crate makes the *stage* of a case: the Spin hosts, and the services that the hosts call. This crate
 //! also has clients that read the queue and the tables from outside the bot. This crate runs the components

@@ -1,9 +1,9 @@
 //! A fake of the login host of Entra, Microsoft's identity service. The login host gives the bot tokens for
-//! the Connector. The fake gives a token for a request in the form that Entra documents.
+//! the Connector. The fake gives a token if the request follows Entra's documentation.
 //!
-//! If a request for a token has another form, the fake answers 500 and a *complaint* (a text with the reason
-//! and the request), and keeps the complaint. A fake with a complaint fails the test when the fake is
-//! dropped.
+//! If a request for a token does not follow the documentation, the fake responds with 500 and a *complaint*
+//! (a text with the reason and the request), and keeps the complaint. A fake with a complaint fails the test
+//! when the fake is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,7 +107,8 @@ impl Login {
     }
 
     /// Makes the login host also serve the documents of `issuer`: the OpenID metadata and the signing keys.
-    /// With the signing keys, the bot checks the tokens in the requests that it receives.
+    /// With the signing keys, the bot checks the tokens that callers of the bot send. A test makes these
+    /// tokens itself. The login host does not issue these tokens.
     pub fn publish(&self, issuer: &OpenId) {
         lock(&self.state).documents = Some(issuer.documents());
     }

@@ -1,5 +1,5 @@
-//! The HTTP server of every fake service. The server listens on loopback, and calls a function that makes the
-//! responses.
+//! An HTTP server for a fake service. Each fake service starts its own server. The server listens on
+//! loopback, and calls a function that makes the responses.
 
 use std::future::Future;
 use std::sync::Arc;

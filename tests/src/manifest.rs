@@ -95,7 +95,8 @@ impl Manifest {
         self
     }
 
-    /// Changes `allowed_outbound_hosts` of each component: the hosts that the component is allowed to call.
+    /// Changes `allowed_outbound_hosts` of each component: the addresses that the component is allowed to
+    /// call.
     #[must_use]
     pub fn with_outbound(mut self, change: impl Fn(&mut Vec<Value>)) -> Self {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -105,7 +106,7 @@ impl Manifest {
         self
     }
 
-    /// Removes the hosts on loopback from `allowed_outbound_hosts`.
+    /// Removes the loopback addresses from `allowed_outbound_hosts`.
     #[must_use]
     pub fn without_loopback(self) -> Self {
         self.with_outbound(|hosts| hosts.retain(|host| !is_loopback(host)))

@@ -109,8 +109,9 @@ impl OpenId {
         lock(&self.documents.0).behaviour = behaviour;
     }
 
-    /// How many requests have arrived, including requests that got no document. To get the signing keys, the
-    /// bot sends two requests: for the metadata and for the keys.
+    /// How many requests have arrived, including requests that got no document. If the fake login host also
+    /// serves the documents, the number includes the document requests to the login host. To get the signing
+    /// keys, the bot sends two requests: for the metadata and for the keys.
     pub fn fetches(&self) -> usize {
         lock(&self.documents.0).fetches
     }

@@ -53,7 +53,7 @@ pub struct Shared {
     pub alerts: Vec<Value>,
     /// The dead letters, newest first.
     pub dead: Vec<Value>,
-    /// The conversations that the bot knows.
+    /// The conversations that the bot knows. The API calls such a conversation a *target*.
     pub targets: Vec<Value>,
     /// The dead letters that the fake refuses to replay. The map key is the id of the dead letter, and the
     /// value is the reason, as a text for people.
@@ -138,8 +138,8 @@ fn error_response(status: u16, code: &str, message: &str) -> Response<Bytes> {
 /// Returns one page of a list, and the value for the response's member `next`. (Here, a *page* is a part of a
 /// list, and not the web page.) The value is the id of the page's last element, or null on the last page. The
 /// page has at most `limit` elements (`limit` is in the query). If the query has `after`, the page begins
-/// after the element with this id. The parameter `id` names the JSON member that contains the id of an
-/// element.
+/// after the element with this id. The argument `id` of this function names the JSON member that contains the
+/// id of an element.
 fn page_of<'a>(
     list: impl Iterator<Item = &'a Value>,
     query: &BTreeMap<String, String>,

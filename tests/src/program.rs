@@ -50,8 +50,8 @@ impl Callback {
     }
 }
 
-/// Takes all messages off the queue `queue`, and returns their JSON. Uses Microsoft's own client, as real
-/// programs do.
+/// Takes all messages off a *queue of replies* (a queue with people's answers), and returns their JSON.
+/// `queue` is the name of the queue. Uses Microsoft's own client, as real programs do.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
     // Without `DefaultEndpointsProtocol`, Microsoft's client would expect a SAS (shared access signature) in

@@ -53,7 +53,8 @@ impl PutOnlyQueue {
     }
 
     /// From now on, responds with 503 to each Put whose envelope names one of these conversations, and
-    /// accepts all other Puts. The new list of conversations replaces the list of an earlier call.
+    /// accepts all other Puts. If a test uses this function again, the new list of conversations replaces the
+    /// old list.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }

@@ -1,5 +1,6 @@
 //! Asks questions through the bot, as a program does, and presses the buttons of a question, as a person
-//! does. The buttons are on the question's *card*: the chat message with the question.
+//! does. The buttons are on the question's *card*: the Adaptive Card that the chat message with the question
+//! contains. (Adaptive Cards are Microsoft's format for texts with buttons in a chat.)
 
 use serde_json::{Value, json};
 

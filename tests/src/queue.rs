@@ -12,7 +12,7 @@ use storage_queue::{Account, PutOptions, QueueClient, QueueError, QueueName, Tim
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// The time limit for one call of [`Queue::with`]. All storage calls of `calls` must end within this limit.
+/// The time limit for all storage calls that one execution of [`Queue::with`] makes.
 const WITHIN: Duration = Duration::from_secs(20);
 
 impl Clone for Queue {

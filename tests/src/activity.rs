@@ -25,8 +25,8 @@ pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     activity["conversation"]["id"] = conversation.into();
     activity["id"] = id.into();
     activity["text"] = text.into();
-    // The attachment in the fixture has the fixture's text as HTML, and not `text`. So this line removes the
-    // attachment.
+    // The attachment of the fixture contains the old text of the fixture as HTML. The old text differs from
+    // the new `text`. So this line removes the attachment.
     activity["attachments"] = Value::Array(Vec::new());
     activity
 }

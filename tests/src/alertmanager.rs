@@ -14,11 +14,12 @@ use crate::closed_port::free_port;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Alertmanager's file name in the package of Debian, and in the release of Prometheus.
+/// The two possible file names of Alertmanager. Debian's package has the first name, and the release of
+/// Prometheus has the second name.
 const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
 const TOOL: &str = "amtool";
 
-/// The paths of the programs on this machine.
+/// The paths of Alertmanager and `amtool` on this machine.
 #[derive(Debug)]
 pub struct Programs {
     alertmanager: PathBuf,
@@ -26,7 +27,8 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Looks for the programs on the `PATH`. Returns `None` if one of the programs is missing.
+    /// Looks for Alertmanager and `amtool` on the `PATH`. Returns `None` if one of these two programs is
+    /// missing.
     pub fn find() -> Option<Self> {
         let alertmanager = PROGRAMS.into_iter().find_map(on_path)?;
         Some(Self { alertmanager, amtool: on_path(TOOL)? })

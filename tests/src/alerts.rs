@@ -81,7 +81,8 @@ pub fn targets(stage: &Stage) -> Vec<Value> {
 }
 
 /// Makes the bot store a personal conversation: a person sends `text` to the bot. Then empties the queue, and
-/// the fake Connector's record of requests. Returns the conversation key ([`key_of`]).
+/// clears the requests that the stage's fake of the Bot Connector has recorded. Returns the conversation key
+/// ([`key_of`]).
 #[track_caller]
 pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     stage.say(&message(conversation, &format!("known-{conversation}-{text}"), text));
@@ -90,7 +91,7 @@ pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     key_of("msteams", conversation)
 }
 
-/// Computes the conversation key: the id by which programs name a conversation.
+/// Computes the conversation key: the id by which back ends name a conversation.
 pub fn key_of(channel_id: &str, conversation: &str) -> String {
     platform::name_of(&[channel_id, conversation])
 }

@@ -86,7 +86,7 @@ impl ChatPage {
         self.application.azurite()
     }
 
-    /// The folder in which the Spin host keeps its state.
+    /// The folder of the Spin host's key-value store and of the chat page's log.
     pub fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -96,8 +96,8 @@ impl ChatPage {
         self.application.playground().url()
     }
 
-    /// Finds the conversation between the person and the bot. This function needs no browser, because the
-    /// function calls the HTTP routes of the Playground.
+    /// Finds the conversation between the Playground's user and the bot. This function needs no browser,
+    /// because the function calls the HTTP routes of the Playground.
     #[track_caller]
     pub fn chat(&self) -> PersonalChat {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))

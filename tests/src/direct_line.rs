@@ -16,9 +16,9 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web;
 
-/// The fake of Direct Line. If the poller sends a request that it must never send, the fake answers 400, and
-/// keeps a *complaint*: a text with the reason and the request. A fake with a complaint fails the test when
-/// the fake is dropped.
+/// The fake of Direct Line. If the poller sends a request that it must never send, the fake responds with
+/// 400, and keeps a *complaint*: a text with the reason and the request. A fake with a complaint fails the
+/// test when the fake is dropped.
 #[derive(Debug)]
 pub struct DirectLine {
     server: LoopbackServer,
@@ -154,7 +154,7 @@ impl Shared {
 
     /// Chooses the response to a request. If the fake also has to forward the trigger to the bot, this
     /// function sets `delivery`. In this case, the fake sends the chosen response only if the bot accepts the
-    /// trigger. Otherwise, the fake answers 502.
+    /// trigger. Otherwise, the fake responds with 502.
     fn choose_response(
         &mut self,
         request: &http::Request<Bytes>,

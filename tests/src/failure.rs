@@ -1,5 +1,5 @@
-//! Makes the report of a failed *case* (an end-to-end test). The report also shows the log of the Spin host,
-//! and the requests that the fake services received.
+//! Makes the report of a failed *case* (an end-to-end test). The report shows the first panic of the case,
+//! the end of the Spin host's log, and the requests that the fake services received.
 
 use std::cell::RefCell;
 
@@ -22,8 +22,8 @@ pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
     last.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
 }
 
-/// Installs a panic hook. If a case panics, the hook keeps the panic for the report of the case. Without this
-/// hook, Rust would print the panic at once, between the lines of other cases that run at the same time.
+/// Installs a panic hook. The hook keeps the first panic of a case for the report of the case. Without this
+/// hook, Rust would print each panic at once, between the lines of other cases that run at the same time.
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

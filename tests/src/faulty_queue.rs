@@ -1,6 +1,7 @@
 //! A queue service that fails on purpose. It is a proxy in front of the queue service of Azurite, the storage
 //! emulator. In this file, a *call* is a call to the queue service, and a *message* is a queue message. An
-//! *envelope* is an alert as JSON in a message. The proxy notes which call dequeued which message.
+//! *envelope* is the JSON in a message: usually an alert. The proxy notes each call that put, dequeued, hid
+//! or deleted a message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

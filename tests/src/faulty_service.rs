@@ -28,7 +28,7 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plan {
     pub fault: Option<Fault>,
-    /// How long the proxy waits before it passes the call on.
+    /// How long the proxy waits before it passes the call on or makes the call fail.
     pub delay: Duration,
 }
 
@@ -71,9 +71,9 @@ struct Counts {
 }
 
 impl FaultyService {
-    /// Starts a proxy that passes calls on to the service at `behind`, an `address:port`. `plan` gets the
-    /// number of a call and the call, and decides whether the call is delayed or fails. `note` gets each call
-    /// just before the proxy responds or cuts the connection.
+    /// Starts a proxy that passes calls on to the service at `behind`, an `address:port`. `plan` gets a
+    /// call's number and the call itself, and decides whether the call is delayed or fails. `note` gets each
+    /// call just before the proxy responds or cuts the connection.
     pub(crate) fn start(
         behind: &str,
         plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,

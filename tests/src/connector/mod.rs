@@ -1,11 +1,12 @@
 //! A fake of the Bot Connector, for tests.
 //!
-//! The fake records every request. By default, the fake responds like the real Connector. A test can add
-//! *rules*, which choose other responses.
+//! By default, the fake responds like the real Connector. A test can add *rules*, which choose other
+//! responses. The fake records every request, except a request for which a rule chooses
+//! [`Reply::cut_unseen`].
 //!
 //! If the bot sends a request that it must never send, the fake keeps a *complaint*: a text with the reason
-//! and the whole request. The fake answers such a request with 500 and the complaint. A fake with a complaint
-//! fails the test when the fake is dropped.
+//! and the whole request. The response to such a request has the status 500, and contains the complaint. A
+//! fake with a complaint fails the test when the fake is dropped.
 
 mod chats;
 mod drip;
@@ -52,8 +53,8 @@ impl Connector {
         self.server.authority()
     }
 
-    /// Makes the fake expect a token of this login host in every later request. By default, a request must
-    /// not have a token.
+    /// Makes the fake expect a token of `login` in every later request. `login` is a fake of the host that
+    /// gives tokens to the bot. By default, a request must not have a token.
     pub fn expect_tokens_of(&self, login: &Login) {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }

@@ -1,4 +1,4 @@
-//! A request that the fake Connector has recorded.
+//! The requests that the fake Connector receives, and the reasons for complaints.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

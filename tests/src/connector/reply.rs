@@ -1,4 +1,4 @@
-//! The responses that a test chooses for the fake Connector.
+//! The responses of the fake Connector.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::EndlessBody;
 
-/// A response that a test chooses.
+/// A response of the fake Connector. Either a test or the fake itself chooses the response.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) status: u16,

@@ -1,8 +1,9 @@
 //! The part of the fake Connector that simulates Teams. This part knows people, teams and chats. It also
 //! knows the people and channels for which the bot is installed.
 //!
-//! The simulation creates conversations, and lists the members of a conversation. If Teams would refuse the
-//! body of a request, the result is a *complaint*, and the complaint fails the test.
+//! The simulation creates conversations, and lists the members of a conversation. If the form of a request
+//! is wrong, the result is a *complaint*, and the complaint fails the test. If the form is right, but e.g.
+//! the bot is not installed, the result is an error response like that of Teams.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +48,8 @@ impl Person {
 pub struct Teams {
     people: BTreeMap<String, Person>,
     installed: BTreeSet<String>,
-    /// The object ids of the members of each team or chat. The map key is the conversation id of the team or
-    /// chat.
+    /// The object ids of the members of each team or group chat. The map key is the conversation id of the
+    /// team or group chat.
     rosters: BTreeMap<String, Vec<String>>,
     threads: usize,
     /// The number of members on each page of a member list. If this number is 0, the `pageSize` of the
@@ -86,7 +87,8 @@ impl Teams {
         self.threads = now.try_into().expect("a time after 2023");
     }
 
-    /// Sets the members of a team or chat. The bot is then also in this team or chat.
+    /// Sets the members of a team or group chat. The bot is then in this team or group chat, although
+    /// `members` does not contain the bot.
     pub fn team(&mut self, conversation_id: &str, members: &[&str]) -> &mut Self {
         self.rosters.insert(conversation_id.into(), members.iter().map(|id| (*id).to_owned()).collect());
         self

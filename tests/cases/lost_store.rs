@@ -47,7 +47,7 @@ fn conversations_tags_and_stops_survive_a_lost_disk(world: &World) {
     queued(&stage, &to_conversation(&key_of("msteams", "a:3"), "y"));
     assert_eq!(stage.poll()["delivered"], 2);
 
-    // When the people write again, the bot keeps the tags and the stops of the conversations.
+    // A person writes again in each conversation. The bot then changes neither the tags nor the stops.
     for conversation in ["a:1", "a:2", "a:3"] {
         stage.say(&message(conversation, "later", "help"));
     }

@@ -1,5 +1,5 @@
-//! Compares the manifest `spin.toml` with the manifests in `deploy/`, and checks the content of these
-//! manifests.
+//! Compares the manifest `spin.toml` with the three manifests in `deploy/`, and checks the content of all
+//! four manifests.
 
 use end_to_end::manifest::{Manifest, is_loopback};
 use end_to_end::suite::World;
@@ -9,11 +9,12 @@ end_to_end::cases!(
     http_manifest_equals_the_local_manifest_without_cron_and_loopback,
     cron_manifest_equals_the_local_manifest_without_loopback,
     nokick_manifest_equals_the_http_manifest_except_for_the_kick,
-    manifest_joins_the_variables_that_the_components_split,
+    manifest_joins_exactly_the_variables_in_the_list_joined,
     manifests_list_the_expected_hosts_stores_and_secrets,
 );
 
-/// The address at which the bot calls the poller.
+/// The address of the *kick*: the bot's call to the poller, right after the bot has put an alert on the
+/// queue.
 const INTERNAL: &str = "http://poller.spin.internal";
 
 fn http_manifest_equals_the_local_manifest_without_cron_and_loopback(_: &World) {
@@ -38,10 +39,10 @@ fn nokick_manifest_equals_the_http_manifest_except_for_the_kick(_: &World) {
     assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
 }
 
-/// Checks the joined variables. A component reads several variables with one call to the Spin host, because
-/// the manifest joins these variables into one variable of the component. `JOINED` is the component's list of
-/// these variables, so the manifest must join exactly the variables in `JOINED`.
-fn manifest_joins_the_variables_that_the_components_split(_: &World) {
+/// In the manifest, a variable of a component can join several variables of the application. So the component
+/// reads these variables with one call to the Spin host, and then splits the text. Each element of the list
+/// `JOINED` has the name of a component's variable, and the names of the application's variables in it.
+fn manifest_joins_exactly_the_variables_in_the_list_joined(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();
     let manifest = Manifest::local();

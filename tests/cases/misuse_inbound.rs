@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     bogus_key_ids_do_not_prevent_a_change_of_the_signing_key,
-    bearer_in_any_case_is_accepted,
+    bearer_in_upper_lower_or_mixed_case_is_accepted,
     json_of_32_levels_is_delivered_and_deeper_json_is_refused,
     text_of_a_caller_is_cut_in_responses_and_logs,
     id_that_consists_of_dots_is_refused,
@@ -47,7 +47,7 @@ fn bogus_key_ids_do_not_prevent_a_change_of_the_signing_key(world: &World) {
     assert!(issuer.fetches() <= 2 * 4, "expected at most 8 documents: four fetches of two documents");
 }
 
-fn bearer_in_any_case_is_accepted(world: &World) {
+fn bearer_in_upper_lower_or_mixed_case_is_accepted(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let script = Script::new(world).logged_in(&login).authenticated(&issuer);
     let stage = script.variable("alertkey", ALERT_KEY).start();
@@ -76,7 +76,7 @@ fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = alerts::known(&stage, "a:deep", "hello");
     // The bot copies `conversation` from the activity into `address` of the *envelope* (an alert as JSON). So
-    // the envelope has one level more than the activity.
+    // the envelope has one level more than the activity. The poller must be able to read this envelope.
     let activity = |levels: usize| {
         let mut activity = stage.connector.host(&message("a:deep", &format!("deep-{levels}"), "deep"));
         activity["conversation"]["extra"] = nested(levels - 2);
@@ -106,6 +106,8 @@ fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
 }
 
 fn text_of_a_caller_is_cut_in_responses_and_logs(world: &World) {
+    // A *trigger* is an activity that contains an envelope. With `unsealedtriggers=allow`, the bot accepts a
+    // trigger without a seal (a proof that the bot wrote the envelope).
     let stage = alerts::script(world).variable("unsealedtriggers", "allow").start();
     let key = alerts::known(&stage, "a:long", "hello");
     let long = "ü".repeat(5000);
@@ -177,8 +179,8 @@ fn id_that_consists_of_dots_is_refused(world: &World) {
         alerts::alert(&stage, &alert).expect_error(400, "BadArgument");
         alerts::alert(&stage, &json!({"to": {"tag": dots}, "text": "hello"}))
             .expect_error(400, "BadArgument");
-        // As another program can do, the case puts two messages on the queue: an envelope of version 1, and a
-        // message in the format of Microsoft's bot template of 2017.
+        // Other programs can write to the queue. In their place, the case puts two messages on the queue: an
+        // envelope of version 1, and a message in the format of Microsoft's bot template of 2017.
         stage.queue.put_json(&json!({
             "version": 1, "id": format!("planted{dots}"), "text": "x", "enqueuedAt": Utc::now().to_rfc3339(),
             "address": address,
@@ -211,6 +213,9 @@ fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> Wh
     web::send(request.body(web::whole(body.to_string())).unwrap())
 }
 
+/// In anonymous mode (`authmode=anonymous`), an activity needs no token. So a web page in a developer's
+/// browser could post activities to the bot, if the page's host name led to the developer's machine. The bot
+/// therefore refuses requests with the host name of another machine.
 fn foreign_host_header_is_refused_in_anonymous_mode(world: &World) {
     let stage = alerts::stage(world);
     let activity = stage.connector.host(&message("a:rebound", "1", "hello"));
@@ -226,8 +231,8 @@ fn foreign_host_header_is_refused_in_anonymous_mode(world: &World) {
         through(&stage, host, "/api/messages", "", &activity).expect_status(202);
         through(&stage, host, "/internal/poll", POLL_KEY, &json!({})).expect_status(200);
     }
-    // With `authmode=required`, callers need a token, so the bot accepts every host name. (A bot in
-    // production has its own host name.)
+    // With `authmode=required`, an activity needs a token, and a web page has no token. So the bot accepts
+    // every host name. (A bot in production has its own host name.)
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&activity);

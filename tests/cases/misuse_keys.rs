@@ -1,6 +1,6 @@
-//! API keys in the variable `alertkeys`. Each entry of the variable has a name and *scopes* (the kinds of API
-//! calls that the key allows). The cases make calls that the key allows, and calls that the bot must refuse.
-//! In this file, a *key* is an API key.
+//! API keys in the variable `alertkeys`. Each entry of the variable has a name, *scopes* (the kinds of API
+//! calls that the key allows), and a hash of the key. The cases make calls that the key allows, and calls
+//! that the bot must refuse. In this file, a *key* is an API key.
 
 use bot_framework::testing::{TestKey, entra_claims};
 use chrono::Utc;
@@ -163,9 +163,10 @@ fn api_key_of_a_tenant_reaches_only_this_tenant(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // If a key is limited to a tenant, the key reaches a subscriber of a tag only if a token has verified
-        // the subscriber's tenant. In anonymous mode there are no tokens. So this key can reach no subscriber
-        // of the tag.
+        // If `to` names a Teams conversation, `ours` reaches the conversation without a verified tenant. If
+        // `to` names a tag, `ours` reaches a subscriber only if a token has verified the subscriber's tenant.
+        // In anonymous mode (`authmode=anonymous`) there are no tokens. So `ours` reaches no subscriber of
+        // the tag.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});

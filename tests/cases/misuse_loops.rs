@@ -158,6 +158,8 @@ fn talk_to(stage: &Stage, conversation: &str, reply: impl Fn(&str) -> String) ->
     }
 }
 
+/// The bot replies `Queued: hello` to the message `hello`, and later delivers the alert `Alert: hello`. The
+/// peer echoes both messages, and the bot ignores the echoes.
 fn peer_that_echoes_gets_one_reply(world: &World) {
     let stage = alerts::stage(world);
     let echoes: [fn(&str) -> String; 3] =
@@ -169,6 +171,8 @@ fn peer_that_echoes_gets_one_reply(world: &World) {
     }
 }
 
+/// After the bot has reached the reply limit, the bot itself is silent in this conversation: the bot sends no
+/// more replies, and does not queue the peer's messages.
 fn peer_that_replies_to_everything_is_silenced_within_a_minute(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let away = |_: &str| "I am away until Monday. Please write to my colleagues.".to_owned();
@@ -274,9 +278,9 @@ fn reply_limit_of_zero_is_no_limit(world: &World) {
 fn reply_counts_once_against_the_limit_if_a_table_response_is_lost(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
-    // The bot writes to the tables in batches. When a batch comes for the first time, Azurite (the storage
-    // emulator) carries the batch out. But the proxy cuts the connection before the response, so the bot
-    // sends the batch again.
+    // The bot writes to the tables in batches. `FaultyTables` is a proxy between the bot and Azurite (the
+    // storage emulator). When the bot sends a batch for the first time, Azurite carries the batch out, and
+    // the proxy cuts the connection before the bot gets the response. So the bot sends the batch again.
     let seen = Mutex::new(BTreeSet::new());
     tables.fail(move |call| {
         let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());

@@ -1,6 +1,6 @@
 //! Misuse of seals. A *seal* is an HMAC in a queue message. The seal shows that the bot wrote the message.
 //! The cases test messages with the seal of another queue or another bot, and a bot without a seal key. Other
-//! cases post a sealed message to the bot as a *trigger* (an event that contains an alert), e.g. after the
+//! cases post a sealed message to the bot as a *trigger* (an activity that contains an alert), e.g. after the
 //! alert was sent or cancelled. A *wrapping* is an encoding of a queue message's text, such as base64.
 
 use std::collections::BTreeMap;
@@ -142,6 +142,7 @@ fn seal_key_is_changed_without_losing_a_message(world: &World) {
     assert_eq!(last.poll()["poisonedBy"]["sealBroken"], 1);
 }
 
+/// The log has the name of the variable `sealkey`. The log does not have the seal key itself.
 fn unusable_seal_key_is_named_in_the_log(world: &World) {
     let long = "hunter2-hunter2-hunter2";
     for keys in ["hunter2".to_owned(), format!("{long},hunter2"), format!("{long},{long},{long}")] {
@@ -156,6 +157,8 @@ fn unusable_seal_key_is_named_in_the_log(world: &World) {
     }
 }
 
+/// With `authmode=required` and without `sealkey`, the bot derives the seal key from the bot's password or
+/// certificate. The bot of this case has only a federated token, so it has no seal key.
 fn bot_without_any_seal_key_is_misconfigured(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Federated));
     login.publish(&issuer);
@@ -345,6 +348,9 @@ fn sealed_trigger_of_seven_days_ago_is_refused(world: &World) {
     stage.connector.wait_for(3);
 }
 
+/// `cargo dev up` starts Azurite (the storage emulator) with a random account key. The account key that
+/// Azurite has by default is public. If Azurite accepted this key, every user of the machine could write to
+/// the queue. Other users also cannot open the folder of `cargo dev up`.
 fn storage_of_cargo_dev_up_refuses_the_well_known_account_key(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let azurite = page.azurite();
@@ -355,8 +361,7 @@ fn storage_of_cargo_dev_up_refuses_the_well_known_account_key(world: &World) {
     assert!(matches!(refused, Err(QueueError::NotAuthorized { .. })), "{refused:?}");
     let own = count(&azurite.connection_string());
     assert!(matches!(own, Ok(_) | Err(QueueError::QueueMissing)), "{own:?}");
-    // The bot and the poller have the account key of this Azurite (the storage emulator). So they can use the
-    // queue and the tables.
+    // The bot and the poller have the random account key. So they can use the queue and the tables.
     page.chat().say("hello").unwrap();
     page.wait_for("Alert: hello");
     #[cfg(unix)]

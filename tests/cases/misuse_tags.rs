@@ -220,7 +220,9 @@ fn alert_to_a_tag_reaches_only_subscribers_of_the_tenant(world: &World) {
     };
     scene.say("a:ours", "hello");
     scene.say_elsewhere("a:theirs", "hello");
-    // A visitor of a web page with Web Chat writes the foreign tenant into an activity.
+    // A visitor of a web page with Web Chat writes the foreign tenant into an activity. The bot ignores this
+    // tenant, so the visitor's conversation is in no tenant. An alert to a tag without `tenant` goes to the
+    // subscribers in the bot's own tenant, and to the subscribers in no tenant.
     let mut visitor = fixture("webchat.json");
     visitor["text"] = "hello".into();
     visitor["conversation"]["tenantId"] = FOREIGN_TENANT.into();

@@ -261,6 +261,8 @@ fn delete_user_data_from_web_chat_forgets_only_this_conversation(world: &World) 
     assert_eq!(stage.poll()["delivered"], 2);
 }
 
+/// On Web Chat and Direct Line, a client can choose any user id that does not begin with `dl_`. A user id
+/// with `dl_` comes from the Direct Line token that a site requested for the person.
 fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
     let stage = alerts::script(world).variable("unboundusers", "refuse").start();
     let say = |stage: &Stage, user: &str| {
@@ -312,8 +314,8 @@ fn stop_applies_in_every_spelling_of_the_channel(world: &World) {
         let response = alert(&stage, &body).expect_status(202).json();
         assert_eq!(response, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
     }
-    // As another program can do, this case puts two *envelopes* (alerts as JSON) on the queue. The envelopes
-    // have the member `stoppable`, so `stop` applies to them.
+    // Other programs can write to the queue. In their place, this case puts two *envelopes* (alerts as JSON)
+    // on the queue. The envelopes have the member `stoppable`, so `stop` applies to them.
     for (id, enqueued_at) in [("now", Utc::now()), ("long ago", Utc::now() - TimeDelta::days(1))] {
         stage.queue.put_json(&json!({
             "version": 1, "id": id, "text": "x", "enqueuedAt": enqueued_at.to_rfc3339(), "stoppable": true,

@@ -1,4 +1,5 @@
-//! Reads `GET /metrics` of the running bot with Prometheus' own parser.
+//! Reads `GET /metrics` of the running bot with Prometheus' own parser. Many metrics come from *figures*
+//! (counts of alerts), which the poller stores in Azure Tables.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

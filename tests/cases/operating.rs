@@ -1,6 +1,6 @@
 //! The routes by which an operator watches the running bot: `GET /api/status` and `GET /metrics`. Both routes
-//! show *figures* (counts of alerts). A record of the table `runs` has the figures, and each run of the
-//! poller adds its counts to them.
+//! show *figures* (counts of alerts). The figures are in a record of the table `runs`. Each run of the poller
+//! adds the counts of this run to the figures.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};
@@ -22,10 +22,12 @@ end_to_end::cases!(
     only_an_api_key_with_the_scope_watch_or_operate_reads_the_figures,
 );
 
-/// Each route, and the maximum number of outbound calls for one request to the route.
+/// Each route, and the maximum number of outbound calls for one request to the route. At present, the two
+/// routes make the same number of calls.
 const ROUTES: [(&str, usize); 2] = [("/api/status", 12), ("/metrics", 20)];
 
-/// Stores figures, as a run of the poller does. The table `runs` has one record with figures for each queue.
+/// Stores figures in the table `runs`, as a run of the poller does. The partition key of the record is the
+/// name of the main queue.
 #[track_caller]
 pub(crate) fn store_figures(world: &World, stage: &Stage, figures: &Value) {
     let entity = Entity::new(Key::new(stage.queue.name(), "run")).with("figures", figures.to_string());

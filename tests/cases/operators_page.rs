@@ -1,7 +1,9 @@
 //! Tests of the operator's page (the web page at `/ops`) in a real browser. Each case first gets the page
 //! from the real bot. Then a fake of the bot serves this page to the browser, and answers the API calls of
-//! the page. If the page makes a call that it must not make, the fake answers 500, and the case fails. Only
-//! the case in `on_the_bot.rs` has no fake: the bot itself serves the page, and answers the API calls.
+//! the page. If the page makes a call that it must not make, the fake responds with 500 and records a
+//! *complaint*. If a case ends with a complaint, the case fails. Only the case in `on_the_bot.rs` has no
+//! fake: the bot itself serves the page, and answers the API calls. A *dead letter* is a message in the
+//! poison queue.
 
 mod on_the_bot;
 mod samples;
@@ -114,8 +116,8 @@ fn operator_can_replay_drop_and_send_a_test_alert_with_the_keyboard_alone(world:
     // The person first types a wrong API key.
     let walk = Walk::open(&bot.page(), 1280).type_text("a-wrong-key").press("Enter");
     let walk = unlocked(walk.expect("The bot does not accept this key")).expect_focus("heading", "Status");
-    // The person chooses a reason, and the page shows only the dead letters with this reason. Then the person
-    // lists all dead letters again.
+    // The person chooses a reason (in the code: `outcome`), and the page shows only the dead letters with
+    // this reason. Then the person lists all dead letters again.
     let walk = walk.expect("6 dead letters shown.").tab_to("combobox", "Reason").type_text("des");
     let walk = walk.tab_to("button", "Show").press("Enter").expect("2 dead letters shown.");
     let walk = walk
@@ -187,8 +189,8 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
             let poison = |value: &mut Value| put_everywhere(value, text);
             poison(&mut held.status);
             held.dead.iter_mut().chain(&mut held.alerts).chain(&mut held.targets).for_each(poison);
-            // One *dead letter* (a message in the poison queue) has the hostile text as its id, too. So the
-            // API calls for this dead letter have the hostile text in the path or in the body.
+            // One dead letter has the hostile text as its id, too. So the API calls for this dead letter have
+            // the hostile text in the path or in the body.
             held.dead[0]["id"] = text.as_str().into();
             held.refusals.insert(text.clone(), text.clone());
         }
@@ -274,8 +276,8 @@ fn page_replays_and_drops_ten_thousand_dead_letters_with_progress_and_a_stop_but
         (1..10_000).contains(&left),
         "expected that the replay has begun and has stopped before its end, found {left} dead letters left"
     );
-    // The person replays all dead letters that have one reason. The bot refuses to replay dead letters with a
-    // broken seal.
+    // The person replays all dead letters with the reason `permanent`. The bot refuses to replay dead letters
+    // with a broken seal, so the person drops these dead letters.
     samples::fill(&bot, 1000);
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
@@ -451,6 +453,7 @@ fn failed_api_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
     assert_eq!(texts(&seen, "statuses")[0], "reincarnated");
 }
 
+/// The case itself makes the wrong calls, and takes each complaint from the fake.
 fn fake_complains_about_a_call_that_the_page_must_not_make(world: &World) {
     let bot = operated(world);
     let authorization = format!("Bearer {KEY}");

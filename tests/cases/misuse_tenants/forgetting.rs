@@ -115,7 +115,7 @@ pub(super) fn messages_of_a_forgotten_conversation_are_removed_from_the_poison_q
     assert_eq!(stage.poll()["poisoned"], 3);
     let poison = stage.queue.poison();
     poison.put("no envelope");
-    // These queue messages are in the format of an older bot. The list has every wrapping (encoding of the
+    // These queue messages are in the format of an older bot. `WRAPPINGS` has every wrapping (encoding of the
     // text) that the poller can read.
     let older = json!({"address": address(&stage, "msteams", "a:1"), "text": "x"}).to_string();
     for (_, wrap) in WRAPPINGS {

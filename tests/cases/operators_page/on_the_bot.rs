@@ -85,8 +85,8 @@ pub(super) fn operator_finds_replays_and_drops_dead_letters_with_the_page_alone(
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
-    // The totals count eight accepted alerts: the five messages of the first run, and the three replayed
-    // messages.
+    // The total `accepted` is the number of messages that runs have taken off the queue for the first time:
+    // the five messages of the first run, and the three replayed messages, which are new queue messages.
     let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
     let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(

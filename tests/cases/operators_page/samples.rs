@@ -15,8 +15,9 @@ pub(super) fn id(number: usize) -> String {
     format!("{number:032x}")
 }
 
-/// Makes a *dead letter* (a message in the poison queue). The number decides the outcome. A dead letter with
-/// the outcome `sealBroken` cannot be replayed.
+/// Makes a *dead letter* (a message in the poison queue). The number decides the member `outcome`. (The page
+/// calls this member *Reason*. The member `reason` is a longer text.) A dead letter with the outcome
+/// `sealBroken` cannot be replayed.
 pub(super) fn dead_letter(number: usize) -> Value {
     let (outcome, reason) = &OUTCOMES[number % 4];
     let http_status = [400, 404, 503].get(number % 4);

@@ -9,7 +9,8 @@ use platform::{Host, Level, excerpt, response};
 use serde_json::{Value, json};
 
 pub(crate) const CODE: &str = "NotSupported";
-pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
+pub(crate) const MESSAGE: &str =
+    "invoke: the bot does not support this invoke activity; send a message instead";
 
 /// Makes the response to an invoke that the bot does not support. The bot supports only one kind of invoke: a
 /// press of a button that the bot made. The module `pressing` handles such a press.

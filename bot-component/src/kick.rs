@@ -70,7 +70,7 @@ impl Kick {
         let reason = match request {
             Ok(request) => match host.send(request, TIMEOUTS).await {
                 Ok(answer) if answer.status() == StatusCode::ACCEPTED => return,
-                Ok(answer) => format!("the poller answered {}", answer.status().as_u16()),
+                Ok(answer) => format!("the poller responded with {}", answer.status().as_u16()),
                 Err(error) => error.to_string(),
             },
             Err(error) => error.to_string(),

@@ -381,7 +381,7 @@ say "Done. $env_file has the bot's variables; only you can read the file. Everyb
 say "  bot              $bot ($sku), app id $app_id, tenant $tenant"
 say "  storage account  $storage: queues $queue, $queue-poison and $queue-replies, tables $prefix*"
 if [ "$access" = roles ]; then
-    say "  access           by the roles of the bot's own identity; the roles can take ten minutes to work"
+    say "  access           by the roles of the bot's service principal; the roles can take ten minutes to work"
 else
     say "  access           by a SAS"
 fi

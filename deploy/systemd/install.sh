@@ -86,8 +86,8 @@ systemctl restart proactive-bot.service ||
 tries=30
 until curl -fsS -m 5 -o /dev/null "http://$listen/healthz" 2>"$work/errors"; do
     tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "the bot does not answer on http://$listen/healthz; read: journalctl -u proactive-bot.service -n 50"
+    [ "$tries" -gt 0 ] || fail "the bot does not respond on http://$listen/healthz; read: journalctl -u proactive-bot.service -n 50"
     sleep 2
 done
 say "Done. The bot answers on http://$listen. Put a proxy with TLS in front of it; deploy/systemd/README.md has an example."
-say "Then tell Azure, unless it knows the address: deploy/azure/deploy.sh --url https://<your host>"
+say "Then tell Azure the address, unless Azure knows it: deploy/azure/deploy.sh --url https://<your host>"

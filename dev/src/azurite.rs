@@ -89,8 +89,8 @@ impl Azurite {
         let queue = start("queue", ports.queue, &key)?;
         let table = start("table", ports.table, &key)?;
         let mut azurite = Self { queue, table, ports, key };
-        wait_for(&mut azurite.queue, ports.queue).context("the queue emulator does not answer")?;
-        wait_for(&mut azurite.table, ports.table).context("the table emulator does not answer")?;
+        wait_for(&mut azurite.queue, ports.queue).context("the queue emulator does not respond")?;
+        wait_for(&mut azurite.table, ports.table).context("the table emulator does not respond")?;
         Ok(azurite)
     }
 

@@ -108,7 +108,7 @@ impl BackEnd {
             None => self.agent.run(request.body(())?),
         };
         let mut response =
-            sent.with_context(|| format!("{}: the bot does not answer; check the address", self.bot))?;
+            sent.with_context(|| format!("{}: the bot does not respond; check the address", self.bot))?;
         let status = response.status().as_u16();
         let body = response.body_mut().read_to_string().unwrap_or_default();
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
@@ -131,7 +131,7 @@ impl BackEnd {
         expected: u16,
     ) -> anyhow::Result<Value> {
         let mut response = response.with_context(|| {
-            format!("{}: the bot does not answer; end `cargo dev up` and start it again", self.bot)
+            format!("{}: the bot does not respond; end `cargo dev up` and start it again", self.bot)
         })?;
         let status = response.status().as_u16();
         let body = response.body_mut().read_to_string().unwrap_or_default();

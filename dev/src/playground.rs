@@ -66,7 +66,7 @@ impl Playground {
         let port = options.port;
         child
             .wait_until(Duration::from_secs(60), |_| ports::answers_http(port).then_some(()))
-            .context("the Playground's page does not answer")?;
+            .context("the Playground's page does not respond")?;
         Ok(Self { child, port })
     }
 

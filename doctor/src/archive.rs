@@ -14,7 +14,7 @@ pub(crate) fn file(zip: &[u8], wanted: &str) -> anyhow::Result<Vec<u8>> {
     let count = two_bytes(zip, end + 10)?;
     let mut at = four_bytes(zip, end + 16)?;
     for _ in 0..count {
-        ensure!(slice(zip, at, 4)? == b"PK\x01\x02", "the zip is broken; make it again");
+        ensure!(slice(zip, at, 4)? == b"PK\x01\x02", "the zip is broken; make the package again");
         let method = two_bytes(zip, at + 10)?;
         let size = four_bytes(zip, at + 20)?;
         let (name, extra, comment) =
@@ -38,7 +38,7 @@ pub(crate) fn file(zip: &[u8], wanted: &str) -> anyhow::Result<Vec<u8>> {
 
 fn slice(zip: &[u8], at: usize, length: usize) -> anyhow::Result<&[u8]> {
     let end = at.checked_add(length);
-    end.and_then(|end| zip.get(at..end)).context("the zip is broken; make it again")
+    end.and_then(|end| zip.get(at..end)).context("the zip is broken; make the package again")
 }
 
 /// Reads a number of two bytes.

@@ -347,7 +347,10 @@ fn request_is_answered_503_while_no_signing_keys_are_known(world: &World) {
         response.describe()
     );
     let line = scene.stage.wait_for_events("request.rejected", 1).remove(0);
-    assert!(line["reason"].as_str().unwrap().contains("OpenID metadata answered 503"), "{line}");
+    assert!(
+        line["reason"].as_str().unwrap().contains("OpenID metadata: the response has the status 503"),
+        "{line}"
+    );
     scene.expect_nothing_happened();
     scene.issuer.behave(Behaviour::Proper);
     eventually("a 202 after the bot has fetched the keys again", || {

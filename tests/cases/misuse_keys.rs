@@ -225,7 +225,7 @@ fn expired_api_key_is_refused_and_logged(world: &World) {
     list(&ends_today).expect_status(200);
     let response = list(&ended).expect_error(401, "Unauthorized");
     let refused = &stage.wait_for_events("alert.key-refused", 1)[0];
-    assert_eq!((&refused["key"], &refused["reason"]), (&"ended".into(), &"the key has ended".into()));
+    assert_eq!((&refused["key"], &refused["reason"]), (&"ended".into(), &"the API key has expired".into()));
     assert_eq!(refused["request"], response.header("x-request-id"));
     let unknown = key("unknown", "list");
     assert_eq!(message_of(&list(&unknown).expect_error(401, "Unauthorized")), message_of(&response));

@@ -70,7 +70,7 @@ impl Queue {
         match self.with(async |client| client.approximate_count().await) {
             Ok(_) => true,
             Err(QueueError::QueueMissing) => false,
-            Err(error) => panic!("the queue does not answer: {error}"),
+            Err(error) => panic!("the queue does not respond: {error}"),
         }
     }
 

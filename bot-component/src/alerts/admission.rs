@@ -147,7 +147,7 @@ mod tests {
         let host = host(&entry(":2026-11-22"), "required");
         assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
         let refused = &host.events("alert.key-refused")[0];
-        assert_eq!((&refused["key"], &refused["reason"]), (&"ci".into(), &"the key has ended".into()));
+        assert_eq!((&refused["key"], &refused["reason"]), (&"ci".into(), &"the API key has expired".into()));
         assert!(refused["request"].is_string() && !refused.to_string().contains(KEY));
     }
 

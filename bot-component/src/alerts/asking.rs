@@ -166,7 +166,7 @@ fn read_action(mut fields: Fields) -> Result<Action, FieldError> {
     let action = if let Some(url) = fields.string("url")? {
         let is_web = url.starts_with("https://") || url.starts_with("http://");
         if !is_web || url.len() > MAX_URL || !url.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
-            return Err(fields.error("url", "the address of a page, which begins with https:// or http://"));
+            return Err(fields.error("url", "a web address that begins with https:// or http://"));
         }
         Action::Open { url, title }
     } else {

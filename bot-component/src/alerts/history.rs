@@ -179,7 +179,7 @@ mod tests {
         let token = list.token(&position, &caller());
         let read = |query: String, caller: &Caller| ListQuery::read(&query, caller);
         let found = read(format!("tag=orders&limit=3&after={token}"), &caller()).unwrap();
-        assert_eq!(found.after, Some(position), "the limit may change from page to page");
+        assert_eq!(found.after, Some(position), "the limit can change from page to page");
         for index in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[index] = if changed[index] == b'1' { b'2' } else { b'1' };

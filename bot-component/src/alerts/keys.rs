@@ -101,7 +101,7 @@ impl<'a> Holder<'a> {
         const UNFIT: &str =
             "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";
         match self {
-            Self::Ended(key) => Some((&key.name, "the key has ended")),
+            Self::Ended(key) => Some((&key.name, "the API key has expired")),
             Self::Unfit(key) => Some((&key.name, UNFIT)),
             Self::Simple | Self::Named(_) | Self::Unknown => None,
         }
@@ -230,7 +230,11 @@ mod tests {
         assert_eq!(admitted(&entry, &key.to_uppercase()), (None, None));
         for until in ["2026-11-28", "2026-11-29T12:00:00Z"] {
             let (admitted, refused) = admitted(&format!("{entry}:{until}"), key);
-            assert_eq!((admitted, refused.as_deref()), (None, Some("ci: the key has ended")), "{until}");
+            assert_eq!(
+                (admitted, refused.as_deref()),
+                (None, Some("ci: the API key has expired")),
+                "{until}"
+            );
         }
         let (key, hash) = SHORT;
         let (admitted, refused) = admitted(&format!("ci:send:{hash}"), key);

@@ -83,7 +83,7 @@ pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, ha
              twice; send another call to only the conversations of the failed alerts"
         }
         (false, ..) => {
-            "do not send the same call again, because it has no idempotencyKey and the queue may hold the \
+            "do not send the same call again, because it has no idempotencyKey and the queue perhaps holds the \
              unconfirmed alerts; cancel each alert whose status is unconfirmed, and send the cancelled and the failed alerts again"
         }
     };
@@ -112,7 +112,7 @@ mod tests {
                 2,
                 1,
                 false,
-                "do not send the same call again, because it has no idempotencyKey and the queue may",
+                "do not send the same call again, because it has no idempotencyKey and the queue perhaps holds",
             ),
         ] {
             let said = not_confirmed(queued, failed, unconfirmed, has_key);

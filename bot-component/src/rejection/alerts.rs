@@ -77,8 +77,8 @@ pub(crate) enum AlertRejection {
     #[error("queue: did not confirm the change; send the same call again")]
     ChangeNotQueued,
     #[error(
-        "alert: not cancelled, because the storage tables cannot be reached; the change is queued already, so send \
-         the same call again"
+        "alert: its old content is not cancelled, because the storage tables cannot be reached; its new content is \
+         queued already, so send the same call again"
     )]
     ChangedNotCancelled(#[source] StateError),
     #[error("queue: did not confirm the message; the dead letter stays, so send the same call again")]

@@ -203,7 +203,7 @@ fn undelivered() -> Vec<Advised<Undelivered>> {
         Undelivered::ForGood => [(Undelivered::ForGood, "Look for `trigger.failed` in the log.")],
         Undelivered::Unsure => [(
             Undelivered::Unsure,
-            "Look at the conversation before you send the alert anew, because the person may already have \
+            "Look at the conversation before you send the alert anew, because the person perhaps already has \
              the alert."
         )],
     })

@@ -30,6 +30,6 @@ pub enum DecodeError {
 }
 
 pub(crate) const COMPRESSED_COOKIE: DecodeError = DecodeError::NotAddressable(
-    "the ResumptionCookie is compressed .NET data (GZipSerialize), which only its own bot can read; ask the \
+    "the ResumptionCookie is compressed .NET data (GZipSerialize), which only the bot that wrote it can read; ask the \
      person to write to the bot again",
 );

@@ -175,7 +175,7 @@ impl Handler {
                 });
                 Ok(response)
             }
-            Ok(Err(code)) => Err(anyhow!("the guest answered with an error: {code:?}")),
+            Ok(Err(code)) => Err(anyhow!("the guest returned an error: {code:?}")),
             Err(_) => {
                 finish(task.await)?;
                 Err(anyhow!("the guest returned without a response"))

@@ -162,7 +162,8 @@ fn https_head_limit(options: &RequestOptions) -> Duration {
 /// called guest can continue after its response, and even after the calling guest has ended.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Outcome {
     let called = shared.components.get().and_then(|call| call(component.clone(), request));
-    let no_components = || Error::InternalError(Some("components are not loaded yet".to_owned()));
+    let no_components =
+        || Error::InternalError(Some("components are not loaded, or the host is ending".to_owned()));
     let response = called.ok_or_else(no_components)?.await.map_err(|error| {
         output::error(&format!("[{component}] failed on a request of another component: {error:#}"));
         Error::InternalError(None)

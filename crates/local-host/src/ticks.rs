@@ -79,7 +79,7 @@ impl Job {
         meter::report(&store);
         match outcome.map_err(explain)? {
             Ok(()) => Ok(()),
-            Err(Error::Other(text)) => Err(anyhow!("the guest answered with an error: {text}")),
+            Err(Error::Other(text)) => Err(anyhow!("the guest returned an error: {text}")),
         }
     }
 }

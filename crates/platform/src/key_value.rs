@@ -25,7 +25,9 @@ pub trait KeyValue {
 pub enum KeyValueError {
     /// The platform does not have the store that the components use. On Spin, this store has the name
     /// `default`.
-    #[error("key-value store: the platform has no store of this name; configure the store on the platform")]
+    #[error(
+        "key-value store: the platform does not have the bot's store; configure the store on the platform"
+    )]
     NoSuchStore,
     /// The component is not allowed to use the store.
     #[error("key-value store: access denied; add the store to key_value_stores in the manifest")]

@@ -164,7 +164,7 @@ fn report_poll_with_key(response: &Response, report: &mut Report) {
         // The check without a key has already reported the missing route.
         404 => return,
         401 => {
-            "401 with pollkey, so the application has another key; deploy again with all variables".to_owned()
+            "401 with pollkey, so the application has another pollkey; deploy again with all variables".to_owned()
         }
         500 => "500, because a variable is wrong; the poller's log names it".to_owned(),
         503 => format!("503 {code}, so the poller cannot use the storage account; see the poller's log"),

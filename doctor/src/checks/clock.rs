@@ -36,7 +36,7 @@ pub(super) fn check(skews: &[Skew], url: Option<&str>, report: &mut Report) {
         );
     }
     if skews.is_empty() {
-        report.skip("no server answered with its time");
+        report.skip("no response contained the server's time");
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn check(package: &[u8], variables: Option<&Variables>, url: Option<&
         report.fine("the package is for this bot");
     } else {
         report.problem(format!(
-            "the package is for another bot: botId is {shown}, microsoftappid is {app_id}; make it again: cargo dev teams \
+            "the package is for another bot: botId is {shown}, microsoftappid is {app_id}; make the package again: cargo dev teams \
              --app-id {app_id}"
         ));
     }

@@ -98,7 +98,7 @@ impl<H: Host> Examined<'_, H> {
                 Outcome::Permitted { status: 404, .. } => self.missing(&words, name),
                 Outcome::Permitted { status, code } => {
                     let text =
-                        format!("{place}: the service answered {status} {code}; check storageconnection");
+                        format!("{place}: the service returned {status} {code}; check storageconnection");
                     self.report.problem(text);
                     return false;
                 }

@@ -140,7 +140,7 @@ fn breakages_at_the_same_time_are_all_named() {
             "found /api/mesages",
             "https://login.microsoftonline.com (login host) is not in allowed_outbound_hosts of bot;",
             "pollkey: begins or ends with a line end",
-            "401 with pollkey, so the application has another key",
+            "401 with pollkey, so the application has another pollkey",
             "the package is for another bot",
         ],
     );

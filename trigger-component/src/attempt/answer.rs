@@ -57,7 +57,7 @@ pub(super) const MAX_CARD_TRIES: u8 = 5;
 
 /// The reason that the log and the poison queue show if the poller cannot decrypt the question of an answer
 /// job.
-const UNREADABLE: &str = "question: the poller cannot decrypt it, because sealkey or the bot's secret has changed; set sealkey to \
+const UNREADABLE: &str = "question: the poller cannot decrypt the question, because sealkey or the bot's secret has changed; set sealkey to \
      the new key and the old key (the old sealkey or secret), separated by a comma, and replay";
 
 /// The reason why an answer job could not begin its steps.
@@ -375,7 +375,7 @@ impl<H: Host> Attempts<'_, H> {
                 (Class::Unavailable, status, reason, retry_after)
             }
         };
-        let reason = format!("callback: {} answered {reason}", url.origin());
+        let reason = format!("callback: {}: {reason}", url.origin());
         let verdict = Verdict { class, status, reason, retry_after, activity_id: None };
         if let (_, Some(change)) = self.hosts.record(url.origin(), leased.lane, class, self.host) {
             self.log_host_change(change, url.origin(), &verdict);

@@ -152,7 +152,7 @@ impl<H: Host> Attempts<'_, H> {
             Some(pause) => outcome(pause),
             None => Outcome::poison(
                 PoisonReason::OutOfTime,
-                "message: the queue deletes it before the alert is due; use a longer time to live",
+                "message: the queue deletes it before the poller can send the alert; use a longer time to live",
             ),
         }
     }

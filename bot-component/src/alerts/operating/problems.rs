@@ -222,8 +222,8 @@ mod tests {
                 &["token: the login host issued no token"],
             ),
             (
-                |s| runs(s).figures.last_run.failure = "the queue does not answer".into(),
-                &["last run: failed (the queue does not answer); look for its line with \"run\":\"r1\""],
+                |s| runs(s).figures.last_run.failure = "the queue does not respond".into(),
+                &["last run: failed (the queue does not respond); look for its line with \"run\":\"r1\""],
             ),
             (
                 |s| runs(s).figures.hosts_out = vec!["smba.example/emea".into(), "smba.example/amer".into()],

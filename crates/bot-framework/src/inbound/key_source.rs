@@ -40,7 +40,7 @@ pub enum KeysError {
         error: TransportError,
     },
     /// The HTTP status of a response is not 200. A redirect is also an error.
-    #[error("{what} answered {status}")]
+    #[error("{what}: the response has the status {status}")]
     Status {
         /// The document: the metadata or the key set.
         what: &'static str,

@@ -69,7 +69,7 @@ impl Shown {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::CancelledUnseen => Some(
-                "ledger: no run has recorded that it dropped the alert, so a run may have sent it before the \
+                "ledger: no run has recorded that it dropped the alert, so perhaps a run has sent it before the \
                  cancellation; look at the conversation",
             ),
             Self::DeliveredUnseen => Some(

@@ -62,7 +62,7 @@ impl Why {
                  dead letter from the list"
             }
             Self::Hidden => {
-                "message: hidden, because another call works on it; send the call again in a minute"
+                "message: another call works on it, or the poller is still moving it; send the call again in a minute"
             }
             Self::Unreadable => "message: holds no envelope, so it has no address; drop it",
             Self::OlderFormat => {

@@ -189,8 +189,8 @@ fn failed_fetch_of_the_keys_gives_keys_unavailable_with_the_reason() {
         ),
         ("host not allowed", vec![Err(TransportError::Denied)], "allowed_outbound_hosts"),
         ("metadata too large", vec![Err(too_long)], "larger than"),
-        ("metadata 404", vec![Ok(response(404, &good))], "metadata answered 404"),
-        ("metadata 302", vec![Ok(response(302, &good))], "metadata answered 302"),
+        ("metadata 404", vec![Ok(response(404, &good))], "metadata: the response has the status 404"),
+        ("metadata 302", vec![Ok(response(302, &good))], "metadata: the response has the status 302"),
         ("metadata is not JSON", vec![Ok(response(200, "<html>"))], "no jwks_uri"),
         ("no jwks_uri", vec![Ok(response(200, "{}"))], "no jwks_uri"),
         (
@@ -203,7 +203,11 @@ fn failed_fetch_of_the_keys_gives_keys_unavailable_with_the_reason() {
             vec![Ok(response(200, &good.replace("https", "http")))],
             "neither on the host of the metadata",
         ),
-        ("keys 500", vec![Ok(response(200, &good)), Ok(response(500, ""))], "key set answered 500"),
+        (
+            "keys 500",
+            vec![Ok(response(200, &good)), Ok(response(500, ""))],
+            "key set: the response has the status 500",
+        ),
         ("keys are not JSON", vec![Ok(response(200, &good)), Ok(response(200, "["))], "no RSA key"),
         ("no keys", vec![Ok(response(200, &good)), Ok(response(200, r#"{"keys":[]}"#))], "no RSA key"),
         (

@@ -25,15 +25,14 @@ use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
-/// The most teams and chats in which the poller looks for a person by e-mail address. The poller takes the
-/// teams and chats with the latest activity.
+/// The largest number of teams and chats in which the poller looks for a person by e-mail address. The poller
+/// takes the teams and chats with the latest activity.
 const MOST_ROSTERS: usize = 20;
 
 /// The shortest pause between two calls that ask the Connector to create the chat of the same alert. The
 /// Connector refuses such a call if the bot is not installed for the person. During the pause, the poller
-/// only looks for the person in the address book. If the bot is installed during the pause, the channel sends
-/// the bot an activity, and the bot adds the person to the address book. The poller then finds the person
-/// there.
+/// only looks for the person in the address book. If the bot is installed during the pause, Teams sends the
+/// bot an activity, and the bot adds the person to the address book. The poller then finds the person there.
 const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
 
 /// Returns the outcome that moves a message to the poison queue, because every later try would fail, too. For
@@ -86,7 +85,9 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Sends an alert to the conversation `address`. The alert's envelope has another address. The steps:
+    /// Sends an alert to the conversation with the address `address`. The *envelope* (the alert as JSON in
+    /// the queue message) contains another address, which names only the person or the purged chat. The
+    /// steps:
     ///
     /// 1. Put `address` into the envelope.
     /// 2. Make a plan (`standing.rs`). An alert with a `key` (the name that the sender gives to a problem)
@@ -95,7 +96,7 @@ impl<H: Host> Attempts<'_, H> {
     /// 4. Put the envelope's own address back. The message then stays in its *lane* (the run's list of the
     ///    messages with this address).
     /// 5. If `leased.sent_to` is empty, store `address` there. When the run later records the outcome in the
-    ///    ledger, the run records `sent_to` as the alert's conversation.
+    ///    ledger (the table of all alerts), the run records `sent_to` as the alert's conversation.
     ///
     /// `is_new`: whether the run has just created the conversation.
     async fn send_to(
@@ -116,8 +117,8 @@ impl<H: Host> Attempts<'_, H> {
         sent
     }
 
-    /// Makes the call to the Connector that `plan` describes. If `plan` is `None`, sends the alert as a new
-    /// chat message.
+    /// Carries out `plan`, which describes a call to the Connector. If `plan` is `None`, sends the alert as a
+    /// new chat message.
     async fn send_as_planned(
         &self,
         leased: &mut Leased,
@@ -239,8 +240,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Finds the person with the e-mail address `email` among the members of the tenant's teams and chats.
-    /// The result is one of these:
+    /// Looks for the person with the e-mail address `email` in at most [`MOST_ROSTERS`] of the bot's teams
+    /// and chats in the tenant. The result is one of these:
     ///
     /// - `Ok(Ok(..))` with the person.
     /// - `Ok(Err(..))` with the verdict of the failed call to the Connector.
@@ -271,7 +272,9 @@ impl<H: Host> Attempts<'_, H> {
         Err(Outcome::Poison { why: PoisonReason::UnknownPerson, reason, status: Some(404) })
     }
 
-    /// Finds the chat with the person in the address book; `None` if the bot does not know the person.
+    /// Looks for the chat with the person in the address book. Returns `None` if the address book has no chat
+    /// with the person in this tenant. If the chat is paused, because the bot could not reach the person,
+    /// returns an error, and the alert waits.
     async fn known_chat(
         &self,
         leased: &Leased,
@@ -374,14 +377,14 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Returns the id of the Teams tenant in the address of a conversation. If the address names no tenant, the
-/// error is the outcome of the alert.
+/// Returns the id of the Teams tenant that the address of a conversation names. If the address names no
+/// tenant, the error is the outcome of the alert.
 fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
     let tenant_id = address.vouched_tenant().map(str::to_owned);
     tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
-/// Returns the account of a member, in the form that the channel uses for the sender of an activity (`from`).
+/// Returns the account of a member, in the form of the sender (`from`) of an activity.
 fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
     ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
 }

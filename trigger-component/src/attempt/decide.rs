@@ -1,7 +1,7 @@
 //! Decides what happens to a queue message after an attempt to deliver its alert. [`decide`], a pure
-//! function, decides after the Connector's response, and follows the table in `docs/delivery.md`. If the
-//! alert was not sent, [`wait_for_host`] or [`wait_for_installation`] decides. A *run* is one execution of
-//! the poller.
+//! function, decides after the Connector's response, and follows the table in `docs/delivery.md`.
+//! [`wait_for_host`] decides if the host is down and the run makes no call. [`wait_for_installation`] decides
+//! if the bot is not installed for the person or in the team. A *run* is one execution of the poller.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub(crate) enum Action {
     Hide { after: Duration, delivery: Delivery, why: Hidden },
     /// Move the message to the poison queue.
     Poison(PoisonReason),
-    /// Stop the run, because the run can send no alert at all. The message stays as it is.
+    /// Stop the run, because the run can send no alert at all. The run makes the message visible again, and
+    /// counts no failed try.
     StopRun(Stop),
 }
 
@@ -45,7 +46,7 @@ pub(crate) enum Stop {
 pub(crate) enum Hidden {
     Throttled,
     Unavailable,
-    /// The Connector's host is down, so the alert was not sent.
+    /// The host is down, so the run made no call to the host (see [`wait_for_host`]).
     HostOut,
     PossiblyDelivered,
     /// The bot is not installed for the person or in the team.
@@ -55,7 +56,7 @@ pub(crate) enum Hidden {
     StateUnknown,
 }
 
-/// The name of two counts in the *figures* (the counts of the queue's messages over all runs):
+/// The *figures* (the numbers of messages over all runs) contain two counts with this name:
 ///
 /// - In the group `ended` (messages that left the queue), this count is for messages that a killed run has
 ///   probably deleted. The ledger (the table of all alerts) does not show how their alerts ended.
@@ -186,7 +187,7 @@ pub(crate) fn decide(
         // already returned `StopRun` above.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
             // The pause is never shorter than the back-off. Otherwise, if the host always asked for a pause
-            // of one second, the alert would use up its five tries within five seconds.
+            // of one second, the alert would use up all its tries within a few seconds.
             let pause = match situation.host {
                 HostState::Works => {
                     delivery.tries = delivery.tries.saturating_add(1);
@@ -218,9 +219,10 @@ pub(crate) fn decide(
     hide(pause, delivery, why, situation)
 }
 
-/// Decides what happens to a message whose host is down: the host of a Connector, or of a program that gets a
-/// person's answer. The run makes no call to this host. `wait` is the pause that the circuit breaker asks
-/// for. The message is hidden for this pause and a random time.
+/// Decides what happens to a message that needs a call to a host that is down. The host belongs to the Bot
+/// Framework (e.g. to a Connector), or to a program that gets a person's answer. The run makes no call to
+/// this host. `wait` is the pause that the circuit breaker asks for. The message is hidden for this pause and
+/// a random time.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,
@@ -230,8 +232,8 @@ pub(crate) fn wait_for_host(
         return Action::Poison(PoisonReason::RetriesExhausted);
     }
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
-    // The pause has a random part, so that the messages for this Connector host do not all become visible in
-    // the same second.
+    // The pause has a random part, so that the messages for this host do not all become visible in the same
+    // second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
 }
@@ -262,8 +264,9 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
 
 /// Returns the reason to stop the run, if the verdict (the classified result of a call) shows that the run
 /// can send no alert at all. A stopped run makes the messages that it has not finished visible again, and
-/// counts no failed tries. Otherwise, an outage of the login host would move the whole queue to the poison
-/// queue. The run also records a pause. During the pause, the next runs dequeue no messages.
+/// counts no failed tries. If the run counted failed tries, an outage of the login host would move the whole
+/// queue to the poison queue. The run also records a pause. During the pause, the next runs dequeue no
+/// messages.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
     // A refusal without an HTTP status comes from the login host, so it concerns all conversations.
     let concerns_all = !refused_alone || verdict.status.is_none();
@@ -281,7 +284,7 @@ fn asked_pause(verdict: &Verdict) -> Option<Duration> {
 }
 
 /// Returns a random pause between zero and `first * 2^(attempt - 1)` (full jitter). The pause is never longer
-/// than [`LONGEST_BACKOFF`]. Because of the random part, messages that failed at the same time are tried
+/// than [`LONGEST_BACKOFF`]. Because the pauses are random, messages that failed at the same time are tried
 /// again at different times.
 fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -302,9 +305,9 @@ pub(crate) fn answer_pause(
     asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
 }
 
-/// Returns the pause after a failure whose cause is perhaps the host. If `attempt` is 1 or 2, the pause comes
-/// from [`backoff`]. All later pauses take 30 to 60 seconds. These pauses do not grow, so that the alert is
-/// delivered soon after the host works again.
+/// Returns the pause after a failure, if the state of the host is [`HostState::Unclear`] or
+/// [`HostState::Fails`]. If `attempt` is 1 or 2, the pause comes from [`backoff`]. All later pauses take 30
+/// to 60 seconds. These pauses do not grow, so that the alert is delivered soon after the host works again.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);

@@ -6,10 +6,10 @@
 //! conversation. A *run* is one execution of the poller. The result says that the host *reached* the
 //! conversation, or that the host *failed*. Some responses show neither, so the run does not record them.
 //!
-//! When the run ends, it stores the results in the record of the run lock (a row of a table). The next run
+//! When the run ends, it stores the results in the record of the run lock, which is a table row. The next run
 //! reads the results from this record. A killed run does not store its results, so the stored results can be
-//! out of date. The breaker uses the results for two decisions only: when an alert is tried, and whether a
-//! failed attempt counts as a try of the alert.
+//! out of date. Such results do little harm, because the breaker uses the results for two decisions only:
+//! when an alert is tried, and whether a failed attempt counts as a try of the alert.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -121,8 +121,8 @@ impl Results {
 
     fn remove_old(&mut self, now: i64) {
         let oldest = now - milliseconds(RESULTS_END_AFTER);
-        // A time in the future comes from a run whose clock was ahead. Without the limit `newest`, this
-        // result would stay valid for too long.
+        // A result with a time in the future comes from a run whose clock was ahead. Without the limit
+        // `newest`, such a result would stay valid for too long.
         let newest = now + milliseconds(RESULTS_END_AFTER);
         self.last.retain(|result| (oldest..newest).contains(&result.at));
     }
@@ -167,8 +167,8 @@ impl Hosts {
         Self(RefCell::new(serde_json::from_slice(stored.as_bytes()).unwrap_or_default()))
     }
 
-    /// Returns the results as a text for the next run. The text has at most about 12 KiB. If no result is a
-    /// failure, the text is empty.
+    /// Returns a text for the next run: the results of each host that has at least one failure. The text has
+    /// at most [`STORED_HOSTS`] hosts, and about 12 KiB. If no result is a failure, the text is empty.
     pub(crate) fn stored(&self) -> String {
         let hosts = self.0.borrow();
         let failing = hosts.iter().filter(|(_, results)| results.last.iter().any(|result| !result.reached));

@@ -3,8 +3,8 @@
 //! queue. `run/apply.rs` changes the message later, according to the outcome. A *run* is one execution of the
 //! poller.
 //!
-//! A queue message can also be a *job*. A job sends no alert. A job passes a person's answer or message on to
-//! a program (`answer.rs`).
+//! A queue message can also be a *job*. A job sends no alert. A job passes a person's answer or chat message
+//! on to a program (`answer.rs`).
 
 mod answer;
 mod answer_tools;
@@ -103,8 +103,8 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
-        // The bot checks the URLs in its own messages. The poller checks each URL again, because other
-        // programs can write to the queue, too.
+        // The bot checks the URL in each queue message that the bot writes. The poller checks each URL again,
+        // because other programs can write to the queue, too.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
             Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
@@ -187,8 +187,8 @@ impl<H: Host> Attempts<'_, H> {
     pub(crate) async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
         let Envelope { id, question, .. } = &leased.envelope;
         let alert = leased.envelope.question_alert();
-        // The address of the conversation to which the alert went. If the attempt found or created this
-        // conversation, the envelope has another address.
+        // The address of the conversation to which the alert went. This address is not always the address in
+        // the envelope, because the attempt can find or create the conversation.
         let address = leased.destination();
         let Some(question) = question.as_ref().filter(|_| self.is_ours(leased)) else { return };
         if leased.envelope.answered.is_some() {

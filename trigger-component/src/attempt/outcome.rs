@@ -1,5 +1,5 @@
 //! The outcomes of attempts. A *message* is a queue message: an alert, or a *job* that passes a person's
-//! answer or message on to a program. A *run* is one execution of the poller.
+//! answer or chat message on to a program. A *run* is one execution of the poller.
 
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ pub(crate) enum Outcome {
     /// the alert's final status. The value is `None` in two cases:
     ///
     /// - The message is a job.
-    /// - The queue held two messages of the alert. A run has finished the other message, and recorded the
-    ///   alert's final status.
+    /// - The queue held two messages of the alert, and a run ended the alert with the other message. The
+    ///   *figures* (the numbers of messages over all runs) count this message as a copy, so that they count
+    ///   the final status of the alert only once.
     AlreadyEnded(Option<Status>),
     /// The ledger shows that a copy of this message is in the poison queue. The value is the reason in one
     /// word, e.g. `permanent` (see [`PoisonReason::word_in`]).

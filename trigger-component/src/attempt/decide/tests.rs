@@ -151,7 +151,7 @@ fn refusal_of_the_token_by_one_conversation_alone_counts_as_a_try() {
 }
 
 #[test]
-fn hide_for_any_pause_returns_a_time_out_that_the_queue_accepts() {
+fn pause_becomes_a_time_out_that_the_queue_accepts() {
     for (pause_ms, until_deletion_seconds, expected_seconds) in [
         (0, 1000, Some(1)),
         (1, 1000, Some(1)),
@@ -307,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn backoff_of_any_attempt_keeps_the_limit_and_never_gets_shorter(attempt in 0_u32.., random in any::<u64>()) {
+    fn backoff_keeps_its_limit_and_the_limit_never_shrinks(attempt in 0_u32.., random in any::<u64>()) {
         let first = Duration::from_secs(2);
         let pause = backoff(first, attempt, |max| random % (max + 1));
         let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);

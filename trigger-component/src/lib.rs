@@ -7,8 +7,9 @@
 //! too. The poller accepts neither activities nor alerts over HTTP.
 //!
 //! In this crate, a *message* is a message of the queue, unless the text says *chat message*. A message holds
-//! an *envelope* (an alert as JSON). The poller deletes a message only after the message's alert has reached
-//! a final status, such as `delivered`.
+//! an *envelope*: an alert or a job, as JSON. (A *job* sends no alert. For example, a job passes a person's
+//! answer on to a program.) The poller deletes a message only after the message's alert has reached a final
+//! status, such as `delivered`.
 //!
 //! Sources: the rules of delivery are in `docs/delivery.md`. The queue is specified at
 //! <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>.
@@ -21,11 +22,11 @@
 //! | a limit of a run: e.g. how long it works, and how often it tries an alert | `limits.rs` |
 //! | when messages are fetched | `run/intake.rs` |
 //! | the order within a conversation; the pace (the minimum time between two chat messages) | `schedule/` (`line.rs`: for which older messages a message has to wait; `lanes.rs`: which message is next) |
-//! | the checks before a message is sent | `attempt/checks.rs` |
+//! | the checks before an alert is sent | `attempt/checks.rs` |
 //! | which chat message an alert changes if it has a `key` (the sender's name for a problem) | `attempt/standing.rs`, `attempt/standing/` |
 //! | how alerts with the same `key` are sent one after the other | `turns.rs` |
 //! | how a chat or a thread is created | `attempt/create.rs` |
-//! | the decision about a message that follows from the Connector's response | `attempt/decide.rs` |
+//! | the run's decision about a message, after the Connector's response | `attempt/decide.rs` |
 //! | how the run carries out this decision, and records the result in the ledger (the table with a record for each alert) | `run/apply.rs`, `run/ledger_writes.rs`, `run/write_transitions.rs` |
 //! | the calls that delete or hide a queue message (Delete Message, Update Message); the poison queue | `queue/` |
 //! | the recovery after a run was killed | `runs/recovery.rs` |

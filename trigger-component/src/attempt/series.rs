@@ -48,8 +48,9 @@ impl From<TableError> for SeriesError {
 
 impl<H: Host> Attempts<'_, H> {
     /// Puts the next alert of the series on the queue, unless an earlier run has done so, or the series has
-    /// ended. Returns whether the run sends the alert in hand. If the alert is not part of a series, or if
-    /// another program wrote the queue message, does nothing, and returns [`SeriesDecision::Send`].
+    /// ended. Returns whether the run sends the alert in hand. If the alert is not part of a series, does
+    /// nothing, and returns [`SeriesDecision::Send`]. Does the same if neither the bot nor the poller wrote
+    /// the queue message.
     pub(super) async fn continue_series(&self, leased: &Leased) -> Result<SeriesDecision, SeriesError> {
         let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
         let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
@@ -122,8 +123,8 @@ impl<H: Host> Attempts<'_, H> {
         let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
         let next = leased.envelope.later_in_series(id, index, due, now);
         // `encode` fails only if the alert does not fit into a queue message. The bot accepts a series only
-        // if each of its alerts fits, so `encode` never fails here. `next` is never `None`, because this
-        // alert is part of a series.
+        // if each of its alerts fits, so `encode` never fails here. `next` is never `None`, because the
+        // alert in hand is part of a series.
         let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
         let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
         // The run rounds the wait up. Otherwise, the queue could hand out the message before the alert is

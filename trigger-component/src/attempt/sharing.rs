@@ -4,11 +4,11 @@
 //!   alert for each recipient.)
 //! - The later alerts of an *escalation*. The poller sends these alerts only if no person answers.
 //!
-//! A *job* is a queue message that passes an answer on to a program (`answer.rs`). When the poller carries
-//! out such a job, it cancels the other alerts that were not sent yet. If the alerts share one answer, the
-//! poller also puts a second job on the queue for each other alert that was sent, or was perhaps sent. The
-//! second job records the answer for the other alert, and changes the other alert's card (the chat message
-//! with the question).
+//! A *job* is a queue message that sends no alert. The first job for an answer passes the answer on to a
+//! program (`answer.rs`). When the poller carries out the first job, it cancels the other alerts that were
+//! not sent yet. If the alerts share one answer, the poller also puts a second job on the queue for each
+//! other alert that was sent, or was perhaps sent. The second job records the answer for the other alert, and
+//! changes the other alert's card (the chat message with the question).
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -24,7 +24,7 @@ use super::answer::{AnswerWork, MAX_CARD_TRIES, store_steps};
 use super::{Attempts, Outcome};
 use crate::schedule::Leased;
 
-/// The most Put Message calls that a job makes at the same time.
+/// The most Put Message calls that the poller makes at the same time for one job.
 const PUTS_AT_ONCE: usize = 8;
 
 impl<H: Host> Attempts<'_, H> {
@@ -156,7 +156,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Whether the ledger shows that the alert was sent, or was perhaps sent (`Dropped`, `DeliveredUnseen`).
+/// Whether the ledger shows that the alert was sent (`Delivered`, `Answered`), or was perhaps sent
+/// (`Dropped`, `DeliveredUnseen`).
 fn was_perhaps_sent(record: &Record, now: DateTime<Utc>) -> bool {
     let shown = record.shown(now);
     matches!(shown, Shown::DeliveredUnseen)

@@ -46,7 +46,8 @@ pub(super) use plan::Plan;
 use records::edit_of;
 pub(crate) use records::thread_to_record;
 
-/// The longest time that a change waits for the result of the alert that it changes.
+/// After this time, a change no longer waits for the result of the alert that it changes, if the bot has
+/// cancelled this alert.
 ///
 /// If the changed alert still waits on the queue, the bot cancels this alert, and the poller sends the change
 /// as a new alert. But perhaps a run sent the alert just before the cancellation, and the ledger (the table
@@ -273,9 +274,9 @@ impl<H: Host> Attempts<'_, H> {
             let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
             // The run does not know the person's chat yet, so `conversation` is a placeholder for the chat.
             // In the record of the placeholder, the bot notes which alert with the key is the newest
-            // (`noted`). This record does not say whether the key is firing. While a key is firing, the
-            // poller skips a firing alert with `again: skip`, so such a newer alert must not take the place
-            // of the alert in `leased`. To be safe, this check assumes that the key is firing (`true`).
+            // (`noted`). This record does not say whether the key is firing. If the key is firing, the poller
+            // skips an alert with the state `firing` and `again: skip`. A skipped alert must not take the
+            // place of the alert in `leased`. To be safe, this check assumes that the key is firing (`true`).
             self.is_replaced_by_newer(&noted, mine, true).await
         };
         match is_replaced_by_newer.await {
@@ -288,8 +289,8 @@ impl<H: Host> Attempts<'_, H> {
     /// Whether a newer alert with the key takes the place of this alert. A newer alert takes the place if a
     /// run has sent the newer alert, or sends it soon. The newer alert does not count in these cases:
     ///
-    /// - It was cancelled, or has ended without being sent. (But an alert that a still newer alert has
-    ///   replaced does count.)
+    /// - It was cancelled, or its Put Message failed, or its final status is neither `delivered` nor
+    ///   `replaced`. (It has the status `replaced` if a still newer alert has taken its place.)
     /// - It is not due yet.
     /// - It is overdue: no run has recorded a result in time.
     /// - The key is firing, and the newer alert has the state `firing` and `again: skip`. The poller skips

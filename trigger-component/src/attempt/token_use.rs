@@ -1,5 +1,8 @@
 //! Decides whether a refusal of the bot's token concerns one conversation or all conversations. If the
 //! refusal concerns all conversations, the run (one execution of the poller) stops.
+//!
+//! Each conversation names the URL of its Connector (the HTTP API for chat messages). So one run can call
+//! several Connectors.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -38,8 +41,8 @@ impl TokenUse {
     /// If no Connector has accepted an alert yet, this function waits for an acceptance before it returns,
     /// for at most [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // The caller does not use the result in these cases. A refusal without an HTTP status comes from the
-        // login host, and always stops the run.
+        // The caller uses the result only for a refusal of the token (`Unauthorized`) with an HTTP status. A
+        // refusal without an HTTP status comes from the login host, and always stops the run.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

@@ -4,7 +4,8 @@
 //! - A sender has cancelled an alert.
 //! - A person has sent `stop` or `start`, has changed the quiet hours, or has asked to be forgotten. (In the
 //!   quiet hours, the person wants no alerts.)
-//! - The bot has perhaps put an alert on the queue twice.
+//! - The bot has perhaps put an alert on the queue twice. (This event withdraws nothing, but a run has to
+//!   know the event before the run sends the alert.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +46,8 @@ pub(crate) struct Withdrawn {
     stopped: BTreeMap<String, bool>,
     /// The ids of alerts that the queue perhaps holds twice. The bot repeated the Put Message, because the
     /// response to the first call was lost. The second message has the mark `once`, which says that there are
-    /// perhaps two messages. The first message lacks this mark. So the bot also stores a row with the alert's
-    /// id, and the run reads this row together with the withdrawals.
+    /// perhaps two messages. The first message lacks this mark. So the bot also records
+    /// [`Withdrawal::Doubled`] with the alert's id.
     doubled: BTreeSet<String>,
     /// For each conversation: the last time at which the person asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
@@ -102,7 +103,8 @@ impl Withdrawn {
     }
 
     /// Whether the run has read none of these events: a cancellation, a `stop` or `start`, a change of quiet
-    /// hours, a wish to be forgotten.
+    /// hours, a wish to be forgotten. [`Withdrawal::Doubled`] does not count, because this event
+    /// withdraws nothing.
     pub(crate) fn has_no_withdrawal(&self) -> bool {
         self.cancelled.is_empty()
             && self.stopped.is_empty()

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_while_another_run_holds_the_lock_is_skipped() {
+    fn poll_with_respond_async_while_another_run_holds_the_lock_is_skipped() {
         let host = host(KEY);
         let kick = || {
             let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {KEY}")));

@@ -56,8 +56,8 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Writes the records in `leased.change`. If a write fails, this function only logs the failure. Without
-    /// the record of the key, the next alert with the key perhaps becomes a new chat message, and does not
-    /// change the old chat message.
+    /// the record of the key, the next alert with the key perhaps becomes a new chat message instead of a
+    /// change of the old chat message.
     pub(crate) async fn record_change(&self, leased: &Leased) {
         let Some(change) = &leased.change else { return };
         let warn = |event: &str, reason: String| {

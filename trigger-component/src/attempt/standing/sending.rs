@@ -20,8 +20,9 @@ const DELETED: &str = "key: the message was deleted, so the alert is a new messa
 const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
 
 impl<H: Host> Attempts<'_, H> {
-    /// Carries out a plan. If the Connector cannot change the message, a second call sends a new message. If
-    /// the run lock has ended before the second call, the error is the outcome `TooLate`. If the Connector
+    /// Carries out a plan. If the Connector cannot change the message, a second call sends a new message. The
+    /// run sends nothing after the time in `may_send_until`, because another run can hold the run lock then.
+    /// If this time has passed before the second call, the error is the outcome `TooLate`. If the Connector
     /// accepts the call, this function sets `leased.change` (the records that the run has to write).
     pub(in crate::attempt) async fn carry_out(
         &self,
@@ -140,9 +141,9 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Sends a reply that tells people about a changed message, because channels notify no person when a
-    /// message changes. If the reply fails, the alert still counts as delivered. In this case, this function
-    /// returns a reason, and the run records the reason in the ledger.
+    /// Sends a reply that tells people about a changed message, because channels (messaging services such as
+    /// Teams) notify no person when a message changes. If the reply fails, the alert still counts as
+    /// delivered. In this case, this function returns a reason, and the run records the reason in the ledger.
     async fn notify(
         &self,
         connector: &Connector<'_, H>,

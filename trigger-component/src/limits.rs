@@ -23,8 +23,9 @@ pub struct Limits {
     /// waits until the run begins to work on it.
     pub fetch_below: usize,
     /// The poller moves an alert to the poison queue after this many failed attempts whose cause is probably
-    /// the alert, and not the Connector's host. The poller assumes this cause if the host has reached another
-    /// conversation after the previous failure in the alert's conversation.
+    /// the alert, and not the Connector's host. The poller assumes this cause if the last two results of the
+    /// alert's conversation are failures, and if between these two failures a response for another
+    /// conversation showed that the host works.
     pub max_tries: u32,
     /// After this many failed attempts with an unclear cause, the poller moves an alert to the poison queue.
     /// The cause is unclear if the poller has too few results of other conversations to know whether the host
@@ -74,10 +75,11 @@ pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 /// How long a message is hidden if it could not be put on the poison queue.
 pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The upper limit for the minimum pause of messages that wait for an *overdue* message. A message is overdue
-/// if its own pause has ended, but no run has dequeued it since then. The minimum pause is half of the time
-/// for which the message has been overdue. For example, if a message has been overdue for 8 seconds, a run
-/// hides the younger messages of the conversation for at least 4 seconds.
+/// A message is *overdue* if its own pause has ended, but no run has dequeued the message since then. While a
+/// message is overdue, a run hides the younger messages of the conversation for at least half of the time for
+/// which the message has been overdue, or for at least this constant, whichever is shorter. For example, if
+/// the message has been overdue for 8 seconds, the run hides the younger messages for at least 4 seconds. If
+/// the message has been overdue for a minute, the run hides the younger messages for at least 10 seconds.
 pub(crate) const LONGEST_YOUNGER_PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure without `Retry-After`.
@@ -148,9 +150,10 @@ mod tests {
     /// - `SETTLED_WITHIN`: if no run records a result within this time after an alert is due, the bot shows
     ///   the state `overdue` to the sender. So the longest wait of an alert has to end within this time.
     /// - `DEQUEUED_WITHIN`: if the sender cancels an alert, the bot assumes that a run dequeues the alert's
-    ///   message within this time, and drops the alert. So each pause has to be shorter than this time.
+    ///   message within this time, and that this run drops the alert. So each pause has to be shorter than
+    ///   this time.
     #[test]
-    fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
+    fn longest_waits_are_shorter_than_the_time_limits_of_the_bot() {
         let lease = Limits::default().lease;
         assert!(LONGEST_OUTAGE + LONGEST_RETRY_AFTER + lease < SETTLED_WITHIN.to_std().unwrap());
         assert!(

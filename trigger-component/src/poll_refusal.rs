@@ -20,7 +20,8 @@ pub enum PollRefusal {
     /// The request is not the kick, and has no valid poll key (the value of `pollkey`).
     #[error("poll key: missing or wrong; send the value of pollkey")]
     Unauthorized,
-    /// The poller is in anonymous mode, and the header `Host` does not name this machine.
+    /// The poller is in anonymous mode (`authmode=anonymous`, for local tests), and the header `Host` does
+    /// not name this machine.
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
     /// A variable is wrong. The response does not name the variable, because the caller is perhaps not the

@@ -17,8 +17,9 @@ impl<H: Host> Queues<'_, H> {
     ///
     /// 1. The first Delete call fails. This function records `end` before it repeats the call, because the
     ///    message perhaps stays on the queue.
-    /// 2. The envelope has the mark `once`: the queue can hold a second message of the alert. This function
-    ///    records `end` before it deletes the message.
+    /// 2. The envelope has the mark `once`. The mark says that the queue can hold a second message of the
+    ///    alert, and that the poller must deliver only one of the two messages. This function records `end`
+    ///    before it deletes the message.
     ///
     /// If a later run then dequeues a message of the alert, the run finds `end` in the ledger, and does not
     /// send the alert again.
@@ -33,8 +34,8 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Deletes a message, and records nothing in the ledger. The caller uses this function if the message's
-    /// alert had ended before, or if the message is a *job* (it holds no alert, but brings a person's answer
-    /// or message to a program).
+    /// alert had ended before, or if the message is a *job* (a queue message that holds no alert, but passes
+    /// a person's answer or chat message on to a program).
     pub(crate) async fn delete(&self, leased: &Leased) -> HasLeft {
         self.remove(leased, async || {}).await
     }

@@ -1,4 +1,4 @@
-//! Hides messages for some time, or makes them visible again.
+//! Hides a message for some time. If this time is zero, the message becomes visible again.
 
 use std::time::Duration;
 

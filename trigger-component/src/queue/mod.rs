@@ -21,7 +21,7 @@ use crate::schedule::Leased;
 
 /// The clients with which a run changes messages. They are for the queue, the poison queue, the ledger (the
 /// table with a record for each alert), and the table of dead letters (the list of the messages on the poison
-/// queue). All jobs (futures) of a run share this value.
+/// queue). All futures of a run share this value.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,
@@ -42,8 +42,9 @@ pub(crate) enum HasLeft {
     /// The message is still on the queue, so a run dequeues the message again.
     No,
     /// The result of the Delete is unknown. The message stays in the list of the messages that the run has
-    /// *in hand* (dequeued, but not finished). The record of the run lock stores this list. The next run
-    /// reads the list, and finds out whether the queue still holds the message.
+    /// *in hand* (dequeued, but not finished). The record of the *run lock* (the lock that a run holds while
+    /// it works) stores this list. The next run reads the list, and finds out whether the queue still holds
+    /// the message.
     Unknown,
 }
 

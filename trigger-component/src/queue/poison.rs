@@ -184,11 +184,11 @@ impl<H: Host> Queues<'_, H> {
     /// Reads some facts from the alert's record: the sender, the tag, and the time of the last replay.
     /// Returns `None` if an operator cannot replay the message.
     ///
-    /// As soon as the copy is in the poison queue, an operator can replay the alert. Perhaps this happens
-    /// before the run records the status `dead`. Then `dead` must not overwrite the new status of the
+    /// As soon as the copy is in the poison queue, an operator can replay the alert. If the operator replays
+    /// the alert before the run records the status `dead`, `dead` must not overwrite the new status of the
     /// replayed alert. So this function reads the time of the last replay before the run makes the copy, and
-    /// the caller passes this time to the ledger. If the record contains a later replay by then, the ledger
-    /// does not record `dead`.
+    /// the caller later passes this time to the ledger together with `dead`. If the alert's record then
+    /// contains a later replay, the ledger does not record `dead`.
     async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
         if !copy.is_genuine {
             return None;

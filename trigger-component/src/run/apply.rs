@@ -103,8 +103,9 @@ impl<H: Host> RunContext<'_, H> {
                 let reason = ledger_reason.or(uncertain.then_some(PERHAPS_SENT_TWICE)).map(str::to_owned);
                 let activity_id = verdict.activity_id.clone();
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
-                // `self.complete` deletes the message, and does not wait for the other two writes. If this
-                // run were killed before the Delete, the next run would send the alert again.
+                // These three calls run at the same time, so that `self.complete` deletes the message as soon
+                // as possible. If this run were killed before the Delete, the next run would send the alert
+                // again.
                 let (applied, (), ()) = join3(
                     self.complete(leased, end, count),
                     self.attempts.record_change(leased),
@@ -184,8 +185,8 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
                     _ => reason,
                 };
-                // If `answer` is set, the queue message holds no alert, but brings a person's answer or
-                // message to a program. Then the ledger has no alert's record for this queue message.
+                // If `answer` is set, the queue message holds no alert, but passes a person's answer or chat
+                // message on to a program. Then the ledger has no alert's record for this queue message.
                 let is_alert = leased.envelope.answer.is_none();
                 let transition = is_alert.then(|| Transition { reason: Some(reason), ..to(Status::Waiting) });
                 Applied::Wait { count, after, delivery, transition }
@@ -211,8 +212,8 @@ impl<H: Host> RunContext<'_, H> {
 
     /// Returns the result for a message that could not be moved to the poison queue. Usually the run hides
     /// this message. The younger messages of the conversation wait for this message, because a later run
-    /// perhaps delivers its alert. If the queue deletes this message too soon for a pause, this message stays
-    /// leased, and no message waits for it.
+    /// perhaps delivers this message's alert. If so little time is left until the queue deletes this message
+    /// that no pause is possible, this message stays leased, and no message waits for it.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };

@@ -36,9 +36,10 @@ pub enum EntryPoint {
     Cron,
     /// A call to `/internal/poll` without `Prefer: respond-async`.
     Http,
-    /// A call to `/internal/poll` with `Prefer: respond-async` (a *kick*). Usually the caller is the bot, and
-    /// has put a message on the queue before the call. The poller responds when the run has begun, so the
-    /// caller need not wait until the run ends.
+    /// A call to `/internal/poll` with `Prefer: respond-async`. Usually this call is the *kick*: the bot
+    /// makes the call after it has put a message on the queue. The same call from another program counts as
+    /// a kick, too. The poller responds when the run has begun, so the caller need not wait until the run
+    /// ends.
     Kick,
 }
 
@@ -118,7 +119,7 @@ impl RunLog {
         self.report.log(host, self.entry_point.as_str(), error.map(ToString::to_string).as_deref());
     }
 
-    /// Returns the deadline that is later than the start of the run by the duration `after`.
+    /// Returns the deadline for the moment at which the run is as old as `after`.
     fn deadline<H: Host>(&self, host: &H, after: Duration) -> Deadline {
         Deadline::after(host, after.saturating_sub(host.monotonic().saturating_sub(self.start)))
     }
@@ -342,9 +343,9 @@ async fn do_work<H: Host>(
         if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // Perhaps the bot has put a message on the queue, and has sent the kick, after the last Get Messages
-        // call of this run. If the kick came before the release of the run lock, the run of the kick has done
-        // nothing, because this run still held the lock. The message would then have to wait for the next
+        // Perhaps the bot has put a message on the queue after the last Get Messages call of this run, and
+        // has sent the kick before this run released the run lock. Then the kick had no effect, because this
+        // run still held the lock. Without another kick, the message would have to wait for the next
         // scheduled run. So this run looks at the queue again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
@@ -361,9 +362,9 @@ async fn do_work<H: Host>(
             host.event(Level::Warn, "table.entity-skipped", fields);
         }
     }
-    // A run without messages deletes expired rows in `take_lock`. But some bots have no run without messages:
-    // for example, their queue is never empty, or only kicks start their runs. So runs with messages delete
-    // expired rows, too.
+    // Some of the runs without messages delete expired rows (in `take_lock`). But some bots have no run
+    // without messages: for example, their queue is never empty, or only kicks start their runs. So some of
+    // the runs with messages delete expired rows, too.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;
     }
@@ -387,8 +388,9 @@ async fn do_work<H: Host>(
     result
 }
 
-/// Takes the run lock again if the queue has messages and the lock is free. After a failure, returns `None`.
-/// The next run then delivers the messages.
+/// Takes the run lock again if the lock is free, unless the queue is empty. If the queue cannot be read,
+/// perhaps the queue has messages, so this function takes the lock. If the record of the lock cannot be read
+/// or written, this function returns `None`. The next run then delivers the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;

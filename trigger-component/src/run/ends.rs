@@ -1,6 +1,6 @@
-//! Handles the end of an attempt, and the end of a message. Counts the message. Also keeps the alert's final
-//! status for two writes: to the record of the run lock (for the next run), and to the ledger (the table with
-//! a record for each alert).
+//! Handles the end of an attempt, and the end of the run's work on a message. Counts the message. Also keeps
+//! the alert's final status for two writes: to the record of the run lock (for the next run), and to the
+//! ledger (the table with a record for each alert).
 
 use platform::Host;
 
@@ -50,10 +50,11 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Handles the end of a message. The figures (the counts of messages over all runs) count only a message
-    /// that has left the queue. The record of the run lock lists the messages that the run has *in hand*
-    /// (dequeued, but not finished). If the result of the Delete call is unknown, the message stays in this
-    /// list. The next run reads the list, and finds out whether the queue still holds the message.
+    /// Handles the end of the run's work on a message, after the run has tried to delete the message. The
+    /// figures (the counts of messages over all runs) count this end only if the message has left the queue.
+    /// The record of the run lock lists the messages that the run has *in hand* (dequeued, but not finished).
+    /// If the result of the Delete call is unknown, the message stays in this list. The next run reads the
+    /// list, and finds out whether the queue still holds the message.
     pub(super) fn ended(&mut self, message: &str, Ended { count, figure, left, end, is_recorded }: Ended) {
         let now = self.context.host.monotonic();
         self.report.add(count);

@@ -19,8 +19,8 @@ pub enum RunError {
     /// The login host (the host that issues access tokens) issued no token for the storage account.
     #[error("the storage account cannot be opened: {0}")]
     NoStorageToken(#[from] TokenError),
-    /// The tables cannot be read or written. Then the run sends nothing, because it does not know whether
-    /// another run works.
+    /// The tables cannot be read or written. From then on, the run sends nothing more, because it does not
+    /// know whether another run works.
     #[error("the tables cannot be used, so nothing is sent: {0}")]
     State(#[from] TableError),
 }

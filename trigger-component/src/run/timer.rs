@@ -52,7 +52,7 @@ impl<H: Host> Run<'_, '_, H> {
         };
         let Some(moment) = moments.into_iter().flatten().min() else { return };
         // The caller has started everything that is due, so `moment` should be later than `now`. If `moment`
-        // is not later, the timer waits for a millisecond. Otherwise the loop could wake up again and again
+        // is not later, the timer waits for a millisecond, so that the loop cannot wake up again and again
         // without a pause.
         let moment = moment.max(now + Duration::from_millis(1));
         // If the current timer fires before `moment`, the current timer stays, because a timer that fires too

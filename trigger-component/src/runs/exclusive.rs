@@ -24,8 +24,8 @@ pub(crate) struct ExclusiveRun {
     lock: RunLock,
     in_hand: Vec<InHand>,
     ended: Vec<EndedAlert>,
-    /// Whether the next write of the record is due at once: the record does not list all messages in hand
-    /// yet, or the last write failed.
+    /// Whether the run has to write the record before the next renewal of the lock: the record does not list
+    /// all messages in hand yet, or the last write failed.
     has_unwritten: bool,
     /// Whether a write of the record is under way.
     is_writing: bool,
@@ -61,9 +61,9 @@ impl ExclusiveRun {
         &self.ended
     }
 
-    /// Adds the final status of an alert to the finished alerts. The record keeps the status until the ledger
-    /// has recorded the status. If the run is killed before the ledger has recorded the status, the next run
-    /// writes it to the ledger.
+    /// Adds the final status of an alert to the finished alerts. The next write of the record stores the
+    /// status, unless the ledger has recorded the status by then. If the run is killed after
+    /// this write, the next run reads the status from the record, and writes the status to the ledger.
     pub(crate) fn add_end(&mut self, end: &Transition) {
         if self.ended.len() >= MAX_ENDED {
             self.ended.remove(0);
@@ -101,7 +101,7 @@ impl ExclusiveRun {
         (!self.is_writing && !self.is_lost).then(|| due.max(self.not_before))
     }
 
-    /// Prepares a write of the record, which the caller has to make.
+    /// Prepares a write of the record. The caller has to send this write to the table service.
     pub(crate) fn start_write(&mut self, figures: &Figures) -> LockWrite {
         (self.is_writing, self.has_unwritten) = (true, false);
         self.lock.set_ended(&self.ended);

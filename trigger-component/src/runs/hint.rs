@@ -1,7 +1,8 @@
-//! A hint in the key-value store of the Spin host. The hint says that a run is at work. While the hint is
-//! valid, the bot sends no *kick* (a call to the poller, which starts a run). A kick is not necessary,
-//! because the run at work also dequeues the new messages. A lost or wrong hint does no harm, because the run
-//! lock (a record in a table) lets only one run work at a time.
+//! A hint in the key-value store of the Spin host. The hint says that a run is at work, or that all runs
+//! pause. While the hint is valid, the bot sends no *kick* (a call to the poller, which starts a run). If a
+//! run is at work, a kick is not necessary, because this run also dequeues the new messages. If the hint is
+//! lost, the bot sends more kicks. More kicks do no harm, because the run lock (a record in a table) lets
+//! only one run work at a time.
 
 use std::time::Duration;
 
@@ -43,8 +44,8 @@ impl Hint {
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
-    /// Writes a hint that prevents kicks until `until`. All runs pause until this time, because they can send
-    /// no alert.
+    /// Writes a hint that prevents kicks until `until`. All runs pause until this time, because the poller
+    /// cannot send alerts now. For example, the login host has refused the bot's credentials.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
         self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});

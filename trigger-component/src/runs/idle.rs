@@ -12,8 +12,8 @@ use state::runs::Runs;
 const EVERY: TimeDelta = TimeDelta::seconds(150);
 
 /// Records that this run found no message, if no run has made a record within the last 150 seconds
-/// ([`EVERY`]). The run reads the time of the last record from the key-value store. A table call in each idle
-/// run would add 50 % to the storage calls of the run.
+/// ([`EVERY`]). The run reads the time of the last record from the key-value store, and not from the table. A
+/// read of the table in each idle run would add 50 % to the storage calls of the run.
 pub(crate) async fn record_idle<H: Host>(host: &H, runs: &Runs<'_, H>, queue: &str) {
     let key = format!("idle:{queue}");
     let now = host.now();

@@ -14,9 +14,9 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Stores the line of a conversation. If no message has to wait for a message of the line, deletes the stored
-/// line. During this call, the run starts no other message of the conversation. If the write fails for three
-/// seconds, this function logs the failure. After such a failure, this run keeps the order of the messages,
-/// but the next run perhaps does not.
+/// line. During this call, the run does not begin to work on a message of the conversation. If the write
+/// fails for three seconds, this function logs the failure. After such a failure, this run keeps the order
+/// of the messages, but the next run perhaps does not.
 pub(crate) async fn write_line<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,

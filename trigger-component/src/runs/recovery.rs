@@ -7,9 +7,10 @@
 //! again with the recorded pop receipts, the oldest first. Until the messages are visible, their
 //! conversations wait, and other conversations go on.
 //!
-//! A message is *missing* if the queue finds no message with the recorded pop receipt. Then the killed run
-//! has probably deleted the message. But perhaps the killed run has only hidden the message. In this case,
-//! the message has got a new pop receipt.
+//! A message is *missing* if the queue reports that it finds no message with the recorded pop receipt. Then
+//! the killed run has probably deleted the message. But perhaps the killed run has only hidden the message,
+//! so that the message has got a new pop receipt. The queue can also report that the message is on the queue
+//! and has another pop receipt. Then the message is not missing.
 
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Finds out how the alert of a missing message has ended, in this order:
+/// Finds out whether the alert of a missing message has ended, and how. The steps are:
 ///
 /// 1. If `ended` has the final status of the alert, returns this status. The ledger has perhaps not recorded
 ///    this status yet.
@@ -131,7 +132,8 @@ async fn put_back<H: Host>(
     for one in &messages {
         line.set_hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
     }
-    // The run stores the line before it hides a message, because this run can be killed, too.
+    // The run stores the line before the first call of `hide`, because this run can be killed, too. `hide`
+    // makes the queue show the message after `VISIBLE_IN`.
     write_line(queues, runs, &key, &line).await;
     let before = line.clone();
     let seconds = u32::try_from(VISIBLE_IN.as_secs()).unwrap_or(1);
@@ -155,8 +157,9 @@ async fn put_back<H: Host>(
                 is_missing = true;
             }
             // The killed run had deleted or hidden the message. If the killed run had hidden the message, the
-            // line already listed the message. So this code restores the message's earlier place in the line.
-            // A run dequeues the message later.
+            // line already listed the message. So this code restores the message's earlier place in the line,
+            // and a run dequeues the message later. If `is_on_queue` is true, the message is surely not
+            // deleted, so the message is not missing.
             Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
                 is_missing = !is_on_queue;

@@ -1,4 +1,5 @@
-//! The records that a run writes to the ledger (the table with one record for each alert) in three cases:
+//! The records that a run writes to the ledger in three cases. The ledger is a table. It has one record for
+//! each alert, and one record for each key in a conversation. The cases are:
 //!
 //! - The run has sent an alert with a `key` (the sender's name for a problem).
 //! - The run has changed an alert.
@@ -11,8 +12,8 @@ use state::ledger::{Edit, RecordKey, Standing};
 /// deletes the queue message at the same time.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedChange {
-    /// A reason for the alert's record, e.g. why the run has sent a new chat message, and has not changed the
-    /// earlier chat message.
+    /// A reason that the run writes into the alert's record. For example, the reason says why the run has
+    /// sent a new chat message, and has not changed the earlier chat message.
     pub(crate) ledger_reason: Option<&'static str>,
     /// Whether the run has taken an alert back.
     pub(crate) takes_back: bool,

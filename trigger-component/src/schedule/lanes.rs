@@ -38,9 +38,10 @@ struct Lane {
 }
 
 impl Lane {
-    /// Returns the time that the lane needs for each message. This time is the estimate `took`, but at least
-    /// `conversation_gap` (the gap between two messages). If the lane has no estimate yet, the time is
-    /// `conversation_gap`, multiplied by `assumed_gaps`.
+    /// Returns the time that the lane needs for each message. (The name `pace` does not mean the minimum time
+    /// here.) The returned time is the estimate `took`, but at least `conversation_gap` (the gap between two
+    /// messages). If the lane has no estimate yet, the time is `conversation_gap`, multiplied by
+    /// `assumed_gaps`.
     fn pace(&self, limits: &Limits, assumed_gaps: u32) -> Duration {
         let gap = limits.conversation_gap;
         self.took.map_or(gap * assumed_gaps, |took| took.max(gap))
@@ -275,8 +276,8 @@ impl Lanes {
     }
 
     /// Returns the number of further messages for which the run has time. `left` is the time that the run
-    /// has. Some dequeued messages are not in their lanes yet, because the run first has to record them. No
-    /// conversation has more than `coming` of these unrecorded messages.
+    /// has. Some dequeued messages are not in their lanes yet, because the run first has to list them in a
+    /// table (see `runs/exclusive.rs`). No conversation has more than `coming` of these unlisted messages.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

@@ -18,8 +18,9 @@ use crate::limits::MAX_HIDE;
 use crate::turns::Turn;
 
 /// The key of a *lane* (the list of a conversation's dequeued messages). The key is a hash of the
-/// conversation's id and the URL of its Connector. If two conversations have the same hash, they share a
-/// lane, and their messages sometimes wait for each other. Sharing does no other harm.
+/// conversation's id and the URL of its Connector. Two kinds of messages have lanes of their own, with other
+/// keys: see `of_answers` and `of_unreadable`. If two conversations have the same hash, they share a lane,
+/// and their messages sometimes wait for each other. Sharing does no other harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LaneKey(u64);
 
@@ -97,7 +98,7 @@ pub(crate) struct Leased {
     /// The lock of the alert's `key` (`turns.rs`), if the alert has a `key`. The run holds the lock until it
     /// has written `change`.
     pub(crate) turn: Option<Turn>,
-    /// Whether the report counts the message already.
+    /// Whether the run's report (the counts of its messages, by result) counts the message already.
     pub(crate) is_counted: bool,
 }
 

@@ -22,16 +22,18 @@ use crate::schedule::{LaneKey, Leased, Line};
 pub(crate) enum Event {
     /// A Get Messages call has ended. The leases of the messages began at `asked_at` or later.
     Fetched { result: Result<Vec<QueueMessage>, QueueError>, asked_at: Duration },
-    /// A write of the record of the run lock has ended.
+    /// A write of the record of the *run lock* has ended. (Only the run that holds the run lock sends
+    /// messages.)
     LockWritten(Box<LockWriteDone>),
     /// The attempt for a message has ended, and the job has carried out the outcome.
     Worked { leased: Box<Leased>, applied: Applied },
     /// The run has hidden messages of a conversation, or has made them visible again.
     PutBack(Box<PutBackDone>),
-    /// The run has tried to move an unreadable message (a message that is no envelope) to the poison queue.
-    /// `message` is the id of the message. `ended` is `None` if the move failed.
+    /// The run has tried to move an unreadable message to the poison queue. An *unreadable* message holds no
+    /// *envelope* (an alert as JSON). `message` is the id of the message. `ended` is `None` if the move
+    /// failed.
     Poisoned { message: String, ended: Option<Box<Ended>> },
-    /// A write of the ledger has ended.
+    /// A write of the *ledger* (the table with a record for each alert) has ended.
     LedgerWritten(LedgerWritten),
     /// The job that fetches the bot's token has ended. The field is an error if the job got no token.
     TokenFetched(Result<(), Verdict>),
@@ -50,7 +52,7 @@ pub(crate) struct LockWriteDone {
     pub(crate) result: Result<Option<Written>, TableError>,
     /// The decoded messages that this write adds to the record.
     pub(crate) decoded: Vec<Leased>,
-    /// The messages that are no envelopes, and that this write adds to the record.
+    /// The unreadable messages that this write adds to the record.
     pub(crate) unreadable: Vec<Unreadable>,
     /// The recent withdrawals, and the time at which their read began; `None` if the job did not read them.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
@@ -78,7 +80,7 @@ pub(crate) type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 pub(crate) struct LedgerWritten {
     /// The transitions (new statuses of alerts) that the ledger has not recorded.
     pub(super) left: Vec<Transition>,
-    /// The keys of the records whose final status the ledger has recorded.
+    /// The keys of the records to which this write added a final status.
     pub(super) records: Vec<RecordKey>,
 }
 
@@ -88,11 +90,12 @@ pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
     /// The conversation's waiting line after this job.
     pub(crate) line: Line,
-    /// The ids of the messages that the run no longer has in hand.
+    /// The ids of the messages on which the run no longer works. The run removes these messages from the list
+    /// in the record of the run lock.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
-    /// The ids and the results of the messages that the run has moved to the poison queue. The time to live
-    /// of these messages ends too soon, so they cannot wait for the older messages of the conversation.
+    /// The ids and the results of the messages that the run has moved to the poison queue, because the queue
+    /// would delete them before the older messages of the conversation are finished.
     pub(crate) ended: Vec<(String, Ended)>,
     /// The moment at which the hidden messages become visible, if the run waits for this moment; otherwise
     /// `None`.

@@ -62,14 +62,16 @@ impl Counting {
         Self { figures: Figures { last_run, ..figures }, pauses }
     }
 
-    /// Corrects the count of dequeued messages if it is too low, and returns the figures, ready to be stored.
+    /// Returns the figures, ready to be stored. If `accepted` (the count of dequeued messages) is less than
+    /// the number of messages that have left the queue, first raises `accepted` to this number. `accepted`
+    /// can be too low, because a killed run perhaps did not store its count.
     pub(super) fn figures(&mut self) -> &Figures {
         self.figures.raise_accepted();
         &self.figures
     }
 
-    /// Counts a dequeued message. Returns whether an earlier run had counted the message as *missing* (see
-    /// [`Counting::missed`]).
+    /// Counts a message that is dequeued for the first time. If an earlier run had counted the message as
+    /// *missing* (see [`Counting::missed`]), counts the message as found again, and returns `true`.
     pub(super) fn received(&mut self, message: &QueueMessage) -> bool {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
@@ -83,8 +85,8 @@ impl Counting {
         false
     }
 
-    /// Changes the figures after an attempt: the facts about deliveries, the paused conversations, and the
-    /// counts of waits.
+    /// Changes the figures after an attempt: the time and the delay of the delivery, the paused
+    /// conversations, and the counts of waits.
     pub(super) fn worked(&mut self, leased: &Leased, count: Count, now: DateTime<Utc>) {
         if count == Count::Delivered {
             self.figures.delivered_at = now.timestamp_millis();
@@ -121,6 +123,8 @@ impl Counting {
             Missed::Ended { is_copy: true, .. } => self.gone(Figure::Copy),
             Missed::Ended { status, .. } => self.gone(Figure::Ended(status)),
             Missed::Recorded | Missed::Unknown => {
+                // The final status of the alert is unknown. `Missed::Recorded` only means that the *ledger*
+                // (the table with a record for each alert) now says that the message is missing.
                 *self.figures.ended.entry(UNRECORDED.into()).or_default() += 1;
             }
         }

@@ -1,6 +1,7 @@
-//! The intake of messages. The run dequeues and decodes messages. Then the run writes them into the record of
-//! the run lock, as its messages *in hand*. After this write, the run puts each message into its *lane* (the
-//! list of the dequeued messages of one conversation).
+//! The intake of messages. The run dequeues and decodes messages. Then the run writes the messages into the
+//! record of the *run lock*. (Only the run that holds the run lock sends messages.) This record lists the
+//! messages that the run has *in hand* (dequeued and not finished). After the write, the run puts each
+//! message into its *lane* (the list of the dequeued messages of one conversation).
 //!
 //! A *withdrawal* records, for example, that a sender has cancelled an alert, or that a person has sent
 //! `stop`. A *line* is the waiting line of a conversation (the list of its hidden messages).
@@ -26,17 +27,18 @@ use crate::attempt::PoisonReason;
 use crate::queue::PoisonCopy;
 use crate::schedule::{LaneKey, Leased, Line};
 
-/// After a Get Messages call without a message, a run waits for this time before it calls Get Messages again.
+/// If a Get Messages call returns no message, a run waits for this time before it calls Get Messages again.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// The number of messages after which a run expects further messages. If a run that a kick started has
-/// dequeued this many messages since its last pause, the bot is probably still putting messages on the queue,
-/// one after the other. When such a run finds the queue empty, it pauses for [`NEXT_GET_AFTER`], and then
-/// calls Get Messages again. Without the pause, the run would end, and the next kick would have to begin a
-/// new run.
+/// The number of messages after which a run expects further messages. A *kick* is a call from the bot to the
+/// poller after the bot has put a message on the queue. If a run that a kick started has dequeued this many
+/// messages since its last pause, the bot is probably still putting messages on the queue, one after the
+/// other. When such a run finds the queue empty, it pauses for [`NEXT_GET_AFTER`], and then calls Get
+/// Messages again. Without the pause, the run would end, and the next kick would have to begin a new run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
-    /// Fetches more messages if the run has time for them, and if fewer messages than `fetch_below` wait.
+    /// Fetches more messages if the run has time for them, and if the number of waiting messages is below
+    /// `fetch_below`.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
         let now = self.context.host.monotonic();
@@ -47,10 +49,11 @@ impl<'a, H: Host> Run<'a, '_, H> {
             self.next_get_at = now + NEXT_GET_AFTER;
             return;
         }
-        // The run fetches only as many messages as it has time for. If it fetched more, it would have to put
-        // messages back at its end, and the younger messages of their conversations would have to wait. The
-        // messages that the run has sent so far show how long a message takes. New messages can take twice as
-        // long, so the run plans with half of the time that is left.
+        // The run fetches only as many messages as it has time for. If the run fetched more, it would have to
+        // make messages visible again at its end. Then the queue would hand out the younger messages of the
+        // same conversations first, and the next run would have to hide these younger messages to keep the
+        // order. The messages that the run has sent so far show how long a message takes. New messages can
+        // take twice as long, so the run plans with half of the time that is left.
         let left = self.budget.remaining(self.context.host) / 2;
         let coming = self.most_in_write + most_of_one(&self.decoded);
         let room = self.lanes.room(left, coming, limits);
@@ -109,8 +112,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
             let was_missing = self.counting.received(&message);
             if message.dequeue_count > 1 {
                 // Perhaps the list of messages in hand contains this message from an earlier dequeue. The pop
-                // receipt in the list is then no longer valid, so this code removes the message. The code
-                // below adds the message with its new pop receipt.
+                // receipt in the list is then no longer valid, so this code removes the message from the
+                // list. The code below adds the message to the list with the new pop receipt.
                 self.exclusive.remove(message.id.as_str());
             }
             self.report.saw_message_of_age((wall - message.insertion_time).to_std().unwrap_or_default());
@@ -125,11 +128,12 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     }
                     let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
                     if was_missing {
-                        // The ledger says that this message is missing: a killed run had the message in hand,
-                        // and a later run could not find the message on the queue. But the message is here,
-                        // so this run corrects the ledger at once. Without this correction, the ledger could
-                        // stay wrong, because the run writes nothing into the ledger if it only hides the
-                        // message behind an older message.
+                        // The *ledger* (the table with a record for each alert) says that this message is
+                        // missing: a killed run had the message in hand, and a later run could not find the
+                        // message on the queue. But the message is here, so this run corrects the ledger at
+                        // once. Without this correction, the ledger could stay wrong. For example, if an
+                        // older message of the conversation comes first, the run only hides this message, and
+                        // writes nothing into the ledger.
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
@@ -160,8 +164,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 _ => match context.ledger.read(&record).await {
                     Ok(known) => known,
                     Err(error) => {
-                        // Without the record, the run cannot know whether the poison queue has a copy
-                        // already, so it perhaps puts a second copy there.
+                        // Without the message's record from the ledger, the run cannot know whether the
+                        // poison queue has a copy already, so it perhaps puts a second copy there.
                         context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
@@ -280,9 +284,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Reads the waiting lines of these conversations. If the line of a conversation cannot be read, its
-    /// messages do not wait for older, hidden messages. So the run perhaps sends the messages in another
-    /// order.
+    /// Reads the waiting lines of these conversations. If a line cannot be read, the run does not make the
+    /// dequeued messages of that conversation wait for older, hidden messages. So the run perhaps sends the
+    /// messages in another order.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {

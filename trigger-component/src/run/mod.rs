@@ -1,6 +1,7 @@
 //! One run (one execution of the poller). The run dequeues messages until the queue is empty or its budget of
 //! time is used up. It works on many conversations at once, and sends the messages of each conversation in
-//! order. At its end, the run makes the remaining messages visible again.
+//! order. At its end, the run has perhaps dequeued messages that it has not finished. The run makes these
+//! messages visible again.
 //!
 //! The run is one loop over events. Jobs (futures) make the calls to other services. Each job returns an
 //! `Event`, and only the loop changes the fields of `Run`. An *attempt* is a try to send one message. The
@@ -89,17 +90,15 @@ struct Run<'a, 'r, H> {
     /// The number of messages on which jobs work now. All these messages are of different conversations.
     busy: usize,
     fetching: bool,
-    /// The dequeued messages that hold an *envelope* (an alert as JSON). The record of the run lock does not
-    /// list these messages yet.
+    /// The dequeued messages that hold an *envelope* (an alert as JSON), and that the record of the run lock
+    /// does not list yet.
     decoded: Vec<Leased>,
-    /// How many messages the current write of the run lock adds to the record for one conversation. If the
-    /// write adds messages of several conversations, this field is the highest of their numbers. For example,
-    /// if the write adds 3 messages of conversation A and 5 of conversation B, this field is 5. Zero if no
-    /// write is under way. Before the end of the write, these messages are in no *lane* (the list of a
-    /// conversation's dequeued messages).
+    /// The current write of the run lock adds messages to the record. This field counts these messages by
+    /// conversation, and holds the highest of the counts. For example, if the write adds 3 messages of
+    /// conversation A and 5 of conversation B, this field is 5. Zero if no write is under way. Before the end
+    /// of the write, these messages are in no *lane* (the list of a conversation's dequeued messages).
     most_in_write: u32,
-    /// The dequeued messages that hold no envelope. The record of the run lock does not list these messages
-    /// yet.
+    /// The dequeued messages that hold no envelope, and that the record of the run lock does not list yet.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
     token_fetch: TokenFetch,
@@ -208,8 +207,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.end().await
     }
 
-    /// Reads the waiting lines. If the last run left messages hidden, e.g. because it was killed, makes these
-    /// messages visible again.
+    /// Reads the waiting lines. Perhaps the last run left messages *in hand* (dequeued and not finished),
+    /// e.g. because that run was killed. If so, makes these messages visible again.
     async fn prepare(&mut self) -> Result<(), RunError> {
         let context = self.context;
         let (lines, is_all) = context.runs.lines().await?;

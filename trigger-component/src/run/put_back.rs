@@ -118,9 +118,10 @@ impl<H: Host> RunContext<'_, H> {
     }
 
     /// Makes messages visible again, because the run is stopping. Younger messages of the conversation can be
-    /// visible already, and the queue hands out these younger messages first. To keep the order, this
-    /// function first stores a line that lists the released messages. Then the younger messages wait for the
-    /// released messages. If `stores_line` is `false`, the function stores no line.
+    /// visible already. The queue hands out these younger messages first, because it hands out a message that
+    /// becomes visible again after all messages that are already visible. To keep the order, this function
+    /// first stores a line that lists the released messages. Then the younger messages wait for the released
+    /// messages. If `stores_line` is `false`, the function stores no line.
     async fn release(&self, put_back: PutBack, stores_line: bool) -> PutBackDone {
         let PutBack { key, behind, mut line, .. } = put_back;
         if stores_line {
@@ -157,18 +158,19 @@ impl<H: Host> RunContext<'_, H> {
     }
 
     /// Returns how long the run has to hide a message. After this pause, the message becomes visible later
-    /// than the messages that are in the line already. If the queue would delete the message during the
-    /// pause, the pause is shorter. Returns `None` if the deletion is too close for any pause.
+    /// than the messages that are in the line already. But if the queue would delete the message during the
+    /// pause or soon after it, the pause is shorter, and the message perhaps becomes visible before older
+    /// messages. Returns `None` if the deletion is too close for any pause.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
         // The front message becomes visible at least a second before this message, so that a run tries the
         // front message first. If the attempt for the front message fails again, this message has to wait
         // again.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // If the front message is overdue, perhaps another run has dequeued this message and was killed. Then
-        // the lease lasts for up to a minute. With pauses of one second, runs would dequeue and hide the
-        // younger messages again and again during the lease. So the pause is at least half of the time for
-        // which the front message has been overdue.
+        // If the front message is overdue, perhaps another run has dequeued the front message and was killed.
+        // Then the lease of the front message lasts for up to a minute. With pauses of one second, runs would
+        // dequeue and hide the younger messages again and again during the lease. So the pause is at least
+        // half of the time for which the front message has been overdue.
         let overdue = (line.overdue(now) / 2).min(LONGEST_YOUNGER_PAUSE);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

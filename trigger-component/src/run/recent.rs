@@ -1,6 +1,9 @@
-//! The last alerts that a run has delivered. The list also has alerts with the final status `withdrawn` or
-//! `dropped`. The queue can hold a second message of an alert (a *copy*). If the run dequeues a copy, the run
-//! finds the alert in this list, and does not send the alert again.
+//! The last alerts that this run has delivered, or has *withdrawn* (the run has deleted the alert's chat
+//! message). The list also has alerts of the last run, if their final status is perhaps missing in the
+//! *ledger* (the table with one record for each alert). Of these alerts, the list has only the delivered ones
+//! and the *dropped* ones (a dropped alert was perhaps delivered, and is not sent again). The queue can hold
+//! a second message of an alert (a *copy*). If the run dequeues a copy, the run finds the alert in this list,
+//! and does not send the alert again.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,9 +16,8 @@ use state::ledger::{RecordKey, Status};
 const CAPACITY: usize = 512;
 
 /// The list of alerts, the oldest first. Each entry has a hash of a table key, the table key, and the end of
-/// the alert. The table key belongs to the alert's record in the ledger (the table with one record for each
-/// alert). The list compares the hashes first, because this is faster: the table keys begin with the same
-/// characters.
+/// the alert. The table key belongs to the alert's record in the ledger. The list compares the hashes first,
+/// because this is faster: the table keys begin with the same characters.
 #[derive(Debug, Default)]
 pub(super) struct RecentEnds(VecDeque<(u64, RecordKey, RecentEnd)>);
 

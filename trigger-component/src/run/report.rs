@@ -57,7 +57,8 @@ pub(crate) enum Count {
     Replaced,
     /// The alert was taken back: the run deleted its chat message.
     Withdrawn,
-    /// The message was deleted, because the person has sent `stop` or has asked to be forgotten.
+    /// The message was deleted, because the person to whom the alert goes has sent `stop` or has asked to be
+    /// forgotten.
     Stopped,
     /// The message was hidden, because the alert is not due yet, or because the person has quiet hours now.
     NotDue,
@@ -90,8 +91,8 @@ pub(crate) enum Count {
     /// The run made the message visible again, because an earlier run had dequeued the message and was
     /// killed.
     Recovered,
-    /// The alert was not sent, because the *lease* of its message had ended (the time for which the queue
-    /// hides a dequeued message). Another run has perhaps dequeued the message.
+    /// The alert was not sent, because the *lease* of its message had ended. (The lease is the time for which
+    /// the queue hides a dequeued message.) Another run has perhaps dequeued the message.
     LeaseLost,
     /// The message stays on the queue, because the run could not read a table, or could not put the message
     /// on the poison queue.
@@ -113,7 +114,8 @@ impl Count {
         )
     }
 
-    /// Returns the name of the field that counts this result in the report. The figures use the same name.
+    /// Returns the name of the field that counts this result in the report. If [`Count::is_wait`] returns
+    /// `true` for this result, the figures use the same name.
     pub(super) fn field(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",

@@ -13,7 +13,9 @@ use crate::run::RunError;
 
 /// The variables that a run needs. One call to the Spin host reads all of them. The list does not contain
 /// `pollkey`, the key of `POST /internal/poll`. The poller reads `pollkey` in an earlier call to the host. So
-/// the poller can usually refuse a request without the right key before it reads these variables.
+/// the poller can refuse a request without the right key before it reads these variables. Exception: if the
+/// request has `Prefer: respond-async`, it can be the bot's call. To check the bot's key (`bot_key`), the
+/// poller needs these variables.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
     names: &[
@@ -132,10 +134,10 @@ fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
     }
 }
 
-/// Checks the poller's variables. A run reads its variables one after the other, and ends at the first error.
-/// This function returns that error. It also checks `pace`, `pollkey`, `unsealed` and `delivery` separately,
-/// and returns their errors, too. `bot_component::check_settings` checks the variables that both components
-/// read.
+/// Checks the poller's variables. A run checks its variables one after the other, and ends at the first
+/// error. This function returns that error. It also checks `pace`, `pollkey`, `unsealed` and `delivery`
+/// separately, and returns their errors, too. `bot_component::check_settings` checks the variables that both
+/// components read.
 pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     let mut faults: Vec<_> = RunSettings::read(settings).err().into_iter().collect();
     let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);

@@ -3,12 +3,13 @@
 //! *attempt* (the work on this alert) takes the turn. So the run never sends two alerts with the same key at
 //! the same time.
 //!
-//! A *lane* lists the queue messages that the run has dequeued for one conversation. The run sends the
-//! messages of one lane one after the other, but works on several lanes at once. Without turns, the run could
-//! send two alerts with the same key at once, because the alerts can be in different lanes. For example, the
-//! bot accepts an alert to a person before it knows the conversation with the person. Then the bot learns the
-//! conversation, and accepts a second alert. The two alerts have different addresses, so they are in
-//! different lanes.
+//! A *lane* lists the queue messages that the run has dequeued for one address. (An address names a
+//! conversation, or a person whose conversation the bot does not know yet.) The run sends the messages of one
+//! lane one after the other, but works on several lanes at once. Without turns, the run could send two alerts
+//! with the same key at once, because the alerts can be in different lanes. For example, the bot accepts an
+//! alert to a person before it knows the conversation with the person. Then the bot learns the conversation,
+//! and accepts a second alert. The two alerts go to the same conversation. But they have different addresses,
+//! so they are in different lanes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! The *waiting line* (*line*) of a conversation: the messages that runs have hidden and have not finished,
-//! the oldest first.
+//! the oldest first. A *run* is one execution of the poller. The queue hands out no *hidden* message.
 //!
 //! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
 //! To keep the order of a conversation, the run records the hidden messages in a line. A message has to wait
@@ -89,8 +89,9 @@ impl Line {
     }
 
     /// Whether the line has a front message, or had a front message that is finished now. Some lines never
-    /// have a front message. For example, if a run has no time for the messages of a conversation, the run
-    /// makes them visible again, and lists them in a line without a front message.
+    /// have a front message. For example, if a run has no time for its dequeued messages of a conversation,
+    /// the run makes these messages visible again. They also get places in the line, because the queue can
+    /// hand out younger messages first. But none of them becomes the front message.
     pub(crate) const fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
@@ -186,9 +187,9 @@ impl Line {
         }
     }
 
-    /// Reads the line that an earlier run stored. Leaves out a place if its wait has ended, or if its wait is
-    /// longer than the queue can hide a message. If the stored text cannot be read, returns a line without
-    /// messages.
+    /// Reads the line that an earlier run stored. Leaves out a place if its moment `ends` has passed. Also
+    /// leaves out a place if `ends` is too far ahead: the queue cannot hide a message for so long. If the
+    /// stored text cannot be read, returns a line without messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
         let Ok(written) = serde_json::from_slice::<StoredForm>(stored.text.as_bytes()) else {
             return Self::default();
@@ -200,7 +201,7 @@ impl Line {
         let past = |ahead: i64| duration(ahead.saturating_neg());
         let moment = |at: i64| (monotonic + duration(ahead(at))).saturating_sub(past(ahead(at)));
         let place = |(id, age, ends): (String, Age, i64)| {
-            // The wait can be too long if the clock of the run that stored the line was ahead.
+            // `ends` can be too far ahead if the clock of the run that stored the line was ahead.
             let is_possible = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
             is_possible.then(|| Place { id, age, ends: moment(ends) })
         };
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_line_that_the_next_run_reads_keeps_each_place_until_its_wait_ends() {
+    fn stored_line_that_the_next_run_reads_keeps_each_place_until_its_end() {
         let host = FakeHost::default();
         let mut written = line(&["m1", "m2"], 10);
         written.set_hidden(&place("m3"), seconds(12));
@@ -306,7 +307,7 @@ mod tests {
         assert_eq!(stored.ends_at, host.now() + seconds(12) + GRACE);
         host.elapsed.set(seconds(15));
         assert_eq!(Line::from_stored(&stored, &host).overdue(seconds(16)), seconds(6));
-        // If no run dequeues a message before its wait ends, the message loses its place.
+        // When the moment `ends` of a place has passed, the message loses its place.
         host.elapsed.set(seconds(101));
         assert_eq!(ids(&Line::from_stored(&stored, &host)), ["m3"]);
         host.elapsed.set(seconds(102));

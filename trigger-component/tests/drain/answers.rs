@@ -33,8 +33,8 @@ fn keys() -> QuestionKeys {
     QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
 }
 
-/// Makes the question data that the ledger stores, e.g. the URL of the program that gets the answer.
-/// `shared`: whether other alerts share the answer.
+/// Makes the question data that the *ledger* (the table with one record for each alert) stores, e.g. the URL
+/// of the program that gets the answer. `shared`: whether other alerts share the answer.
 fn asked(sim: &Sim, question: Question, shared: bool) -> Asked {
     Asked {
         question,
@@ -285,6 +285,8 @@ fn answer_of(sim: &Sim, id: &AlertId) -> String {
     crate::settled::record(sim, id).answer.unwrap()
 }
 
+/// An *unsealed* job is a job without an HMAC of the bot. (For the questions below, *sealed* means
+/// encrypted.)
 #[test]
 fn unsealed_job_is_moved_to_the_poison_queue() {
     let sim = Sim::with_login(5);

@@ -13,7 +13,7 @@ use crate::sim::{START_SECONDS, Sim};
 use crate::{counts, envelope, seconds};
 
 /// Makes the change `number` of the alert `of`. `accepted_at` is in milliseconds after `START_SECONDS`.
-/// `more` has further members of `keyed`.
+/// `more` has further members of the envelope's object `keyed`.
 pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} change"));
     message["id"] = id_of(sim, number).as_str().into();
@@ -78,9 +78,9 @@ fn change_of_an_alert_does_not_change_the_message_of_another_alert_with_the_same
         sim.run();
         accept(&sim, &keyed(&sim, 2, 2, &json!({"again": again})), true);
         sim.run();
-        // The second alert is a second chat message. The next alert with the key changes one of the two chat
-        // messages: with `"again": "new"` the second, and with `"again": "reply"` the first. `of_key` is the
-        // alert of this chat message, and `own` is the other alert.
+        // Alert 2 is a new chat message. Later, alert 5 changes the chat message of alert 2 (if `again` is
+        // `new`) or of alert 1 (if `again` is `reply`). `of_key` is the alert whose chat message alert 5
+        // changes. `own` is the other alert of these two.
         let (own, of_key) = if again == "new" { (1, 2) } else { (2, 1) };
         let of = json!({"key": key(), "at": START_SECONDS * 1000 + i64::from(own), "again": again});
         accept(&sim, &change(&sim, 3, own, 900, &of), false);
@@ -133,7 +133,8 @@ fn change_of_an_unsent_alert_waits_for_the_result_of_the_alert() {
     assert_eq!(record(&sim, &id_of(&sim, 0)).replaced_by.as_deref(), Some(id_of(&sim, 1).as_str()));
 }
 
-/// Makes the job `number`, which takes the alert `of` back. (A *job* is a queue message that sends no alert.)
+/// Makes the queue message `number`, which takes the alert `of` back. In this file, such a queue message is a
+/// *job*.
 pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Value {
     let mut message = change(sim, number, of, 900, more);
     message["text"] = "".into();
@@ -191,7 +192,9 @@ fn job_that_cannot_delete_the_message_of_an_alert_gets_the_status_dead_and_the_a
             "{channel} {delete_status}"
         );
     }
-    // The person has already deleted the chat message, so the job has nothing to delete.
+    // The person has already deleted the chat message, so the job has nothing to delete. The poller
+    // knows this from the Connector's 404 with the code `ActivityNotFoundInConversation`. The 404 in the list
+    // above has another code, so the poller does not know whether the chat message is deleted.
     let sim = Sim::new(17);
     let mut plain = envelope(CONVERSATION, "0 text");
     plain["id"] = id_of(&sim, 0).as_str().into();

@@ -18,8 +18,8 @@ pub(crate) struct Chats {
 
 impl Chats {
     /// Carries out a call that the Connector has accepted: sends (POST), changes (PUT) or deletes a message.
-    /// Returns the HTTP status of the response, and the id of the message. For a POST, `reply` has the
-    /// status.
+    /// Returns the HTTP status of the response, and the id of the message. For a POST, the HTTP status is
+    /// the status in `reply`.
     pub(crate) fn carry_out(
         &mut self,
         method: &Method,

@@ -149,9 +149,9 @@ fn late_copy_that_the_bot_has_recorded_is_not_sent() {
     }
 }
 
-/// The queue gets the alert twice. The bot accepted the alert more than ten minutes ago, so the run reads the
-/// alert's record in the ledger. When the run dequeues the second message, the record says that the alert is
-/// delivered.
+/// The queue gets the alert twice. The run reads only the *withdrawals* (e.g. cancellations of alerts) of the
+/// last ten minutes. The bot accepted the alert earlier, so the run also reads the alert's record in the
+/// ledger. When the run dequeues the second message, the record says that the alert is delivered.
 #[test]
 fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
     for is_cancellable in [true, false] {

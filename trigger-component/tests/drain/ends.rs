@@ -58,7 +58,7 @@ fn run_with_slow_variables_still_ends_in_time() {
 /// run must not fetch more messages than it has time for. The test also uses a Connector that takes longer
 /// for each message than the pace (the minimum time between two messages).
 #[test]
-fn run_with_a_long_lane_fetches_only_messages_for_which_there_is_time() {
+fn run_with_many_messages_of_one_conversation_fetches_only_messages_for_which_there_is_time() {
     let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
     for (takes, least) in [(milliseconds(2), 100), (milliseconds(400), 35)] {
         let sim = Sim::new(4);
@@ -159,8 +159,8 @@ fn alert_that_fails_six_times_while_other_alerts_succeed_is_moved_to_the_poison_
     }
     let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
     // A failure of this alert counts as a try only under one condition: since the previous failure, the
-    // Connector host has accepted an alert to another conversation. The first failure has no previous
-    // failure, so it does not count. The other five failures count.
+    // Connector has accepted an alert to another conversation. The first failure has no previous failure, so
+    // it does not count. The other five failures count.
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
@@ -267,8 +267,8 @@ fn lost_response_to_a_renewal_of_the_run_lock_does_not_end_the_run() {
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
 
-/// At its end, the run writes the waiting statuses to the ledger. The run tries this write only once, even if
-/// the write fails.
+/// At its end, the run writes the remaining statuses of alerts to the *ledger* (the table with one record for
+/// each alert). If this write fails, the run does not repeat the write.
 #[test]
 fn run_whose_ledger_fails_ends_in_time() {
     let sim = Sim::new(16);

@@ -218,7 +218,7 @@ fn failed_reads_of_a_table_are_logged_once_in_a_run() {
             }
         }
         // The messages have the dequeue count that a killed run leaves. For such messages, the run reads the
-        // ledger.
+        // *ledger* (the table with one record for each alert).
         for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
             message.dequeue_count = 1;
         }

@@ -5,8 +5,8 @@ use http::Method;
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The Connector refuses the bot's token for some conversations. This can happen if another program has put a
-/// message on the queue that names another Connector, or if the address of a conversation is old.
+/// The Connector refuses the bot's token for some conversations. This can happen if a queue message of
+/// another program names another Connector, or if the address of a conversation is old.
 #[test]
 fn refusals_of_the_token_for_some_conversations_delay_other_conversations_only_briefly() {
     for refusing in [1, 4, 16, 40] {

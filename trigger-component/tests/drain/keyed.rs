@@ -184,7 +184,7 @@ fn skipped_alert_does_not_replace_an_older_waiting_alert() {
 }
 
 #[test]
-fn alert_with_the_same_content_as_the_shown_message_makes_no_call() {
+fn alert_with_the_same_content_as_the_shown_message_makes_no_connector_call() {
     let sim = Sim::new(5);
     let send = |number, at, more: &Value| {
         let mut message = keyed(&sim, number, at, more);
@@ -206,7 +206,7 @@ fn alert_with_the_same_content_as_the_shown_message_makes_no_call() {
 }
 
 #[test]
-fn alert_whose_message_cannot_be_changed_is_sent_as_a_new_message_once() {
+fn alert_that_cannot_change_the_shown_message_is_sent_as_one_new_message() {
     // A person has deleted the message, so the alert is sent as a new message.
     let sim = Sim::new(6);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
@@ -269,7 +269,7 @@ fn second_alert_after_a_lost_response_to_the_first_alert_is_a_new_message() {
     assert_eq!(texts(&sim), ["1 text", "2 text"]);
     assert_eq!(methods(&sim), [Method::POST, Method::POST]);
     // With `onUncertain: retry` (the default), the poller sends the alert again. The ledger says that the
-    // person has perhaps received the alert twice.
+    // conversation perhaps shows the alert twice.
     let sim = Sim::new(9);
     let mut is_lost = true;
     sim.connector(move |_, _| if std::mem::take(&mut is_lost) { Reply::cut() } else { Reply::status(201) });
@@ -283,21 +283,24 @@ fn second_alert_after_a_lost_response_to_the_first_alert_is_a_new_message() {
 }
 
 #[test]
-fn reply_about_a_change_is_sent_in_the_thread() {
+fn reply_about_a_change_is_sent_after_the_change() {
     let sim = Sim::new(10);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     sim.run();
     accept(&sim, &keyed(&sim, 2, 2, &json!({"notify": true, "state": "resolved"})), true);
     sim.run();
     assert_eq!(texts(&sim), ["2 text", "The problem above has ended: 2 text"]);
-    // Alert 3 is a new message, so the poller sends no reply about a change.
+    // Alert 2 has resolved the key, so alert 3 is a new message. A new message is no change, so the poller
+    // sends no reply about a change.
     accept(&sim, &keyed(&sim, 3, 3, &json!({"notify": true})), true);
     sim.run();
     assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::POST]);
 }
 
+/// A *seal* in a queue message proves that the bot made this queue message. The queue message in this test
+/// has no seal.
 #[test]
-fn unsealed_queue_message_with_a_key_changes_nothing() {
+fn unsealed_queue_message_with_a_key_is_moved_to_the_poison_queue_and_not_sent() {
     let sim = Sim::with_login(11);
     accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
     assert_eq!(sim.run().to_json()["poisonedBy"], json!({"unsealed": 1}));
@@ -326,7 +329,7 @@ fn alert_with_a_key_causes_two_more_table_calls_than_an_alert_without_a_key() {
 }
 
 #[test]
-fn keyed_field_that_these_tests_make_is_valid() {
+fn member_keyed_that_these_tests_make_is_valid() {
     let sim = Sim::new(1);
     let message = keyed(&sim, 1, 1, &json!({"state": "resolved"}));
     let note = message["keyed"].to_string();

@@ -1,6 +1,6 @@
-//! Alerts with a `key` (the name of a problem) whose conversation the poller has to find or create. There are
-//! three cases: a person who never wrote to the bot, a chat that Teams has purged (deleted), and a channel,
-//! in which each alert can start a thread.
+//! Alerts whose conversation the poller has to find or create. Most alerts in this file have a `key` (the
+//! name of a problem). There are three cases: a person who never wrote to the bot, a chat that Teams has
+//! purged (deleted), and a channel, in which each alert can start a thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,7 +22,8 @@ use crate::{counts, seconds};
 const CHAT: &str = "a:kim";
 const CHANNEL: &str = "19:c@thread.tacv2";
 
-/// Makes an alert with the key to a person whom the bot does not know.
+/// Makes the queue message of an alert with the key. The alert goes to a person, and the address does not
+/// contain the id of the person's chat.
 fn to_person(sim: &Sim, number: u32, more: &Value) -> Value {
     let mut message = keyed(sim, number, number.into(), more);
     message["address"]["user"] = json!({"id": PERSON, "aadObjectId": PERSON});
@@ -32,7 +33,7 @@ fn to_person(sim: &Sim, number: u32, more: &Value) -> Value {
     message
 }
 
-/// Makes an alert with the key to a chat that the bot knows.
+/// Makes the queue message of an alert with the key. The alert goes to the chat with the id `chat`.
 fn to_chat(sim: &Sim, chat: &str, number: u32, more: &Value) -> Value {
     let mut message = keyed(sim, number, number.into(), more);
     message["address"]["user"] = json!({"id": "29:kim", "aadObjectId": PERSON});
@@ -110,7 +111,7 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
 }
 
 #[test]
-fn alert_to_a_person_or_a_chat_with_the_same_content_as_the_shown_message_makes_no_call() {
+fn alert_to_a_person_or_a_chat_makes_no_connector_call_if_the_shown_message_has_the_same_content() {
     let sim = Sim::new(13);
     count_creations(&sim, |_| CHAT.into());
     for number in 1..=3 {
@@ -127,7 +128,7 @@ fn alert_to_a_person_or_a_chat_with_the_same_content_as_the_shown_message_makes_
 }
 
 #[test]
-fn older_alerts_that_wait_until_the_bot_is_installed_make_no_call_if_a_newer_alert_waits() {
+fn only_the_newest_alert_with_a_key_waits_until_the_bot_is_installed() {
     let sim = Sim::new(2);
     let creations = Rc::new(Cell::new(0));
     let count = Rc::clone(&creations);
@@ -147,7 +148,7 @@ fn older_alerts_that_wait_until_the_bot_is_installed_make_no_call_if_a_newer_ale
 }
 
 #[test]
-fn alert_with_a_key_waits_for_an_older_alert_with_the_key_that_is_under_way_to_the_same_chat() {
+fn older_alert_with_another_address_of_the_same_chat_does_not_replace_a_newer_alert() {
     for slow in ["1 text", "2 text"] {
         let sim = Sim::new(3);
         count_creations(&sim, |_| CHAT.into());
@@ -292,6 +293,8 @@ fn alert_with_a_key_to_a_chat_that_is_purged_each_time_creates_only_one_chat() {
     assert_eq!((creations.get(), sim.attempts.borrow().len()), (2, 3), "each alert creates only one chat");
 }
 
+/// A *change* is a queue message with new content for the chat message of an earlier alert. If a sender
+/// *takes an alert back*, the poller deletes the chat message of this alert.
 #[test]
 fn change_in_a_purged_chat_creates_a_new_chat_and_taking_back_creates_none() {
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 1});
@@ -364,7 +367,7 @@ fn alerts_with_a_key_to_a_channel_change_the_message_in_the_thread() {
 }
 
 #[test]
-fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_makes_no_call() {
+fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_makes_no_connector_call() {
     let sim = Rc::new(Sim::new(8));
     let threads = count_threads(&sim);
     for number in 0..10 {
@@ -383,7 +386,7 @@ fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_ma
 }
 
 #[test]
-fn change_or_taking_back_of_an_alert_finds_its_message_in_the_thread() {
+fn change_and_taking_back_find_the_message_of_the_alert_in_the_thread() {
     for has_key in [false, true] {
         let sim = Rc::new(Sim::new(9));
         let threads = count_threads(&sim);

@@ -1,7 +1,8 @@
 //! Runs that are killed. A run has a message *in hand* from the time at which it dequeues the message until
 //! it has finished the message. If a run is killed, its messages in hand keep their places in the order of
-//! the conversation. The next run makes these messages visible again, after a pause of one second (the
-//! *recovery*). The *run lock* is a record that lets only one run work at a time.
+//! the conversation. The next run puts these messages back on the queue (the *recovery*). The messages
+//! become visible one second after the recovery. The *run lock* is a record that lets only one run work at a
+//! time. The lock *ends* if the run does not renew the lock for nine seconds.
 
 use std::time::Duration;
 
@@ -158,7 +159,7 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
 /// possible causes: the message is deleted, or the first attempt has changed the pop receipt of the message.
 /// So the run does not know whether the message is deleted.
 #[test]
-fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
+fn messages_that_a_killed_run_had_deleted_delay_a_younger_message_for_some_seconds_only() {
     let sim = world_after_a_killed_run(7);
     let start = sim.now();
     sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();

@@ -26,7 +26,8 @@ fn kill_after_and_poll(sim: &Sim, after: u64) {
 }
 
 /// Puts an alert on the queue, and kills the run that sends it. `asks`: whether the alert is a question.
-/// Returns how often the person saw the alert, and whether the person's next text counts as the answer.
+/// If `asks` is `false`, the alert is *plain*: an alert without a question and without a key. Returns how
+/// often the person saw the alert, and whether the person's next text counts as the answer.
 fn killed_question(asks: bool, after: u64) -> (usize, bool) {
     let sim = Sim::new(after);
     let Value::Object(address) = envelope("a", "1")["address"].take() else { unreachable!() };
@@ -59,7 +60,7 @@ fn question_is_shown_as_often_as_a_plain_alert_after_a_kill_at_the_same_moment()
     }
     // After the run has sent the question, it deletes the queue message. At the same time, the run makes two
     // calls of 4 ms each, to record that the person's next text answers the question. If the run is killed in
-    // these 8 ms, it has perhaps deleted the message without this record.
+    // these 8 ms, the run has perhaps deleted the queue message, and not made this record.
     assert!(lost <= 8, "expected at most 8 kills that lose the question, found {lost}");
 }
 
@@ -99,9 +100,10 @@ fn killed_run_shows_a_change_once_and_the_reply_about_it_at_least_once() {
             other => panic!("killed after {after} ms: {other:?}"),
         }
     }
-    // The time between the reply and the Delete equals the time between a plain alert (an alert without a
-    // key) and its Delete. So the number of kills after which the person sees the reply twice equals the
-    // number of kills after which the person sees a plain alert twice.
+    // After the run has sent the reply, it deletes the queue message. The time between these two calls equals
+    // the time between the call that sends a plain alert and the call that deletes its queue message. So the
+    // number of kills after which the person sees the reply twice equals the number of kills after which the
+    // person sees a plain alert twice.
     let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
     assert_eq!(
         replied_twice.len(),

@@ -96,8 +96,8 @@ fn message_hidden_behind_a_long_queue_keeps_its_place() {
 fn message_that_could_not_be_hidden_keeps_its_place() {
     let sim = Sim::new(4);
     first_attempt_gets(&sim, Reply::retry_after(2));
-    // Every Update of the first message fails. So the message stays hidden until its *lease* ends, i.e. the
-    // time for which the queue hides a dequeued message.
+    // Every Update of the first message fails. So the message stays hidden until the end of its *lease* (the
+    // time for which the queue hides a dequeued message).
     sim.faults(|request| {
         let is_first = request.uri().path().ends_with("000000000001");
         (request.method() == Method::PUT && is_first).then_some(Fault::Status(503))
@@ -113,8 +113,8 @@ fn message_that_could_not_be_hidden_keeps_its_place() {
     assert!(sim.now() >= seconds(60));
 }
 
-/// The run starts no message after its budget of 3 s. The attempt takes 7 s, so it fails after the budget has
-/// ended.
+/// After its budget of 3 s, the run begins no further attempt to send a message. The attempt for message 1
+/// takes 7 s, so this attempt fails after the budget has ended.
 #[test]
 fn message_that_fails_after_the_budget_keeps_its_place() {
     let sim = Sim::new(5);
@@ -170,6 +170,7 @@ fn messages_of_a_run_whose_credentials_were_refused_stay_before_younger_messages
     }
 }
 
+/// The lines are in a table. So the order does not depend on the key-value store of the Spin host.
 #[test]
 fn run_whose_key_value_store_fails_delivers_in_order() {
     let sim = Sim::new(6);

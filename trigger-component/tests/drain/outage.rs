@@ -206,7 +206,7 @@ fn alerts_to_a_host_that_is_down_for_more_than_a_day_are_moved_to_the_poison_que
 }
 
 #[test]
-fn host_that_failed_and_gets_no_more_alerts_is_removed_from_the_figures() {
+fn host_that_failed_and_gets_no_more_alerts_no_longer_counts_as_down() {
     let (sim, clock) = outage(9, Reply::status(503), 10_000);
     for conversation in ["a", "b", "c"] {
         sim.put(&envelope(conversation, "1"));

@@ -1,6 +1,7 @@
-//! The pace: the minimum time (the gap) between two chat messages. There are two gaps: one between two
-//! messages into one conversation, and one between two messages to one tenant on one channel. The variable
-//! `pace` sets the second gap, as a number of messages a second.
+//! How fast the poller sends chat messages. There is a minimum time between two messages into one
+//! conversation, and another minimum time between two messages to one tenant on one channel (a chat service,
+//! e.g. Teams). The variable `pace` sets the minimum time for a tenant, as a number of messages a second. A
+//! *gap* is the time between two messages.
 
 use std::time::Duration;
 

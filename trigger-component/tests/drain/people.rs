@@ -332,6 +332,7 @@ fn alert_in_a_new_thread_is_recorded_with_the_conversation_key_of_the_thread() {
     assert!(sim.attempts.borrow().is_empty(), "the creation sends the alert");
 }
 
+/// The variable `pace` is the maximum number of chat messages a second to one tenant.
 #[test]
 fn creation_of_a_chat_counts_as_a_message_for_the_pace() {
     let sim = Sim::new(10);

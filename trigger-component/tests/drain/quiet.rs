@@ -80,7 +80,7 @@ fn alert_on_the_queue_waits_for_the_morning_if_the_person_sets_quiet_hours() {
 /// A sender changes an alert that no run has sent. The poller sends the change as a new chat message, and
 /// Teams notifies the person. So the change waits until the quiet hours end.
 #[test]
-fn change_of_an_unsent_alert_waits_for_the_end_of_the_quiet_hours_unless_it_is_important() {
+fn change_of_an_unsent_alert_waits_for_the_end_of_the_quiet_hours_unless_the_change_is_important() {
     for (importance, shown_at_night) in [("normal", 0), ("high", 1)] {
         let sim = Sim::new(3);
         let key = conversation();
@@ -98,8 +98,8 @@ fn change_of_an_unsent_alert_waits_for_the_end_of_the_quiet_hours_unless_it_is_i
         message["stoppable"] = true.into();
         message["activity"] = json!({"importance": importance});
         accept(&sim, &message, false);
-        // The change waits for the final status of the alert in the ledger, but only for about a minute.
-        // After eleven minutes, this wait has ended.
+        // The change waits for the final status of the alert in the ledger, but at most for one minute.
+        // The test waits longer than that, so only the quiet hours can still delay the change.
         sim.pass(seconds(11 * 60));
         sim.run();
         assert_eq!(texts(&sim).len(), shown_at_night, "{importance}");

@@ -14,7 +14,7 @@ use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
 /// Sets the alert's status to `queued`, as the bot does before it puts a replayed message on the queue.
-/// `message` is the id that the dead message had on the main queue.
+/// `message` is the id of the queue message with which the alert died.
 fn reopen(sim: &Sim, id: &AlertId, message: &str) {
     let key = RecordKey::of(id, wall(sim)).unwrap();
     let replay = Replay {
@@ -89,11 +89,12 @@ fn death_is_recorded_with_one_write_of_the_ledger() {
     assert_eq!(calls.borrow().len(), 2, "a read and a write: {calls:?}");
 }
 
-/// When the old message was moved to the poison queue, its Delete failed. So after the replay, the main queue
+/// The *old message* is the queue message from before the replay. When a run moved the old message to the
+/// poison queue, the Delete of the old message on the main queue failed. So after the replay, the main queue
 /// holds the alert twice. A run dequeues the old message, and sends the alert. The run first records the
 /// status, and then deletes the old message.
 #[test]
-fn replayed_alert_whose_old_message_is_sent_is_recorded_as_delivered_before_the_delete() {
+fn replayed_alert_is_recorded_as_delivered_before_the_old_message_is_deleted() {
     let mut deleted = 0;
     for after in (20..80).step_by(2).map(milliseconds) {
         let sim = Sim::new(3);
@@ -134,7 +135,8 @@ fn replayed_alert_whose_old_message_is_sent_is_recorded_as_delivered_before_the_
 }
 
 /// The run is killed after it has moved the message to the poison queue. The operator replays the alert
-/// before the next run begins.
+/// before the next run begins. If a killed run had dequeued a message, and the next run cannot find this
+/// message on the queue, the message usually counts as *missing*.
 #[test]
 fn alert_that_dies_in_a_killed_run_and_is_replayed_does_not_count_as_missing() {
     let mut deleted = 0;
@@ -165,9 +167,11 @@ fn alert_that_dies_in_a_killed_run_and_is_replayed_does_not_count_as_missing() {
     assert!(deleted > 0, "expected a kill after the Delete in at least one world, found none");
 }
 
-/// The first message of the alert dies. The operator replays the alert, so the queue gets a second message,
-/// which dies, too. The run cannot read the alert's record, so it does not know the time of the replay. The
-/// run must still record the second death, because the operator replayed only the first message.
+/// The alert dies. The operator replays the alert, so the queue gets a second message of the alert, and the
+/// alert dies again. The ledger must not record a death that came before the last replay. So before a death,
+/// the run reads the time of the last replay from the alert's record. In this test, this read fails before
+/// the second death. The ledger must still record the second death, because the operator replayed only the
+/// first message.
 #[test]
 fn second_death_is_recorded_even_if_the_record_cannot_be_read() {
     let sim = Sim::new(5);

@@ -93,14 +93,15 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series() {
             let (begin, limits) = (sim.now(), Limits::default());
             let kill = begin + milliseconds(after);
             sim.run_all(vec![Planned { start: begin, kill: Some(kill), limits }]);
-            // The message of the killed run can stay hidden until its lease of 60 s ends. At that time, the
-            // next alert of the series is already due, and is sent instead. So the test expects three of the
-            // four alerts or more.
+            // The queue can hide the message of the killed run until the *lease* ends: 60 s after the run
+            // dequeued the message. At that time, the next alert of the series is already due, and is sent
+            // instead. So the test expects three of the four alerts or more.
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let times_sent = shown.get(&u64::from(index)).copied().unwrap_or_default();
             // If the run is killed after it has sent an alert, and before it has deleted the message, a later
-            // run can send the alert again. `can_repeat`: whether such a kill is possible.
+            // run can send the alert again. `can_repeat`: whether the kill came less than 12 ms after an
+            // attempt.
             let can_repeat = sim
                 .attempts
                 .borrow()

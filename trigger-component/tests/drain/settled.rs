@@ -1,5 +1,6 @@
 //! Alerts of killed runs. Each alert gets a final status in the ledger. The figures (the counts of the
-//! queue's messages over all runs) count each message once.
+//! queue's messages over all runs) count each message once. But if a run dequeues a *missing* message (see
+//! below) again, the figures count this message twice, and `found_again` says so.
 //!
 //! A run has a message *in hand* from the time at which it dequeues the message until it has finished the
 //! message. A message is *missing* if a killed run had it in hand, and the next run cannot find it on the
@@ -123,7 +124,8 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
         let figures = overview(&sim).figures;
         assert_eq!(ended(&figures), 6, "killed after {after} ms: {figures:?}");
         // If a run is killed after a Get Messages, and before it has recorded the dequeued messages, these
-        // messages do not count as accepted at first. A later run corrects the number.
+        // messages do not count as accepted at first. A later run corrects the number after these messages
+        // have left the queue.
         assert!(matches!(figures.accepted, 0 | 6), "killed after {after} ms: {figures:?}");
         if has_ended {
             break;
@@ -196,8 +198,9 @@ fn missing_message_that_a_run_dequeues_again_counts_as_found_again() {
         Shown::Status(Status::Dead),
         "{found:?}"
     );
-    // A run first counted the message as `unrecorded`: the message was probably deleted, with an unknown
-    // status. A later run dequeued the message, and counted it again.
+    // A run first counted the message as `unrecorded`: the killed run has probably deleted the message, and
+    // the final status of the alert is unknown. A later run dequeued the message, and counted the message
+    // again.
     let figures = overview(&sim).figures;
     assert_eq!((figures.found_again, figures.ended["unrecorded"], ended(&figures)), (1, 1, 2), "{figures:?}");
     assert!(figures.missing.is_empty(), "{figures:?}");
@@ -274,7 +277,7 @@ fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger
 /// The *idle time* is the last recorded time at which a run found no message. The scheduler starts a run each
 /// minute, sometimes a little late.
 #[test]
-fn runs_without_a_message_record_the_idle_time_every_three_minutes() {
+fn idle_time_is_recorded_every_three_minutes_while_runs_find_no_message() {
     let sim = Sim::new(4);
     let begun = sim.now();
     assert_eq!(idle_at(&sim), None);
@@ -294,7 +297,7 @@ fn idle_at(sim: &Sim) -> Option<DateTime<Utc>> {
 }
 
 #[test]
-fn figures_of_a_run_without_a_token_name_the_reason() {
+fn figures_say_why_a_run_got_no_token() {
     let sim = Sim::with_login(5);
     accept(&sim, "a", "1");
     sim.most_tokens.set(0);

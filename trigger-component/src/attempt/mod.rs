@@ -112,7 +112,7 @@ impl<H: Host> Attempts<'_, H> {
         if !self.tenants.allow(&leased.envelope.address) {
             return Outcome::poison(
                 PoisonReason::TenantNotAllowed,
-                "tenant: not in `tenants`; add it there to serve it",
+                "tenant: not in `tenants`; add the tenant there to serve it",
             );
         }
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {

@@ -314,7 +314,12 @@ impl<H: Host> Attempts<'_, H> {
         Ok(record.is_some_and(|record| match record.shown(now) {
             Shown::Status(status) => matches!(
                 status,
-                Status::Queued | Status::Waiting | Status::Unconfirmed | Status::Delivered | Status::Replaced
+                Status::Queued
+                    | Status::Waiting
+                    | Status::Unconfirmed
+                    | Status::Delivered
+                    | Status::Answered
+                    | Status::Replaced
             ),
             Shown::DeliveredUnseen | Shown::Newer(_) => true,
             Shown::Cancelling | Shown::CancelledUnseen | Shown::Overdue => false,

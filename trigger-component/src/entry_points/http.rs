@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(reply.response.status(), StatusCode::ACCEPTED);
         let body: serde_json::Value = serde_json::from_slice(reply.response.body()).unwrap();
         assert_eq!(body["skipped"], "anotherRun");
-        assert!(reply.then.is_none(), "the second kick begins no run");
+        assert!(reply.then.is_none(), "the second request begins no run");
         assert_eq!(queue_calls(&host), 0);
     }
 }

@@ -21,6 +21,6 @@ pub enum RunError {
     NoStorageToken(#[from] TokenError),
     /// The tables cannot be read or written. From then on, the run sends nothing more, because it does not
     /// know whether another run works.
-    #[error("the tables cannot be used, so nothing is sent: {0}")]
+    #[error("the tables cannot be used, so the run sends nothing more: {0}")]
     State(#[from] TableError),
 }

@@ -379,7 +379,7 @@ fn burst_of_alerts_with_a_key_to_a_channel_is_one_thread_and_the_same_content_ma
     accept(&sim, &same, true);
     sim.run();
     assert_eq!((texts(&sim, &thread(1)), threads.get()), (vec!["9 text".to_owned()], 1));
-    assert!(methods(&sim).is_empty(), "the creation sends the first message");
+    assert!(methods(&sim).is_empty(), "the call that creates the thread sends the first message");
     let (first, same) = (record(&sim, &id_of(&sim, 9)), record(&sim, &id_of(&sim, 10)));
     assert_eq!((same.status.as_str(), &same.conversation), ("delivered", &first.conversation));
     assert_eq!((same.activity_id, same.thread), (first.activity_id, first.thread));

@@ -329,7 +329,7 @@ fn alert_in_a_new_thread_is_recorded_with_the_conversation_key_of_the_thread() {
     let record = sim.record("19:c@thread.tacv2-0").expect("a record");
     assert_eq!(record["conversation"], state::ConversationKey::of_ids("msteams", thread).as_str());
     assert_eq!(record["activityId"], "17");
-    assert!(sim.attempts.borrow().is_empty(), "the creation sends the alert");
+    assert!(sim.attempts.borrow().is_empty(), "the call that creates the thread sends the alert");
 }
 
 /// The variable `pace` is the maximum number of chat messages a second to one tenant.

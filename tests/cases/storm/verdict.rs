@@ -66,7 +66,8 @@ pub(super) struct Verdict {
     calls: usize,
     /// How many of the program's calls got no response, or a response other than 202.
     calls_failed: usize,
-    /// How many alerts of the program the bot did not put on the queue, because the conversation was paused.
+    /// The number of alerts that the program sent to paused conversations. The bot puts no such alert on the
+    /// queue.
     calls_to_paused: usize,
     /// A sentence for each event that must not happen.
     violations: Vec<String>,
@@ -219,7 +220,9 @@ impl Verdict {
         }
     }
 
-    /// Counts the alerts in the poison queue that a later attempt could have delivered.
+    /// Counts the alerts that the poller must not have moved to the poison queue. In the storm, the Connector
+    /// refuses an alert permanently only by a gateway's error page, and `poisoned` counts these alerts under
+    /// `gatewayPage`. So each alert under `permanent` is a mistake of the poller.
     fn needlessly_poisoned(&self) -> usize {
         let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
         of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")

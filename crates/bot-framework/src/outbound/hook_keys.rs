@@ -20,9 +20,9 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 ///
 /// If the only source is a federated token, the result is an error, because the token changes every hour.
 ///
-/// If the operator replaces the secret in use, the variable with the new secret must also hold the old
-/// secret, as the second secret. Otherwise, the older webhook addresses become invalid. Only `hookkey` and
-/// `sealkey` can hold two secrets.
+/// If the operator changes the first source that is set, the older webhook addresses become invalid. To keep
+/// these addresses valid, the operator writes two secrets into `hookkey` (or into `sealkey`): the new secret,
+/// and behind it the old value of the source. No other variable can hold two secrets.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

@@ -206,7 +206,8 @@ impl Verdict {
         self.states = states;
         self.violations.append(&mut violations);
         // The figures must have exactly one count for each message that has left the queue, even if hosts
-        // were killed. If an alert has several messages, at least one of them is not counted as a copy.
+        // were killed. If the queue held several messages of an alert, the figures count one of them under
+        // the alert's outcome, and each other message as a *copy*.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.effect == Effect::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;
@@ -220,9 +221,9 @@ impl Verdict {
         }
     }
 
-    /// Counts the alerts that the poller must not have moved to the poison queue. In the storm, the Connector
-    /// refuses an alert permanently only by a gateway's error page, and `poisoned` counts these alerts under
-    /// `gatewayPage`. So each alert under `permanent` is a mistake of the poller.
+    /// Counts the alerts in the poison queue that should not be there, because the Connector would have
+    /// accepted them. The poller moves an alert rightly to the poison queue after two kinds of responses: an
+    /// error page of a gateway (counted as `gatewayPage`), and a refusal that names the conversation as gone.
     fn needlessly_poisoned(&self) -> usize {
         let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
         of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")
@@ -253,7 +254,8 @@ impl Verdict {
         }
     }
 
-    /// Fails the case if there is a violation.
+    /// Fails the case if there is a violation, or if more than 1 % of the alerts are in the poison queue and
+    /// should not be there. By chance, failures can use up all tries of a few alerts.
     pub(super) fn check(&self) {
         let shown = self.violations.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
         assert!(

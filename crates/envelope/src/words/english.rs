@@ -20,7 +20,7 @@ pub(super) static WORDS: Words = Words {
         come.",
     started: "Started: alerts come here again.",
     not_stopped: "Not done: one person cannot stop the alerts of a group. You can remove me from the group, \
-        write unsubscribe and the name of a subscription, or ask the people who send the alerts.",
+        write \"unsubscribe\" and the name of a subscription, or ask the people who send the alerts.",
     quiet: "Quiet hours: no alerts from others come here from {from} to {to} ({zone}), except important ones. \
         The other alerts come afterwards. To end this, write: quiet off",
     quiet_ended: "Quiet hours ended: alerts come here at every hour again. If an alert is already \
@@ -41,7 +41,7 @@ pub(super) static WORDS: Words = Words {
     no_tag: "Not done: the name of a subscription is one word of at most 64 letters, digits and these signs: \
         - _ . : # @ +",
     too_many_tags: "Not done: this conversation has too many subscriptions. Please end one of them first: \
-        write unsubscribe and its name.",
+        write \"unsubscribe\" and its name.",
     hook: "Webhook address of this conversation. Everything that a program posts to it comes here. Keep it \
         secret: anyone who has it can post here.\n\n\
         `{address}`\n\n\

@@ -21,7 +21,7 @@ pub(super) static WORDS: Words = Words {
         messages et rappels arrivent toujours.",
     started: "Repris : les alertes arrivent de nouveau ici.",
     not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez \
-        me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou vous adresser aux personnes \
+        me retirer du groupe, écrire « unsubscribe » et le nom d'un abonnement, ou vous adresser aux personnes \
         qui envoient les alertes.",
     quiet: "Heures calmes activées : de {from} à {to} ({zone}), aucune alerte envoyée par d'autres n'arrive \
         ici, sauf les alertes importantes. Les alertes retenues arrivent ensuite. Pour y mettre fin, \
@@ -47,7 +47,7 @@ pub(super) static WORDS: Words = Words {
     no_tag: "Non effectué : le nom d'un abonnement est un seul mot d'au plus 64 lettres, chiffres et signes \
         parmi : - _ . : # @ +",
     too_many_tags: "Non effectué : cette conversation a trop d'abonnements. Mettez d'abord fin à l'un \
-        d'eux : écrivez unsubscribe et son nom.",
+        d'eux : écrivez « unsubscribe » et son nom.",
     hook: "Adresse de webhook de cette conversation. Tout ce qu'un programme y envoie arrive ici. Gardez-la \
         secrète : quiconque la connaît peut écrire ici.\n\n\
         `{address}`\n\n\

@@ -1,4 +1,5 @@
-//! The bot's texts in German.
+//! The bot's texts in German. `Queued:` and `Alert:` are English in every language, because programs look
+//! for these words.
 
 use super::Words;
 
@@ -21,7 +22,7 @@ pub(super) static WORDS: Words = Words {
         eigenen Nachrichten und Erinnerungen kommen weiterhin an.",
     started: "Gestartet: Benachrichtigungen kommen wieder hier an.",
     not_stopped: "Nicht erledigt: Eine Person allein kann die Benachrichtigungen einer Gruppe nicht stoppen. \
-        Sie können mich aus der Gruppe entfernen, unsubscribe und den Namen eines Abonnements schreiben oder \
+        Sie können mich aus der Gruppe entfernen, „unsubscribe“ mit dem Namen eines Abonnements schreiben oder \
         die Absender der Benachrichtigungen fragen.",
     quiet: "Ruhezeit eingestellt: Hier kommen von {from} bis {to} ({zone}) keine Benachrichtigungen von anderen an, \
         außer wichtigen. Alle übrigen kommen danach an. Um das zu beenden, schreiben Sie: quiet off",
@@ -46,7 +47,7 @@ pub(super) static WORDS: Words = Words {
     no_tag: "Nicht erledigt: Der Name eines Abonnements ist ein Wort aus höchstens 64 Buchstaben, Ziffern \
         und diesen Zeichen: - _ . : # @ +",
     too_many_tags: "Nicht erledigt: Diese Unterhaltung hat zu viele Abonnements. Bitte beenden Sie zuerst \
-        eines davon: Schreiben Sie unsubscribe und seinen Namen.",
+        eines davon: Schreiben Sie „unsubscribe“ und seinen Namen.",
     hook: "Webhook-Adresse dieser Unterhaltung. Alles, was ein Programm dorthin schickt, kommt hier an. \
         Halten Sie die Adresse geheim: Wer sie hat, kann hierher schreiben.\n\n\
         `{address}`\n\n\

@@ -90,8 +90,8 @@ fn question_changed_before_the_delivery_keeps_the_buttons(world: &World) {
     });
     let card = last_card(&stage, "POST");
     assert_eq!(card["body"][0]["text"], "Alert: Deploy 1.4.3?");
-    // A second change changes the chat message of the first change. The buttons of the card still belong to
-    // the question of the first change.
+    // The first change (`change_id`) was sent instead of the alert (`id`). So a press of a button answers
+    // `change_id`, also after a second change of the chat message.
     patch(&stage, &id, "Deploy 1.4.4?");
     stage.poll();
     let card = last_card(&stage, "PUT");

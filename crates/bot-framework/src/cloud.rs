@@ -87,8 +87,8 @@ impl Cloud {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
 
-    /// The ids of the Bot Framework's own tenants, which issue the tokens that a multi-tenant bot gets. The
-    /// claim `iss` of such a token contains the id of one of these tenants.
+    /// The ids of the Bot Framework's own tenants. A multi-tenant bot requests its own tokens from these
+    /// tenants. The claim `iss` of such a token contains the id of one of the tenants.
     pub(crate) fn multi_tenant_issuers(self) -> impl Iterator<Item = &'static str> {
         const SERVICES: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
         let tenants: &[_] = match self {

@@ -101,11 +101,12 @@ pub enum SealState {
     Unchecked,
 }
 
-/// The rule for envelopes without a seal. The variable `unsealed` sets the rule of the poller, and the
-/// variable `unsealedtriggers` sets the rule of the bot.
+/// The rule for envelopes without a seal. The variable `unsealed` sets the rule for envelopes on the queue,
+/// which the poller reads. The variable `unsealedtriggers` sets the rule for envelopes in *triggers*, i.e. in
+/// activities by which a program makes the bot send an alert at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
-    /// Deliver the envelope, if the host in its `serviceUrl` is trusted.
+    /// Send the envelope's alert to the chat, if the host in the envelope's `serviceUrl` is trusted.
     Allow,
     /// Refuse the envelope.
     Refuse,

@@ -60,7 +60,7 @@ pub(super) struct Verdict {
     states: BTreeMap<String, usize>,
     /// The figures of the bot (the counts that `GET /api/status` shows), as text.
     figures: String,
-    /// The result of the messages that the fake channel posted.
+    /// The result of the messages that the fake channel posted to the bot, as if people had written them.
     channel: Outcome,
     /// How many alerts the program sent.
     calls: usize,
@@ -206,8 +206,9 @@ impl Verdict {
         self.states = states;
         self.violations.append(&mut violations);
         // The figures must have exactly one count for each message that has left the queue, even if hosts
-        // were killed. If the queue held several messages of an alert, the figures count one of them under
-        // the alert's outcome, and each other message as a *copy*.
+        // were killed. If the queue held several messages of an alert, usually one of them is counted under
+        // the alert's outcome, and each other message as a *copy*. So there are never more copies than
+        // messages beyond the first.
         let deleted: Vec<_> = evidence.queue.iter().filter(|note| note.effect == Effect::Deleted).collect();
         let messages = deleted.iter().map(|note| &note.message).collect::<BTreeSet<_>>().len() as u64;
         let alerts = deleted.iter().map(|note| &note.envelope).collect::<BTreeSet<_>>().len() as u64;

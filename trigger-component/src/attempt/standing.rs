@@ -63,7 +63,7 @@ const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this k
 const NEWER_WAITS: &str = "key: a newer alert with this key takes the place of this alert";
 const STILL_FIRING: &str = "key: not resolved yet, and the alert says `again: skip`";
 const SAME_CONTENT: &str = "key: the message that the conversation shows has the same content";
-const LATER_CHANGE: &str = "alert: a later change of it was sent";
+const LATER_CHANGE: &str = "alert: a later change of the alert was sent";
 const TAKEN_BACK: &str = "alert: its message was taken back";
 
 /// The decision about an alert or a job. The decision depends on the chat message that the conversation

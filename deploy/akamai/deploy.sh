@@ -92,5 +92,5 @@ for minute in 0 1 2 3 4; do
         fail "the job poll-$minute was not made; run this again. Until then, scheduled alerts and retries wait"
 done
 
-say "Done. The bot answers on https://$id.fwf.app. Tell Azure the address, unless Azure knows it:"
+say "Done. The bot responds on https://$id.fwf.app. Tell Azure the address, unless Azure knows it:"
 say "deploy/azure/deploy.sh --url https://$id.fwf.app"

@@ -67,6 +67,6 @@ poll=$root/.poll.curl
 chmod 600 "$work/poll.curl"
 mv -f "$work/poll.curl" "$poll"
 
-say "Done. The bot answers on $url. Tell Azure the address, unless Azure knows it: deploy/azure/deploy.sh --url $url"
+say "Done. The bot responds on $url. Tell Azure the address, unless Azure knows it: deploy/azure/deploy.sh --url $url"
 say "Fermyon Cloud has no scheduler. Copy $poll to a machine that always runs, and add to the crontab of that machine:"
 say "* * * * * curl -fsS -m 40 -o /dev/null -K $poll"

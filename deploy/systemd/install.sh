@@ -89,5 +89,5 @@ until curl -fsS -m 5 -o /dev/null "http://$listen/healthz" 2>"$work/errors"; do
     [ "$tries" -gt 0 ] || fail "the bot does not respond on http://$listen/healthz; read: journalctl -u proactive-bot.service -n 50"
     sleep 2
 done
-say "Done. The bot answers on http://$listen. Put a proxy with TLS in front of it; deploy/systemd/README.md has an example."
+say "Done. The bot responds on http://$listen. Put a proxy with TLS in front of it; deploy/systemd/README.md has an example."
 say "Then tell Azure the address, unless Azure knows it: deploy/azure/deploy.sh --url https://<your host>"

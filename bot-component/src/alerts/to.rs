@@ -250,8 +250,8 @@ pub(super) async fn named<H: Host>(
                 targets.push(target);
             }
         }
-        // All these conversations must fit into the first page. `find` checks the number of members of one
-        // team. But several teams together can have too many members.
+        // The conversations that the call names without a tag must all fit into the first page. `find` checks
+        // the number of members of one team. But several teams together can have too many members.
         if targets.len() > MAX_TARGETS {
             return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
         }

@@ -19,10 +19,9 @@ const GOLDEN: [&str; 5] = [
     include_str!("golden/legacy/csharp-resumption-cookie.json"),
 ];
 
-/// The id and the time of the carrier: the queue, or a trigger activity. A *trigger activity* brings a
-/// message directly to the bot. The message is in the `value` of the activity (the *trigger value*). The
-/// reader uses the id and the time of the carrier for messages of older bots, which contain no id and no
-/// time.
+/// The *carrier* of a message is the queue, or a *trigger activity*: an activity that has the message in its
+/// `value` (the *trigger value*). This function returns the id and the time that the carrier gives to a
+/// message. The reader uses them for messages of older bots, which contain no id and no time.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
 }

@@ -41,8 +41,9 @@ impl TokenUse {
     /// If no Connector has accepted an alert yet, this function waits for an acceptance before it returns,
     /// for at most [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // The caller uses the result only for a refusal of the token (`Unauthorized`) with an HTTP status. A
-        // refusal without an HTTP status comes from the login host, and always stops the run.
+        // The caller uses the result only for a refusal of the token (`Unauthorized`) with an HTTP status. So
+        // the value that this `return` gives has no effect. (A refusal without an HTTP status comes from the
+        // login host. The caller then always stops the run.)
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }

@@ -41,7 +41,9 @@ pub(crate) enum HasLeft {
     Yes,
     /// The message is still on the queue, so a run dequeues the message again.
     No,
-    /// The result of the Delete is unknown. The message stays in the list of the messages that the run has
+    /// The result of the Delete is unknown. For example, the queue does not find the message with this pop
+    /// receipt: the message was deleted, or another run has dequeued it. The message stays in the list of the
+    /// messages that the run has
     /// *in hand* (dequeued, but not finished). The record of the *run lock* (the lock that a run holds while
     /// it works) stores this list. The next run reads the list, and finds out whether the queue still holds
     /// the message.

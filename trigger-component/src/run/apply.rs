@@ -212,16 +212,17 @@ impl<H: Host> RunContext<'_, H> {
 
     /// Returns the result for a message that could not be moved to the poison queue. Usually the run hides
     /// this message. The younger messages of the conversation wait for this message, because a later run
-    /// perhaps delivers this message's alert. If so little time is left until the queue deletes this message
-    /// that no pause is possible, this message stays leased, and no message waits for it.
+    /// perhaps delivers this message's alert. If the queue deletes this message too soon for a pause, this
+    /// message stays leased, and no message waits for it.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
         if why == PoisonReason::PossiblyDelivered {
             // The alert was perhaps delivered, so no run may send it again. But the message stays on the main
-            // queue, because the Put to the poison queue failed. `uncertain` was at least 1, so it is at
-            // least 2 now. With this value, the next run sends nothing, and only tries to move the message to
-            // the poison queue.
+            // queue, because the Put to the poison queue failed. `uncertain` counts the attempts after which
+            // the alert was perhaps delivered. If it is 2 or more, a run sends nothing, and only tries to
+            // move the message to the poison queue. After this line, it is 2 or more, because it was at least
+            // 1.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
         match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {

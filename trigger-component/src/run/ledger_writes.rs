@@ -7,7 +7,7 @@ use std::time::Duration;
 use platform::Clock;
 use state::ledger::{RecordKey, Transition};
 
-/// If this many transitions wait, the run writes them at once.
+/// If this many transitions wait, the run writes them immediately.
 const FULL_BATCH: usize = 64;
 /// If fewer transitions wait, the run writes them after this time.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ pub(super) struct LedgerWrites {
     /// The moment at which the run has to write the waiting transitions.
     due: Option<Duration>,
     is_writing: bool,
-    /// The keys of the records that the write under way changes.
+    /// The keys of the records for which a write is under way.
     under_way: Vec<RecordKey>,
     /// Whether the last write failed. If `true`, the next write waits until `due`, even if the batch is full.
     has_failed: bool,

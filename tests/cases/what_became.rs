@@ -335,7 +335,7 @@ fn cancelled_alert_without_a_recorded_outcome_is_shown_as_cancelled_and_uncertai
     );
     let shown = status(&stage, &sent);
     assert_eq!((&shown["status"], &shown["uncertain"]), (&"cancelled".into(), &true.into()), "{shown}");
-    assert!(shown["reason"].as_str().unwrap().contains("may have sent"), "{shown}");
+    assert!(shown["reason"].as_str().unwrap().contains("perhaps a run has sent"), "{shown}");
     assert_eq!(cancel(), json!({"id": sent, "status": "cancelled", "uncertain": true}));
 }
 

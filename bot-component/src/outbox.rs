@@ -197,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn outbox_has_a_due_message_until_each_put_of_a_due_message_is_taken_back() {
+        let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
+        let outbox = Outbox::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
+        let address = br#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c"}}"#;
+        let address = ConversationReference::from_fields(Fields::parse(address).unwrap()).unwrap();
+        let put = |id: &str| {
+            let envelope = Envelope::new(EnvelopeId::from_text(id), address.clone(), "hi", host.now());
+            let options = PutOptions { reads_receipt: true, ..put_options(&envelope, host.now()) };
+            let text = envelope.encode(None).unwrap();
+            run(outbox.put(&Message { envelope, text, options }))
+        };
+        let (first, second) = (put("1"), put("2"));
+        for (taken_back, expected) in [(&first, true), (&second, false)] {
+            assert!(outbox.has_due());
+            run(outbox.take_back(taken_back));
+            assert_eq!(outbox.has_due(), expected);
+        }
+    }
+
+    #[test]
     fn puts_of_one_api_call_are_parallel_and_no_put_begins_after_a_failure() {
         let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
         for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]

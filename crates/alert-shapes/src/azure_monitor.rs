@@ -146,3 +146,22 @@ fn condition(condition: &Value) -> Vec<(String, String)> {
     }
     facts
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::resources;
+
+    #[test]
+    fn resources_without_names_are_not_counted() {
+        for (ids, expected) in [
+            (json!(["/", "", "/"]), None),
+            (json!(["/", "", "/", "/"]), None),
+            (json!(["/x/a", "/", "/x/b"]), Some("a, b")),
+            (json!(["/", "/x/a", "/x/b", "/x/c", "/x/d/"]), Some("a, b, c, and 1 more")),
+        ] {
+            assert_eq!(resources(&json!({"alertTargetIDs": ids})).as_deref(), expected, "{ids}");
+        }
+    }
+}

@@ -126,7 +126,7 @@ impl<H: Host> Attempts<'_, H> {
     /// run has sent the earlier alert, so the poller sends the change as a new chat message. A new chat
     /// message has to wait for the end of the person's quiet hours. Returns `None` if the change need not
     /// wait.
-    pub(super) async fn wait_for_quiet_end(&self, leased: &Leased) -> Option<Outcome> {
+    pub(super) async fn quiet_outcome_of_new_message(&self, leased: &Leased) -> Option<Outcome> {
         if !respects_quiet_hours(&leased.envelope) {
             return None;
         }
@@ -297,7 +297,8 @@ impl<H: Host> Attempts<'_, H> {
 
 /// Whether an alert waits for the end of the person's quiet hours. The result is `false` if the queue message
 /// changes or deletes the chat message of an earlier alert. But if no run has sent the earlier alert, the
-/// poller sends a change as a new chat message, and [`Attempts::wait_for_quiet_end`] checks the quiet hours.
+/// poller sends a change as a new chat message, and [`Attempts::quiet_outcome_of_new_message`] checks the
+/// quiet hours.
 fn waits_for_quiet_hours(envelope: &Envelope) -> bool {
     // If a chat message changes, the channel notifies no person. So a change need not wait.
     let is_change =

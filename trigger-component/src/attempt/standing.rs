@@ -252,7 +252,7 @@ impl<H: Host> Attempts<'_, H> {
             None => match self.wait_for(leased, record) {
                 Some(pause) => Decision::Not(Outcome::NotDue(pause)),
                 // No run has sent the changed alert, so the change becomes a new chat message.
-                None => match self.wait_for_quiet_end(leased).await {
+                None => match self.quiet_outcome_of_new_message(leased).await {
                     Some(outcome) => Decision::Not(outcome),
                     None => decide_unshown(keyed, standing, digest),
                 },

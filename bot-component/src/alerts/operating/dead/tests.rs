@@ -21,12 +21,13 @@ use http::Request;
 use platform::testing::{FakeHost, response, run};
 use platform::{Clock, Deadline, TransportError};
 use serde_json::{Value, json};
-use state::ConversationKey;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Origin, Period, RecordKey, Status, Transition};
 use state::runs::{DeadLetter, DeadLetterId, DeadLetters, digest_of};
+use state::{ConversationKey, Sign, StateError};
 use storage_table::testing::FakeTables;
 
 use crate::alerts::handle;
+use crate::rejection::AlertRejection;
 use crate::settings::{BotSettings, CallerSettings};
 use queues::FakeQueues;
 
@@ -257,6 +258,61 @@ fn replay_delivers_once_and_a_second_replay_is_refused() {
     let line = &bot.host.events("dead.replayed")[0];
     assert_eq!((&line["key"], &line["alerts"][0]), (&"alertkey".into(), &died.alert.as_str().into()));
     assert!(line["request"].is_string(), "{line}");
+}
+
+/// The messages of the errors of a call, if the call fails after 0, 1, 2 or more outbound calls.
+/// `attempt` makes the call with this many calls left.
+fn errors_of(attempt: impl Fn(usize) -> (u16, Value)) -> BTreeSet<String> {
+    let mut errors = BTreeSet::new();
+    for calls in 0.. {
+        let (status, response) = attempt(calls);
+        match response["error"]["message"].as_str() {
+            Some(error) => _ = errors.insert(error.to_owned()),
+            None => {
+                assert!(status < 300, "{response}");
+                break;
+            }
+        }
+    }
+    errors
+}
+
+#[test]
+fn error_of_a_replay_names_the_queue_if_the_put_fails_and_the_poison_queue_if_it_cannot_be_read() {
+    let errors = errors_of(|calls| {
+        let bot = Bot::new();
+        let died = bot.die("pizza", |_| ());
+        bot.calls_left.set(calls);
+        let result = bot.replay(&json!({"ids": [died.letter]}));
+        bot.calls_left.set(usize::MAX);
+        result
+    });
+    let [queue, poison] = [AlertRejection::ReplayNotQueued, AlertRejection::PoisonNotReached];
+    assert!(errors.contains(&queue.to_string()) && errors.contains(&poison.to_string()), "{errors:?}");
+}
+
+/// This test of `PATCH /api/alerts/{id}` is in this module, because only the fakes of this module limit the
+/// table calls.
+#[test]
+fn error_of_a_queued_change_says_that_the_change_is_queued() {
+    let queued = AlertRejection::ChangedNotCancelled(StateError::NotStored).to_string();
+    let errors = errors_of(|calls| {
+        let bot = Bot::new();
+        let conversations = bot.settings.conversations(&*bot.host, bot.deadline());
+        run(conversations.record_activity(&address(), Sign::Message, None)).unwrap();
+        let key = ConversationKey::of(&address());
+        let body = json!({"to": {"conversation": key.as_str()}, "text": "one"});
+        let (status, response) = bot.call("POST", "/api/alerts", &body);
+        assert_eq!(status, 202, "{response}");
+        let path = format!("/api/alerts/{}", response["alerts"][0]["id"].as_str().unwrap());
+        bot.table_calls_left.set(calls);
+        let (status, response) = bot.call("PATCH", &path, &json!({"text": "two"}));
+        let is_queued = bot.queues.borrow().texts(QUEUE).len() == 2;
+        let says_queued = response["error"]["message"] == queued.as_str();
+        assert_eq!(says_queued, is_queued && status >= 300, "{response}");
+        (status, response)
+    });
+    assert!(errors.contains(&queued), "{errors:?}");
 }
 
 /// Kills the bot after 0, 1, 2 or more outbound calls of a replay, and then replays again. If
